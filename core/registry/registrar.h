@@ -1,0 +1,95 @@
+// The cluster's durable state: operations folded over the replicated log.
+//
+//   registrar.Recover(my_info, [&](auto epoch) {...});   // when elected
+//   registrar.Apply(operation, [&](auto applied) {...});
+
+#ifndef QUORATE_CORE_REGISTRY_REGISTRAR_H_
+#define QUORATE_CORE_REGISTRY_REGISTRAR_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/log/log_node.h"
+#include "core/registry/registry.pb.h"
+#include "io/environment.h"
+
+namespace quorate::registry {
+
+// The state as looked up by the master. Pure; used by the registrar and by
+// tests.
+class RegistryState {
+ public:
+  // OK when the operation changed the state. AlreadyExists (admitting a known
+  // or gone id), NotFound (an unknown id) leave it as it was: part of an
+  // operation's outcome, the same on every replica.
+  absl::Status Apply(const Operation& operation);
+
+  const std::map<std::string, mesos::v1::AgentInfo>& admitted() const {
+    return admitted_;
+  }
+  const std::map<std::string, mesos::v1::TimeInfo>& unreachable() const {
+    return unreachable_;
+  }
+  const std::map<std::string, mesos::v1::TimeInfo>& gone() const {
+    return gone_;
+  }
+  Registry ToProto() const;
+
+ private:
+  mesos::v1::MasterInfo master_;
+  std::map<std::string, mesos::v1::AgentInfo> admitted_;  // by agent id
+  std::map<std::string, mesos::v1::TimeInfo> unreachable_;
+  std::map<std::string, mesos::v1::TimeInfo> gone_;
+};
+
+class Registrar final : public log::LogNode::Listener {
+ public:
+  struct Options {
+    io::Duration fetch_timeout = std::chrono::minutes(1);
+    io::Duration store_timeout = std::chrono::seconds(20);
+  };
+  using OnRecovered = std::function<void(absl::StatusOr<uint64_t> epoch)>;
+  using OnApplied = std::function<void(const absl::Status&)>;
+  // Leadership of the log was lost after Recover had succeeded.
+  using OnLost = std::function<void(const absl::Status&)>;
+
+  Registrar(io::Environment& environment, Options options,
+            log::LogOptions log_options, OnLost on_lost);
+  ~Registrar() override;
+
+  log::LogNode& log() { return *log_; }
+
+  // Leads the log and writes `info` as the leading master. DeadlineExceeded
+  // after fetch_timeout; Aborted when another master won.
+  void Recover(const mesos::v1::MasterInfo& info, OnRecovered done);
+
+  // Applies and persists; answers in order. OK and the outcomes of
+  // RegistryState::Apply are durable facts. Aborted: leadership lost, outcome
+  // unknown. DeadlineExceeded after store_timeout, outcome unknown.
+  // Operations that wait share one log entry.
+  void Apply(Operation operation, OnApplied done);
+
+  // Every committed operation so far; on a standby it trails the leader's.
+  const RegistryState& state() const { return state_; }
+
+  void OnCommitted(uint64_t position, absl::string_view payload) override;
+  void OnLostLeadership(const absl::Status& reason) override;
+
+ private:
+  struct Pending;
+
+  io::Environment& environment_;
+  Options options_;
+  OnLost on_lost_;
+  RegistryState state_;
+  std::unique_ptr<log::LogNode> log_;
+};
+
+}  // namespace quorate::registry
+
+#endif  // QUORATE_CORE_REGISTRY_REGISTRAR_H_
