@@ -1,0 +1,74 @@
+// The master: one process of the cluster's control plane. It contends for
+// leadership; the one that leads hands out the agents' resources as offers.
+
+#ifndef QUORATE_CORE_MASTER_MASTER_H_
+#define QUORATE_CORE_MASTER_MASTER_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/election/master_url.h"
+#include "io/environment.h"
+
+namespace quorate::master {
+
+struct MasterOptions {
+  io::Endpoint bind;        // --ip, --port
+  io::Endpoint advertise;   // --advertise_ip, --advertise_port; default bind
+  std::string hostname;     // --hostname; default the advertised ip
+  std::string work_dir;     // log and registry live below
+  std::optional<election::ZooKeeperUrl> zk;  // none: standalone, quorum 1
+  io::Duration zk_session_timeout = std::chrono::seconds(10);
+  int quorum = 1;
+  bool log_auto_initialize = true;
+  std::string cluster;  // a name for people
+
+  io::Duration registry_fetch_timeout = std::chrono::minutes(1);
+  io::Duration registry_store_timeout = std::chrono::seconds(20);
+  io::Duration agent_ping_timeout = std::chrono::seconds(15);
+  int max_agent_ping_timeouts = 5;
+  io::Duration agent_reregister_timeout = std::chrono::minutes(10);
+  io::Duration allocation_interval = std::chrono::seconds(1);
+  std::optional<io::Duration> offer_timeout;
+  size_t max_completed_frameworks = 50;
+  size_t max_completed_tasks_per_framework = 1000;
+  bool root_submissions = true;
+
+  // Name -> value as given or by default, in Mesos' text forms, for /flags.
+  std::map<std::string, std::string> flags;
+  std::string log_file;  // served as /master/log; empty: none
+};
+
+// Build identity, the same for every binary: version.h of the build.
+inline constexpr char kVersion[] = "1.12.0";
+
+class Master {
+ public:
+  // Counts and facts for tests and for the simulator's checkers.
+  struct View {
+    bool elected = false;     // leads and has finished recovery
+    uint64_t epoch = 0;
+    std::string id;
+    // Agent id -> registered and connected.
+    std::map<std::string, bool> agents;
+  };
+
+  // `environment` outlives the master. Nothing happens before Start.
+  Master(io::Environment& environment, MasterOptions options);
+  ~Master();
+
+  // Opens the port and begins to contend. An error is for the operator.
+  absl::Status Start();
+
+  View view() const;
+
+ private:
+  class Core;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace quorate::master
+
+#endif  // QUORATE_CORE_MASTER_MASTER_H_

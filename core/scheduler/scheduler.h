@@ -1,0 +1,75 @@
+// The framework side of the scheduler API: finds the leading master,
+// subscribes, and stays subscribed over fail-overs.
+//
+//   scheduler::Driver driver(environment, options, &my_scheduler);
+//   driver.Start();                        // OnSubscribed, OnEvent ...
+//   driver.Send(accept_call);
+
+#ifndef QUORATE_CORE_SCHEDULER_SCHEDULER_H_
+#define QUORATE_CORE_SCHEDULER_SCHEDULER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "core/api/media.h"
+#include "core/api/scheduler.pb.h"
+#include "core/election/master_url.h"
+#include "io/environment.h"
+
+namespace quorate::scheduler {
+
+struct DriverOptions {
+  election::MasterUrl master;
+  std::string master_ip;  // master.host resolved, when no ZooKeeper is used
+  io::Duration zk_session_timeout = std::chrono::seconds(10);
+  // With id to subscribe again as a known framework.
+  mesos::v1::FrameworkInfo framework;
+  api::MediaType media = api::MediaType::kJson;
+};
+
+class Scheduler {
+ public:
+  virtual ~Scheduler() = default;
+  // Each event but SUBSCRIBED and HEARTBEAT. An UPDATE that carries a uuid
+  // stays the scheduler's to acknowledge.
+  virtual void OnEvent(const mesos::v1::scheduler::Event& event) = 0;
+  // At the first subscription and at each later one.
+  virtual void OnSubscribed(const mesos::v1::FrameworkID& id,
+                            const mesos::v1::MasterInfo& master) = 0;
+  // The stream broke, heartbeats stopped, or another master leads; the driver
+  // subscribes again by itself.
+  virtual void OnDisconnected() = 0;
+  // The master refused for good (ERROR event, or 4xx on SUBSCRIBE).
+  virtual void OnError(const std::string& message) = 0;
+};
+
+class Driver {
+ public:
+  // All arguments outlive the driver.
+  Driver(io::Environment& environment, DriverOptions options,
+         Scheduler* scheduler);
+  ~Driver();
+
+  void Start();
+
+  // Sends a call (framework_id is filled in). Unavailable while not
+  // subscribed: the call is dropped. A call whose answer is lost is not
+  // repeated: frameworks reconcile.
+  absl::Status Send(mesos::v1::scheduler::Call call);
+
+  // Fills in agent, task and uuid of an update and sends the acknowledgement;
+  // nothing when the update has no uuid.
+  void Acknowledge(const mesos::v1::TaskStatus& status);
+
+  bool subscribed() const;
+  const mesos::v1::FrameworkID& framework_id() const;
+
+ private:
+  class Core;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace quorate::scheduler
+
+#endif  // QUORATE_CORE_SCHEDULER_SCHEDULER_H_
