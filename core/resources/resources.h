@@ -1,0 +1,162 @@
+// The resource algebra: what agents have, offers hold and tasks take.
+//
+//   absl::StatusOr<Resources> total =
+//       Resources::ParseText("cpus:4;mem:8192;ports:[31000-32000]");
+//   Resources left = *total - used;
+//   if (left.Contains(wanted)) ...
+//
+// A Resources value is a set of amounts. An amount is a scalar with three
+// decimals, a set of ranges or a set of items; it belongs to an identity, which
+// is all else that a v1 Resource says: name, type, reservations, allocation,
+// disk, provider. Amounts of one identity are kept as one, amounts of different
+// identities never mix: cpus reserved to "eng" do not satisfy a request for
+// unreserved cpus. Persistent volumes and whole disks (MOUNT, BLOCK, RAW) are
+// neither merged nor split.
+//
+// Reservations are kept as a stack, outermost role first, as the API has them
+// since reservation refinement; the older form is converted on the way in and
+// out.
+
+#ifndef QUORATE_CORE_RESOURCES_RESOURCES_H_
+#define QUORATE_CORE_RESOURCES_RESOURCES_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace google::protobuf {
+template <typename Element>
+class RepeatedPtrField;
+}
+
+namespace mesos::v1 {
+class Resource;
+}
+
+namespace quorate::json {
+class JsonWriter;
+}
+
+namespace quorate {
+
+class Resources {
+ public:
+  using Protos = google::protobuf::RepeatedPtrField<mesos::v1::Resource>;
+
+  // The greatest scalar of one resource that is accepted from outside: sums
+  // over 90,000 agents still fit.
+  static constexpr double kMaxScalar = 1e11;
+
+  // How reservations are written.
+  enum class Form {
+    kRefined,  // `reservations`, and no `role`.
+    // `role` ("*" if unreserved) and `reservation` if it is dynamic. What has
+    // more than one reservation cannot be said in this form and is left out:
+    // it is not for peers that lack RESERVATION_REFINEMENT.
+    kClassic,
+  };
+
+  Resources() = default;
+
+  // Takes both forms, but not both in one resource. Amounts of zero vanish.
+  // InvalidArgument for an empty name, a value that is not of the type stated,
+  // negative, NaN, infinite or above kMaxScalar, a range that is backwards or
+  // overlaps another, an item given twice, an invalid role, and for shared
+  // resources, which are not supported.
+  static absl::StatusOr<Resources> FromProto(const Protos& protos);
+  // Appends, ordered by name.
+  void ToProto(Protos* protos, Form form = Form::kRefined) const;
+
+  // The form of the --resources flag: "cpus:4;ports:[31000-32000];disks:{a,b}",
+  // with a static reservation "cpus(eng):2"; or a JSON array of v1 Resources.
+  // What names no role is reserved to `default_role` unless that is "*".
+  // InvalidArgument as FromProto and for bad syntax.
+  static absl::StatusOr<Resources> ParseText(
+      absl::string_view text, absl::string_view default_role = "*");
+  // The same form. Reservations that it cannot express are written so that they
+  // can be read: "cpus(dynamic eng, dynamic eng/ci):2". The rest of the
+  // identity does not show.
+  std::string ToText() const;
+
+  bool empty() const { return entries_.empty(); }
+  bool Contains(const Resources& other) const;
+
+  // Ranges and items that both sides hold are held once in the sum.
+  Resources& operator+=(const Resources& other);
+  // Requires Contains(other).
+  Resources& operator-=(const Resources& other);
+  friend Resources operator+(Resources a, const Resources& b) { return a += b; }
+  friend Resources operator-(Resources a, const Resources& b) { return a -= b; }
+  friend bool operator==(const Resources& a, const Resources& b) {
+    return a.entries_ == b.entries_;
+  }
+  friend bool operator!=(const Resources& a, const Resources& b) {
+    return !(a == b);
+  }
+
+  // Marks everything as offered or allocated to `role`, in place of any other.
+  void Allocate(absl::string_view role);
+  // Removes such marks.
+  void Unallocate();
+
+  Resources Unreserved() const;
+  // By the role of the innermost reservation.
+  std::map<std::string, Resources> Reserved() const;
+
+  // The sum of the scalars of that name, whatever else their identities say.
+  double Scalar(absl::string_view name) const;
+
+  // One JSON object, as /state shows resources: the sum by name, for disk, mem,
+  // gpus and cpus even if it is 0, ranges and sets as text.
+  void WriteSummary(json::JsonWriter& writer) const;
+
+ private:
+  using Range = std::pair<uint64_t, uint64_t>;  // Both ends inclusive.
+
+  struct Amount {
+    int64_t millis = 0;
+    std::vector<Range> ranges;       // Sorted, with gaps between them.
+    std::vector<std::string> items;  // Sorted.
+
+    bool empty() const {
+      return millis == 0 && ranges.empty() && items.empty();
+    }
+    bool Contains(const Amount& other) const;
+    void Add(const Amount& other);
+    void Subtract(const Amount& other);
+    std::string ToText() const;
+    friend bool operator==(const Amount&, const Amount&) = default;
+  };
+
+  struct Entry {
+    std::string name;
+    // The v1 Resource without its amount, serialized: equal for equal
+    // identities.
+    std::string identity;
+    // Neither merged nor split.
+    bool whole = false;
+    Amount amount;
+
+    friend bool operator==(const Entry&, const Entry&) = default;
+  };
+
+  friend class ResourceCodec;
+
+  void Add(Entry entry);
+  void Subtract(const Entry& entry);
+  std::map<std::string, Amount> SumByName() const;
+
+  // Sorted by name, then identity, then (for whole entries) scalar. No amount
+  // is empty.
+  std::vector<Entry> entries_;
+};
+
+}  // namespace quorate
+
+#endif  // QUORATE_CORE_RESOURCES_RESOURCES_H_
