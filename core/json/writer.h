@@ -41,7 +41,7 @@ class JsonWriter {
   JsonWriter& Int(int64_t value);
   JsonWriter& Uint(uint64_t value);
   // The shortest text that reads back as `value`, always recognizable as a
-  // fraction: 1.0, 0.1, 1795232266.1751979. Infinity and NaN, which JSON lacks,
+  // fraction: 1.0, 0.1, 1795232274.654975. Infinity and NaN, which JSON lacks,
   // become the strings "Infinity", "-Infinity" and "NaN".
   JsonWriter& Double(double value);
   JsonWriter& Bool(bool value);
