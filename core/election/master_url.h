@@ -20,6 +20,9 @@ struct ZooKeeperUrl {
   std::string path;                  // "/mesos"; never "/" alone
 };
 
+// The URL with its password, if any, replaced by "****": for messages.
+std::string WithoutPassword(absl::string_view url);
+
 // Errors name the part that is wrong and show a correct example.
 absl::StatusOr<ZooKeeperUrl> ParseZooKeeperUrl(absl::string_view text);
 

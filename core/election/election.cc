@@ -1,0 +1,192 @@
+#include "core/election/election.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "core/api/json.h"
+#include "core/api/mesos.pb.h"
+
+namespace quorate::election {
+namespace {
+
+using mesos::v1::MasterInfo;
+
+constexpr char kLabel[] = "json.info";
+
+struct Leader {
+  uint64_t sequence;
+  MasterInfo info;
+};
+
+// The readable member with the lowest sequence number.
+std::optional<Leader> LowestOf(const Members& members) {
+  for (const auto& [sequence, content] : members) {
+    MasterInfo info;
+    const absl::Status parsed = api::JsonToMessage(content, &info);
+    if (parsed.ok()) return Leader{sequence, std::move(info)};
+    LOG(WARNING) << "ignoring the candidate with sequence " << sequence
+                 << ", whose znode is not a MasterInfo in JSON: " << parsed;
+  }
+  return std::nullopt;
+}
+
+std::optional<MasterInfo> InfoOf(const std::optional<Leader>& leader) {
+  if (!leader.has_value()) return std::nullopt;
+  return leader->info;
+}
+
+class ZooKeeperDetector final : public Detector, public Group::Listener {
+ public:
+  ZooKeeperDetector(io::Environment& environment, GroupOptions options,
+                    OnLeader on_leader)
+      : on_leader_(std::move(on_leader)),
+        group_(environment, std::move(options), kLabel, this) {
+    group_.Start();
+  }
+
+  void OnMembers(const std::optional<Members>& members) override {
+    std::optional<Leader> leader;
+    if (members.has_value()) leader = LowestOf(*members);
+    const std::optional<uint64_t> sequence =
+        leader.has_value() ? std::optional(leader->sequence) : std::nullopt;
+    if (told_ && sequence == sequence_) return;
+    told_ = true;
+    sequence_ = sequence;
+    on_leader_(InfoOf(leader));
+  }
+  void OnJoined(uint64_t) override {}
+  void OnMembershipLost(const absl::Status&) override {}
+
+ private:
+  OnLeader on_leader_;
+  bool told_ = false;
+  std::optional<uint64_t> sequence_;
+  Group group_;
+};
+
+class StaticDetector final : public Detector {
+ public:
+  StaticDetector(io::Environment& environment, io::Endpoint master,
+                 std::string hostname, OnLeader on_leader)
+      : timer_(environment.clock().RunAfter(
+            io::Duration::zero(),
+            [on_leader = std::move(on_leader), master = std::move(master),
+             hostname = std::move(hostname)] {
+              MasterInfo info;
+              info.set_id("");
+              info.set_ip(0);
+              info.set_port(master.port);
+              info.set_hostname(hostname);
+              info.mutable_address()->set_hostname(hostname);
+              info.mutable_address()->set_ip(master.ip);
+              info.mutable_address()->set_port(master.port);
+              on_leader(info);
+            })) {}
+
+ private:
+  io::Timer timer_;
+};
+
+class ZooKeeperContender final : public Contender, public Group::Listener {
+ public:
+  ZooKeeperContender(io::Environment& environment, GroupOptions options,
+                     const MasterInfo& me, Contender::Listener* listener)
+      : listener_(listener),
+        content_(api::MessageToJson(me)),
+        group_(environment, std::move(options), kLabel, this) {
+    group_.Start();
+    group_.Join(content_);
+  }
+
+  void OnJoined(uint64_t sequence) override {
+    LOG(INFO) << "candidate for leadership with sequence " << sequence;
+    own_ = sequence;
+  }
+
+  void OnMembers(const std::optional<Members>& members) override {
+    // A lost session is told by OnMembershipLost as well; what counts first
+    // is that the caller stops acting.
+    std::optional<Leader> leader;
+    if (members.has_value()) leader = LowestOf(*members);
+    const bool leads =
+        leader.has_value() && own_.has_value() && leader->sequence == *own_;
+    if (elected_ && !leads) {
+      return Depose(absl::AbortedError(
+          members.has_value() ? "another candidate has a lower sequence number"
+                              : "the ZooKeeper session is lost"));
+    }
+    listener_->OnLeader(InfoOf(leader));
+    if (leads && !elected_) {
+      elected_ = true;
+      listener_->OnElected();
+    }
+  }
+
+  void OnMembershipLost(const absl::Status& reason) override {
+    own_.reset();
+    if (elected_) return Depose(reason);
+    if (!deposed_) group_.Join(content_);
+  }
+
+ private:
+  void Depose(const absl::Status& reason) {
+    elected_ = false;
+    deposed_ = true;
+    listener_->OnDeposed(reason);
+  }
+
+  Contender::Listener* const listener_;
+  const std::string content_;
+  std::optional<uint64_t> own_;
+  bool elected_ = false;
+  bool deposed_ = false;
+  Group group_;
+};
+
+class StandaloneContender final : public Contender {
+ public:
+  StandaloneContender(io::Environment& environment, const MasterInfo& me,
+                      Contender::Listener* listener)
+      : timer_(environment.clock().RunAfter(io::Duration::zero(),
+                                            [me, listener] {
+                                              listener->OnLeader(me);
+                                              listener->OnElected();
+                                            })) {}
+
+ private:
+  io::Timer timer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Detector> NewZooKeeperDetector(io::Environment& environment,
+                                               GroupOptions options,
+                                               OnLeader on_leader) {
+  return std::make_unique<ZooKeeperDetector>(environment, std::move(options),
+                                             std::move(on_leader));
+}
+
+std::unique_ptr<Detector> NewStaticDetector(io::Environment& environment,
+                                            io::Endpoint master,
+                                            std::string hostname,
+                                            OnLeader on_leader) {
+  return std::make_unique<StaticDetector>(environment, std::move(master),
+                                          std::move(hostname),
+                                          std::move(on_leader));
+}
+
+std::unique_ptr<Contender> NewZooKeeperContender(
+    io::Environment& environment, GroupOptions options, const MasterInfo& me,
+    Contender::Listener* listener) {
+  return std::make_unique<ZooKeeperContender>(environment, std::move(options),
+                                              me, listener);
+}
+
+std::unique_ptr<Contender> NewStandaloneContender(
+    io::Environment& environment, const MasterInfo& me,
+    Contender::Listener* listener) {
+  return std::make_unique<StandaloneContender>(environment, me, listener);
+}
+
+}  // namespace quorate::election
