@@ -70,6 +70,9 @@ class Layout:
     agents: int = 2
     base_port: int = 5050
     zk_port: int = 2181
+    # Further flags for every master, every agent.
+    master_flags: tuple = ()
+    agent_flags: tuple = ()
 
     @property
     def quorum(self):
@@ -239,6 +242,7 @@ class LocalCluster:
                     "--zk=" + self.layout.zk,
                     "--quorum=%d" % self.layout.quorum,
                     "--work_dir=%s" % (process.folder / "work"),
+                    *self.layout.master_flags,
                 ]
             )
         self._report("  %s    http://%s:%d" % (process.name, HOST, port))
@@ -260,6 +264,7 @@ class LocalCluster:
                     "--resources=cpus:2;mem:1024;disk:4096;ports:[%d-%d]"
                     % (first, first + 999),
                     "--attributes=rack:r%d" % (index + 1),
+                    *self.layout.agent_flags,
                 ]
             )
         self._report("  %s     http://%s:%d" % (process.name, HOST, port))
