@@ -256,7 +256,7 @@ TEST(FlagsTest, HelpReadsLikeAManual) {
               "Says a great deal about each and every little thing that "
               "happens, so much that the line has to be wrapped, and more.");
   const std::string help = f.flags.HelpText();
-  EXPECT_EQ(help.substr(0, help.find("\n    --hostname")),
+  EXPECT_EQ(help.substr(0, help.find("\n    --[no-]hostname")),
             "NAME\n"
             "    mesos-test - a program for tests\n"
             "\n"
