@@ -20,15 +20,15 @@
 #ifndef QUORATE_CORE_RESOURCES_RESOURCES_H_
 #define QUORATE_CORE_RESOURCES_RESOURCES_H_
 
-#include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/resources/amount.h"
 
 namespace google::protobuf {
 template <typename Element>
@@ -117,28 +117,13 @@ class Resources {
   void WriteSummary(json::JsonWriter& writer) const;
 
  private:
-  using Range = std::pair<uint64_t, uint64_t>;  // Both ends inclusive.
-
-  struct Amount {
-    int64_t millis = 0;
-    std::vector<Range> ranges;       // Sorted, with gaps between them.
-    std::vector<std::string> items;  // Sorted.
-
-    bool empty() const {
-      return millis == 0 && ranges.empty() && items.empty();
-    }
-    bool Contains(const Amount& other) const;
-    void Add(const Amount& other);
-    void Subtract(const Amount& other);
-    std::string ToText() const;
-    friend bool operator==(const Amount&, const Amount&) = default;
-  };
-
   struct Entry {
     std::string name;
     // The v1 Resource without its amount, serialized: equal for equal
     // identities.
     std::string identity;
+    // Of the innermost reservation; "*" if unreserved.
+    std::string role;
     // Neither merged nor split.
     bool whole = false;
     Amount amount;
@@ -146,11 +131,14 @@ class Resources {
     friend bool operator==(const Entry&, const Entry&) = default;
   };
 
-  friend class ResourceCodec;
+  static absl::StatusOr<Entry> ToEntry(const mesos::v1::Resource& resource);
+  static bool Precedes(const Entry& a, const Entry& b);
 
+  const Entry* Find(const Entry& like) const;
   void Add(Entry entry);
-  void Subtract(const Entry& entry);
-  std::map<std::string, Amount> SumByName() const;
+  // Rewrites every identity with `edit`; equal ones then merge.
+  void EditIdentities(
+      const std::function<void(mesos::v1::Resource& identity)>& edit);
 
   // Sorted by name, then identity, then (for whole entries) scalar. No amount
   // is empty.
