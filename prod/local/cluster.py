@@ -60,7 +60,7 @@ class ClusterError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How many of each, and where. Kept beside the data between runs.
+    """How many of each, and where.
 
     Masters and agents alternate from base_port on, so that the first agent
     has the port 5051, where people expect it.
@@ -413,11 +413,21 @@ def _print_how_to_try(cluster, leader):
     )
 
 
+# What the command line can choose; kept beside the data between runs.
+_CHOICES = ("masters", "agents", "base_port", "zk_port")
+
+
 def _layout_file(folder):
     return folder / "layout.json"
 
 
-def _saved_layout(folder):
+def save_layout(folder, layout):
+    choices = {name: getattr(layout, name) for name in _CHOICES}
+    _layout_file(folder).write_text(json.dumps(choices) + "\n")
+
+
+def saved_layout(folder):
+    """The layout of the last `up` there, or None."""
     try:
         return Layout(**json.loads(_layout_file(folder).read_text()))
     except (OSError, ValueError, TypeError):
@@ -433,13 +443,13 @@ def _only_one(folder):
         yield
 
 
-def _chosen_layout(options):
+def chosen_layout(options):
     """The saved layout, changed by what the command line asks for."""
-    saved = _saved_layout(options.folder)
+    saved = saved_layout(options.folder)
     changes = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(Layout)
-        if getattr(options, field.name) is not None
+        name: getattr(options, name)
+        for name in _CHOICES
+        if getattr(options, name) is not None
     }
     chosen = dataclasses.replace(saved or Layout(), **changes)
     if chosen.masters < 1 or chosen.agents < 0:
@@ -455,10 +465,8 @@ def _chosen_layout(options):
 
 def up(options):
     with _only_one(options.folder):
-        layout = _chosen_layout(options)
-        _layout_file(options.folder).write_text(
-            json.dumps(dataclasses.asdict(layout)) + "\n"
-        )
+        layout = chosen_layout(options)
+        save_layout(options.folder, layout)
         say("%s, %d masters with quorum %d, %d agents:" % (
             layout.zk, layout.masters, layout.quorum, layout.agents))
         cluster = LocalCluster(options.folder, options.binaries, layout)
@@ -472,7 +480,7 @@ def down(options):
         say("Nothing is running.")
         return
     with _only_one(options.folder):
-        layout = _saved_layout(options.folder)
+        layout = saved_layout(options.folder)
         cluster = LocalCluster(options.folder, None, layout or Layout())
         stopped = cluster.down()
         for name in stopped:
@@ -487,7 +495,7 @@ def down(options):
                 % os.path.relpath(options.folder))
 
 
-def _arguments(argv):
+def parse_arguments(argv):
     parser = argparse.ArgumentParser(prog="./dev", description=__doc__.split(
         "\n\n", maxsplit=1)[0], allow_abbrev=False)
     parser.add_argument("--folder", type=lambda p: pathlib.Path(p).resolve(),
@@ -515,7 +523,7 @@ def _arguments(argv):
 
 
 def main(argv):
-    options = _arguments(argv)
+    options = parse_arguments(argv)
     # As any filter: `./dev up | head` ends quietly.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
