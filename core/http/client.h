@@ -7,15 +7,24 @@
 //   calls.Send(request, [](absl::StatusOr<http::Response> response) {...});
 //
 // A request that asks for a stream (SUBSCRIBE) takes the connection for itself.
+//
+// Each request is sent when the one before it is answered. A connection that
+// the server closed in between is opened anew; a request of which a byte may
+// have been sent is never repeated.
+//
+// Callbacks run from the event loop, never from inside Send. Any of them may
+// destroy the ClientConnection, and none runs afterwards.
 
 #ifndef QUORATE_CORE_HTTP_CLIENT_H_
 #define QUORATE_CORE_HTTP_CLIENT_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/http/message.h"
 #include "io/clock.h"
 #include "io/network.h"
@@ -25,7 +34,7 @@ namespace quorate::http {
 struct ClientOptions {
   io::Duration connect_timeout = std::chrono::seconds(5);
   // From sending a request to the end of its response (of its header, for a
-  // stream).
+  // stream). Opening the connection has its own limit.
   io::Duration response_timeout = std::chrono::seconds(30);
   size_t max_header_bytes = 64 << 10;
   size_t max_body_bytes = 256 << 20;
@@ -51,18 +60,21 @@ class ClientConnection {
   ~ClientConnection();
 
   // Unavailable or DeadlineExceeded when there is no answer: the server may
-  // or may not have acted. ResourceExhausted when too many are queued.
-  // Adds Host and Content-Length.
+  // or may not have acted. ResourceExhausted when too many are queued, or the
+  // response is too long; Internal when it is not HTTP; InvalidArgument when
+  // the request is not. When no connection can be opened, all that are queued
+  // fail. Adds Host and Content-Length.
   void Send(Request request, OnResponse done);
 
-  // Must be the only request on this connection.
+  // Must be the only request of this ClientConnection. Errors as for Send, to
+  // on_closed.
   void SendForStream(Request request, StreamCallbacks callbacks);
 
   const io::Endpoint& server() const;
 
  private:
   class Core;
-  std::unique_ptr<Core> core_;
+  std::shared_ptr<Core> core_;
 };
 
 }  // namespace quorate::http

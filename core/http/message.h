@@ -3,12 +3,14 @@
 #ifndef QUORATE_CORE_HTTP_MESSAGE_H_
 #define QUORATE_CORE_HTTP_MESSAGE_H_
 
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "io/network.h"
 
@@ -22,7 +24,9 @@ class Headers {
       : fields_(fields) {}
 
   void Add(absl::string_view name, absl::string_view value);
+  // Replaces all fields of that name.
   void Set(absl::string_view name, absl::string_view value);
+  void Remove(absl::string_view name);
   bool Has(absl::string_view name) const;
   // The first field of that name.
   std::optional<std::string> Get(absl::string_view name) const;
@@ -62,17 +66,20 @@ struct Response {
   static Response Text(int status, absl::string_view message);
 };
 
-// "Not Found" for 404.
+// "Not Found" for 404, "Unknown" for a status without a name.
 absl::string_view ReasonPhrase(int status);
 
-// Parts of a request target. InvalidArgument for bad escapes, a NUL, or a
-// target that does not begin with '/'.
+// Parts of a request target, percent-decoded; '+' in a query is a space.
 struct Target {
   std::string path;
   std::map<std::string, std::string> query;
 };
+
+// InvalidArgument for bad escapes, a NUL, or a target that does not begin with
+// '/'.
 absl::StatusOr<Target> ParseTarget(absl::string_view target);
 
+// Leaves only letters, digits and "-._~" as they are.
 std::string PercentEncode(absl::string_view text);
 
 }  // namespace quorate::http

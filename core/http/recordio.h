@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace quorate::http {
@@ -25,7 +26,8 @@ class RecordDecoder {
 
   // Calls `on_record` for each complete record. InvalidArgument for a length
   // that is not 1 to 16 decimal digits, zero or too large: the decoder is then
-  // dead. `on_record` may not destroy the decoder.
+  // dead, and whatever it is fed fails alike. `on_record` may not destroy the
+  // decoder or feed it.
   absl::Status Feed(absl::string_view bytes,
                     const std::function<void(absl::string_view)>& on_record);
 
@@ -33,8 +35,14 @@ class RecordDecoder {
   absl::Status Finish() const;
 
  private:
+  // Takes what it needs from the front of `bytes`. True at the end of a length.
+  absl::StatusOr<bool> ReadLength(absl::string_view* bytes);
+
   size_t max_record_bytes_;
-  std::string buffer_;
+  int length_digits_ = 0;
+  size_t length_ = 0;
+  bool in_record_ = false;  // The length has been read.
+  std::string buffer_;      // The beginning of the record.
   bool failed_ = false;
 };
 

@@ -2,14 +2,22 @@
 // Expect: 100-continue, streaming responses with back-pressure.
 //
 //   http::Server server(environment.clock(), {}, [&](http::Request request,
-//                                                    http::Responder responder) {
+//                                                    http::Responder responder)
+//                                                    {
 //     responder.Send(http::Response::Text(200, "hello"));
 //   });
 //   server.Adopt(std::move(connection), first_bytes);
 //
 // Responses leave in the order of their requests, whenever they are given.
-// Malformed input is answered with 400, 408, 413, 414, 417, 431, 501 or 505
-// and the connection closed; nothing from the network ends the process.
+// Malformed input is answered with 400, 408, 413, 414, 415, 417, 431, 501 or
+// 505 and the connection closed; nothing from the network ends the process.
+//
+// The handler may answer at once, destroy the server, or keep the responder.
+// Responders and streams outlive their connection and the server, but not the
+// clock; what is given to them then is dropped.
+//
+// A request body in gzip arrives unpacked; a response body worth it leaves in
+// gzip when the client accepts that. Streams never do.
 
 #ifndef QUORATE_CORE_HTTP_SERVER_H_
 #define QUORATE_CORE_HTTP_SERVER_H_
@@ -35,9 +43,11 @@ struct ServerOptions {
   size_t max_connections = 20000;
   // From the first byte of a request to the end of its headers.
   io::Duration header_timeout = std::chrono::seconds(10);
-  // Without any progress of a body.
+  // While a body arrives, each such period must bring at least 1 KiB of it per
+  // second, or its end.
   io::Duration body_timeout = std::chrono::seconds(30);
-  // Of a kept-alive connection without a request.
+  // Of a kept-alive connection without a request, or whose peer does not take
+  // the responses.
   io::Duration idle_timeout = std::chrono::minutes(5);
 };
 
@@ -54,8 +64,9 @@ class Stream {
   virtual size_t queued_bytes() const = 0;
   // Ends the message properly.
   virtual void Close() = 0;
-  // Called once when the peer has left or the connection broke. Not after
-  // Close or destruction.
+  // Called once, from the event loop, when the peer has left (or only ended
+  // its side) or the connection broke. Not after Close, or after destruction of
+  // the stream or the server.
   virtual void OnClosed(std::function<void()> callback) = 0;
 };
 
@@ -78,7 +89,8 @@ class Responder {
   Responder& operator=(Responder&&) noexcept;
   ~Responder();
 
-  // Adds Date and Content-Length. HEAD requests get no body.
+  // Adds Date, Content-Length and what concerns the connection; a header field
+  // "Connection: close" ends it afterwards. HEAD requests get no body.
   void Send(Response response);
   // Adds Date and Transfer-Encoding: chunked.
   std::unique_ptr<Stream> StartStream(int status, Headers headers);
@@ -89,22 +101,23 @@ class Responder {
 
 using Handler = std::function<void(Request, Responder)>;
 
+struct ServerState;
+
 class Server {
  public:
-  // `clock` must outlive the server. Destruction cuts all connections.
+  // Destruction cuts all connections, without callbacks.
   Server(io::Clock& clock, ServerOptions options, Handler handler);
   ~Server();
 
-  // Serves a connection whose first bytes were already read.
+  // Serves a connection whose first bytes were already read; the handler may
+  // run from inside. Drops it when there are max_connections already.
   void Adopt(std::unique_ptr<io::Connection> connection,
              absl::string_view first_bytes);
 
   size_t connections() const;
 
  private:
-  class Session;
-  struct Shared;
-  std::shared_ptr<Shared> shared_;
+  std::shared_ptr<ServerState> state_;
 };
 
 }  // namespace quorate::http
