@@ -1,6 +1,7 @@
 #include "core/api/json.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/message.h>
 #include <gtest/gtest.h>
 
@@ -15,6 +16,7 @@
 #include "core/api/master.pb.h"
 #include "core/api/media.h"
 #include "core/api/scheduler.pb.h"
+#include "core/base/crc32c.h"
 
 namespace quorate::api {
 namespace {
@@ -147,6 +149,61 @@ void ExpectRoundTrips() {
       ASSERT_EQ(MessageToJson(copy), MessageToJson(message));
     }
   }
+}
+
+// One line for each message, field and enum value.
+void Describe(const google::protobuf::EnumDescriptor& type, std::string& out) {
+  for (int i = 0; i < type.value_count(); ++i) {
+    absl::StrAppend(&out, type.value(i)->full_name(), " ",
+                    type.value(i)->number(), "\n");
+  }
+}
+
+void Describe(const google::protobuf::Descriptor& type, std::string& out) {
+  // The JSON form of an empty message lists the defaults.
+  const Message* empty =
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(
+          &type);
+  absl::StrAppend(&out, type.full_name(), " ", MessageToJson(*empty), "\n");
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    const auto* message = field.message_type();
+    const auto* values = field.enum_type();
+    absl::StrAppend(&out, field.full_name(), " ", field.number(), " ",
+                    field.type_name(), " ", field.label(), " ",
+                    message != nullptr  ? message->full_name()
+                    : values != nullptr ? values->full_name()
+                                        : "",
+                    " ", field.has_default_value(),
+                    field.options().deprecated(), "\n");
+  }
+  for (int i = 0; i < type.nested_type_count(); ++i) {
+    Describe(*type.nested_type(i), out);
+  }
+  for (int i = 0; i < type.enum_type_count(); ++i) {
+    Describe(*type.enum_type(i), out);
+  }
+}
+
+// Changes when any message, field, number, type, presence, default or enum
+// value of the v1 API does: only additions may, and never of a required field.
+TEST(ApiProtoTest, WireFormatIsFrozen) {
+  std::string text;
+  for (const char* name :
+       {"common", "container", "resource", "mesos", "statistics", "scheduler",
+        "executor", "agent", "allocator", "maintenance", "quota", "master"}) {
+    const auto* file =
+        google::protobuf::DescriptorPool::generated_pool()->FindFileByName(
+            absl::StrCat("core/api/", name, ".proto"));
+    ASSERT_NE(file, nullptr) << name;
+    for (int i = 0; i < file->message_type_count(); ++i) {
+      Describe(*file->message_type(i), text);
+    }
+    for (int i = 0; i < file->enum_type_count(); ++i) {
+      Describe(*file->enum_type(i), text);
+    }
+  }
+  EXPECT_EQ(Crc32c(text), 3460751637u);
 }
 
 TEST(ApiJsonTest, EveryFieldRoundTrips) {

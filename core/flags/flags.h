@@ -40,9 +40,10 @@ namespace quorate::flags {
 
 // What a program is, for --help and --version.
 struct Program {
-  std::string name;      // "mesos-master"
-  std::string summary;   // One line, without a full stop.
-  std::string synopsis;  // "mesos-master --work_dir=PATH [--zk=URL] [flags]"
+  std::string name;     // "mesos-master"
+  std::string summary;  // One line, without a full stop.
+  // A line for each way to call it: "mesos-master --work_dir=PATH [flags]".
+  std::string synopsis;
   // Paragraphs, separated by empty lines.
   std::string description;
   std::string version;

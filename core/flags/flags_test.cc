@@ -77,11 +77,12 @@ struct Fixture {
   Duration ping_timeout = seconds(15);
   std::optional<uint64_t> quorum;
 
-  FlagSet flags{{.name = "mesos-test",
-                 .summary = "a program for tests",
-                 .synopsis = "mesos-test --work_dir=PATH [flags]",
-                 .description = "First paragraph.\n\nSecond paragraph.",
-                 .version = "1.2.3"}};
+  FlagSet flags{
+      {.name = "mesos-test",
+       .summary = "a program for tests",
+       .synopsis = "mesos-test --work_dir=PATH [flags]\nmesos-test --help",
+       .description = "First paragraph.\n\nSecond paragraph.",
+       .version = "1.2.3"}};
 
   Fixture() {
     flags.Add(&port, "port", "Port to listen on.");
@@ -262,6 +263,7 @@ TEST(FlagsTest, HelpReadsLikeAManual) {
             "\n"
             "SYNOPSIS\n"
             "    mesos-test --work_dir=PATH [flags]\n"
+            "    mesos-test --help\n"
             "\n"
             "DESCRIPTION\n"
             "    First paragraph.\n"

@@ -65,7 +65,9 @@ std::string FlagSet::HelpText() const {
   AppendProse(absl::StrCat(program_.name, " - ", program_.summary), kIndent,
               out);
   absl::StrAppend(&out, "\nSYNOPSIS\n");
-  AppendProse(program_.synopsis, kIndent, out);
+  for (absl::string_view usage : absl::StrSplit(program_.synopsis, '\n')) {
+    AppendWrapped(usage, kIndent, out);
+  }
   absl::StrAppend(&out, "\nDESCRIPTION\n");
   AppendProse(program_.description, kIndent, out);
 
