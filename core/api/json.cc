@@ -422,9 +422,14 @@ void WriteMap(const Message& message, const FieldDescriptor* field,
     const Message& entry = get.GetRepeatedMessage(message, field, i);
     entries.emplace_back(entry.GetReflection()->GetString(entry, key), &entry);
   }
-  std::sort(entries.begin(), entries.end());
+  // Seen as a list, a map that was read may hold a key twice: the last counts.
+  std::stable_sort(
+      entries.begin(), entries.end(),
+      [](const auto& a, const auto& b) { return a.first < b.first; });
   writer.StartObject();
-  for (const auto& [name, entry] : entries) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const auto& [name, entry] = entries[i];
+    if (i + 1 < entries.size() && entries[i + 1].first == name) continue;
     writer.Key(name);
     WriteValue(*entry, value, 0, writer);
   }

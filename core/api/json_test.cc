@@ -309,6 +309,15 @@ TEST(ApiJsonTest, LastOfRepeatedKeysCounts) {
   EXPECT_EQ(call.decline().offer_ids_size(), 1);
   EXPECT_EQ(Read(R"({"framework_id":{"value":"a"},"framework_id":{}})", &call),
             "shape: Missing required fields: framework_id.value");
+
+  mesos::v1::OfferFilters::ResourceQuantities quantities;
+  EXPECT_EQ(Read(R"({"quantities":{"b":{"value":1},"a":{"value":2},)"
+                 R"("b":{"value":3}}})",
+                 &quantities),
+            "ok");
+  EXPECT_EQ(MessageToJson(quantities),
+            R"({"quantities":{"a":{"value":2.0},"b":{"value":3.0}}})");
+  EXPECT_EQ(quantities.quantities().at("b").value(), 3);
 }
 
 TEST(ApiJsonTest, UnknownEnumNames) {
