@@ -31,6 +31,9 @@ struct ContainerSpec {
   std::string stdout_path;
   std::string stderr_path;
   std::string user;  // Empty: as this process.
+  // Part of the container that this process itself runs in: it ends at the
+  // latest when that one does, whoever ends it. An executor's tasks are.
+  bool nested = false;
 };
 
 struct ContainerInfo {
