@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/rfc7230.hpp>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -33,7 +34,7 @@ class HeadTokenizer : public beast::http::basic_parser<kIsRequest> {
  public:
   HeadTokenizer(size_t max_headers, Head* head)
       : max_headers_(max_headers), head_(*head) {
-    this->body_limit(boost::none);
+    this->body_limit(std::numeric_limits<uint64_t>::max());
   }
 
   // True when all of `block` is one well-formed head.

@@ -372,7 +372,7 @@ void Session::OnTimeout() {
       break;
   }
   // A slow reader is waited for as long as it reads.
-  if (progress >= phase_mark_) return Die();
+  if (progress == 0 || progress >= phase_mark_) return Die();
   StartPhase();
 }
 
