@@ -46,12 +46,12 @@ fix() {
 
 check_format() {
   local said
-  if said=$(cpp | xargs -r -P 2 -n 20 clang-format-19 --dry-run --Werror 2>&1)
+  if said=$(cpp | xargs -r clang-format-19 --dry-run --Werror 2>&1)
   then
     return
   fi
   # One line for each file; what is wrong is best seen after ./dev fmt.
-  sed -n 's/^\([^: ]*\):[0-9]*:.*/\1: not laid out/p' <<<"$said" | sort -u
+  sed -n 's/^\([^: ]*\):[0-9][0-9]*:.*/\1: not laid out/p' <<<"$said" | sort -u
   return 1
 }
 
