@@ -36,10 +36,10 @@ struct AgentOptions {
   io::Duration executor_reregistration_timeout = std::chrono::seconds(2);
   io::Duration executor_shutdown_grace_period = std::chrono::seconds(5);
   io::Duration recovery_timeout = std::chrono::minutes(15);
-  bool strict = true;           // --strict
-  bool reconnect = true;        // --recover=reconnect, or cleanup
+  bool strict = true;     // --strict
+  bool reconnect = true;  // --recover=reconnect, or cleanup
   bool switch_user = true;
-  std::string boot_id;          // of the machine; another one: tasks are gone
+  std::string boot_id;  // of the machine; another one: tasks are gone
 
   // Name -> value in Mesos' text forms, for /flags.
   std::map<std::string, std::string> flags;
