@@ -62,7 +62,7 @@ _DETERMINISM = [
             r"\b(random_device|mt19937(_64)?|default_random_engine|minstd_rand0?"
             r"|uniform_(int|real)_distribution|arc4random\w*|getrandom"
             r"|absl::BitGen|InsecureBitGen)\b"
-            r"|" + _FREE + r"s?rand(om)?\s*\(",
+            r"|" + _FREE + r"(rand|srand|srandom)\s*\(|::random\s*\(\s*\)",
             "randomness comes from io::Random",
         ),
         (

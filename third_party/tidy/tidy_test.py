@@ -59,11 +59,17 @@ class DeterminismTest(unittest.TestCase):
             "random",
             "int x = rand();",
             "srand(1);",
+            "long x = ::random();",
             "std::mt19937 gen;",
             "std::random_device rd;",
             "std::uniform_int_distribution<int> d(0, 1);",
         )
-        self.assert_passes("uint64_t x = random.Next();", "operand(x);")
+        self.assert_passes(
+            "uint64_t x = random.Next();",
+            "operand(x);",
+            "FakeRandom random(7);",
+            "io::Random& random() override;",
+        )
 
     def test_environment_and_world(self):
         self.assert_breaks("environment", 'getenv("HOME");')
