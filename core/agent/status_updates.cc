@@ -179,6 +179,12 @@ void StatusUpdates::Remove(absl::string_view framework_id) {
   }
 }
 
+bool StatusUpdates::Knows(const Stream& stream, absl::string_view uuid) const {
+  const auto it = streams_.find(stream);
+  return it != streams_.end() && (FindPending(it->second, uuid) != nullptr ||
+                                  IsAcknowledged(it->second, uuid));
+}
+
 bool StatusUpdates::HasPending(const Stream& stream) const {
   const auto it = streams_.find(stream);
   return it != streams_.end() && !it->second.pending.empty();

@@ -112,6 +112,8 @@ class StatusUpdates {
   // Drops all streams of a framework that is gone.
   void Remove(absl::string_view framework_id);
 
+  // Whether an update with this uuid has been taken (and is remembered).
+  bool Knows(const Stream& stream, absl::string_view uuid) const;
   // Whether an update of the task waits.
   bool HasPending(const Stream& stream) const;
   size_t streams() const { return streams_.size(); }

@@ -1,0 +1,162 @@
+#include "core/agent/updates.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+namespace quorate::agent {
+namespace {
+
+UpdateRecord RecordOf(const StatusUpdates::Output& output) {
+  UpdateRecord record;
+  if (output.kind == StatusUpdates::Output::Kind::kPersistUpdate) {
+    CHECK(record.mutable_update()->ParseFromString(output.content));
+  } else {
+    record.set_acknowledged_uuid(output.uuid);
+  }
+  return record;
+}
+
+}  // namespace
+
+Updates::Updates(io::Environment& environment, Store& store, Listener* listener)
+    : environment_(environment), store_(store), listener_(listener) {}
+
+absl::Status Updates::Take(const wire::StatusUpdate& update,
+                           const std::optional<Run>& run) {
+  const StatusUpdates::Stream stream = {update.framework_id().value(),
+                                        update.status().task_id().value()};
+  if (run.has_value()) runs_[stream] = *run;
+  StatusUpdates::Outputs outputs;
+  const absl::Status taken = machine_.OnUpdate(
+      environment_.clock().Now(), stream,
+      {update.status().uuid(), IsTerminal(update.status().state()),
+       update.SerializeAsString()},
+      run.has_value(), &outputs);
+  CarryOut(std::move(outputs));
+  return taken;
+}
+
+void Updates::Acknowledge(const StatusUpdates::Stream& stream,
+                          absl::string_view uuid) {
+  StatusUpdates::Outputs outputs;
+  const absl::Status known = machine_.OnAcknowledgement(
+      environment_.clock().Now(), stream, uuid, &outputs);
+  if (!known.ok()) {
+    LOG(INFO) << "ignoring an acknowledgement for task '" << stream.task_id
+              << "': " << known.message();
+  }
+  CarryOut(std::move(outputs));
+}
+
+bool Updates::Knows(const StatusUpdates::Stream& stream,
+                    absl::string_view uuid) const {
+  return machine_.Knows(stream, uuid);
+}
+
+void Updates::Resume() {
+  StatusUpdates::Outputs outputs;
+  machine_.Resume(environment_.clock().Now(), &outputs);
+  CarryOut(std::move(outputs));
+}
+
+void Updates::Pause() {
+  machine_.Pause();
+  ArmRetry();
+}
+
+void Updates::RemoveFramework(const std::string& framework_id) {
+  machine_.Remove(framework_id);
+  std::erase_if(runs_, [&](const auto& entry) {
+    return entry.first.framework_id == framework_id;
+  });
+  ArmRetry();
+}
+
+bool Updates::Recover(const Run& run, const std::string& task_id,
+                      const std::vector<UpdateRecord>& records) {
+  const StatusUpdates::Stream stream = {run.framework_id, task_id};
+  std::vector<StatusUpdates::Record> inputs;
+  for (const UpdateRecord& record : records) {
+    if (record.has_acknowledged_uuid()) {
+      inputs.push_back({true, {.uuid = record.acknowledged_uuid()}});
+    } else {
+      const mesos::v1::TaskStatus& status = record.update().status();
+      inputs.push_back({false,
+                        {status.uuid(), IsTerminal(status.state()),
+                         record.update().SerializeAsString()}});
+    }
+  }
+  if (!machine_.Recover(stream, inputs)) return false;
+  runs_[stream] = run;
+  return true;
+}
+
+void Updates::CarryOut(StatusUpdates::Outputs outputs) {
+  ArmRetry();
+  std::vector<Output> ready;
+  for (Output& output : outputs) {
+    if (output.write > 0) {
+      Persist(output);
+    } else if (output.after > durable_) {
+      waiting_.push_back(std::move(output));
+    } else {
+      ready.push_back(std::move(output));
+    }
+  }
+  for (const Output& output : ready) Release(output);
+}
+
+void Updates::Persist(const Output& output) {
+  const auto run = runs_.find(output.stream);
+  CHECK(run != runs_.end()) << output.stream.task_id;
+  store_.Write(
+      [run = run->second, task_id = output.stream.task_id,
+       record = RecordOf(output)](Checkpoints& checkpoints) {
+        return checkpoints.AppendUpdate(run, task_id, record);
+      },
+      [this, write = output.write] { OnDurable(write); });
+}
+
+void Updates::OnDurable(uint64_t write) {
+  CHECK_EQ(write, durable_ + 1);
+  durable_ = write;
+  std::vector<Output> ready;
+  while (!waiting_.empty() && waiting_.front().after <= durable_) {
+    ready.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  for (const Output& output : ready) Release(output);
+}
+
+void Updates::Release(const Output& output) {
+  switch (output.kind) {
+    case Output::Kind::kAccepted:
+      return listener_->OnAccepted(output.stream, output.uuid);
+    case Output::Kind::kForward: {
+      wire::StatusUpdate update;
+      CHECK(update.ParseFromString(output.content));
+      return listener_->OnForward(std::move(update));
+    }
+    case Output::Kind::kFinished:
+      runs_.erase(output.stream);
+      return listener_->OnFinished(output.stream);
+    case Output::Kind::kPersistUpdate:
+    case Output::Kind::kPersistAcknowledgement:
+      return;
+  }
+}
+
+void Updates::ArmRetry() {
+  retry_.Cancel();
+  const std::optional<io::Instant> due = machine_.NextRetry();
+  if (!due.has_value()) return;
+  retry_ =
+      environment_.clock().RunAfter(*due - environment_.clock().Now(), [this] {
+        StatusUpdates::Outputs outputs;
+        machine_.OnTimer(environment_.clock().Now(), &outputs);
+        CarryOut(std::move(outputs));
+      });
+}
+
+}  // namespace quorate::agent
