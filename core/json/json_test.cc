@@ -132,6 +132,16 @@ TEST(JsonValueTest, DoublesSurviveTextExactly) {
   }
 }
 
+TEST(JsonValueTest, ZeroIsZeroHoweverItIsWritten) {
+  for (absl::string_view zero :
+       {"0", "-0", "0.0", "-0.0", "0e-40", "-0e-40", "0e5", "0.000e-300",
+        "0.00000000000000000000000000000000000", "1e-400"}) {
+    const absl::StatusOr<Value> read = Parse(zero);
+    ASSERT_TRUE(read.ok()) << zero;
+    EXPECT_EQ(read->AsDouble(-1), 0) << zero;
+  }
+}
+
 TEST(JsonReaderTest, NamesLineAndPlace) {
   EXPECT_EQ(ErrorOf("{bad"), "syntax error at line 1 near: bad");
   EXPECT_EQ(ErrorOf(""), "syntax error at line 1 near: ");

@@ -1,9 +1,10 @@
 #include "core/json/reader.h"
 
 #include <algorithm>
-#include <limits>
+#include <cmath>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "rapidjson/memorystream.h"
 #include "rapidjson/reader.h"
@@ -30,28 +31,32 @@ class Events {
     handler_.OnBool(value);
     return true;
   }
-  bool Int(int value) { return Int64(value); }
-  bool Uint(unsigned value) { return Int64(value); }
-  bool Int64(int64_t value) {
+  // A number of JSON's grammar. RapidJSON's own conversion reads 0e-40 as
+  // something else than zero.
+  bool RawNumber(const char* data, rapidjson::SizeType size, bool) {
     if (!Count()) return false;
-    handler_.OnInt(value);
-    return true;
-  }
-  bool Uint64(uint64_t value) {
-    if (value <= uint64_t{std::numeric_limits<int64_t>::max()}) {
-      return Int64(static_cast<int64_t>(value));
+    const absl::string_view text(data, size);
+    int64_t integer = 0;
+    uint64_t large = 0;
+    double real = 0;
+    const bool is_whole = text.find_first_of(".eE") == text.npos;
+    if (is_whole && absl::SimpleAtoi(text, &integer)) {
+      handler_.OnInt(integer);
+    } else if (is_whole && absl::SimpleAtoi(text, &large)) {
+      handler_.OnUint(large);
+    } else if (absl::SimpleAtod(text, &real) && std::isfinite(real)) {
+      handler_.OnDouble(real);
+    } else {
+      return false;
     }
-    if (!Count()) return false;
-    handler_.OnUint(value);
     return true;
   }
-  bool Double(double value) {
-    if (!Count()) return false;
-    handler_.OnDouble(value);
-    return true;
-  }
-  // Only with a flag that is not used.
-  bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
+  // Numbers come as text, whatever they are.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(int64_t) { return false; }
+  bool Uint64(uint64_t) { return false; }
+  bool Double(double) { return false; }
   bool String(const char* data, rapidjson::SizeType size, bool) {
     if (!Count()) return false;
     handler_.OnString({data, size});
@@ -119,7 +124,7 @@ absl::Status ErrorAt(absl::string_view problem, absl::string_view text,
 
 absl::Status Read(absl::string_view text, Handler& handler) {
   constexpr unsigned kFlags = rapidjson::kParseValidateEncodingFlag |
-                              rapidjson::kParseFullPrecisionFlag;
+                              rapidjson::kParseNumbersAsStringsFlag;
   Events events(handler);
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
