@@ -24,19 +24,18 @@ scripts() { ours dev .ci/run '*.sh'; }
 # Prints the path of buildifier, after fetching it if it is not there yet.
 # Fails when it cannot be fetched: without a network, say.
 buildifier() {
-  local from=third_party/buildifier to arch
-  to=$CACHE/buildifier-$(sha256sum $from/package-lock.json | cut -c1-16)
+  local from=third_party/buildifier arch folder tool
   case $(uname -m) in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac
-  if [ ! -d "$to" ]; then
+  folder=$CACHE/buildifier-$(sha256sum $from/package-lock.json | cut -c1-16)
+  tool=$folder/node_modules/@bazel/buildifier/buildifier-linux_$arch
+  if [ ! -x "$tool" ]; then
     echo "Fetching buildifier" >&2
-    rm -rf "$to.new"
-    mkdir -p "$to.new"
-    cp $from/package.json $from/package-lock.json "$to.new"
-    (cd "$to.new" && npm ci --ignore-scripts --no-audit --no-fund >&2) ||
+    mkdir -p "$folder"
+    cp $from/package.json $from/package-lock.json "$folder"
+    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund >&2) ||
       return 1
-    mv "$to.new" "$to"
   fi
-  echo "$to/node_modules/@bazel/buildifier/buildifier-linux_$arch"
+  echo "$tool"
 }
 
 fix() {
