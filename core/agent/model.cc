@@ -1,5 +1,8 @@
 #include "core/agent/model.h"
 
+#include <iterator>
+#include <utility>
+
 namespace quorate::agent {
 
 bool IsTerminal(mesos::v1::TaskState state) {
@@ -16,6 +19,16 @@ bool IsTerminal(mesos::v1::TaskState state) {
     default:
       return false;
   }
+}
+
+mesos::v1::TaskState DroppedState(const mesos::v1::FrameworkInfo& framework) {
+  using Capability = mesos::v1::FrameworkInfo::Capability;
+  for (const Capability& capability : framework.capabilities()) {
+    if (capability.type() == Capability::PARTITION_AWARE) {
+      return mesos::v1::TASK_DROPPED;
+    }
+  }
+  return mesos::v1::TASK_LOST;
 }
 
 void Task::Add(const mesos::v1::TaskStatus& status) {
@@ -36,6 +49,14 @@ bool Executor::HasLiveTasks() const {
   return false;
 }
 
+bool Executor::HasHad(const std::string& task_id) const {
+  if (tasks.count(task_id) > 0) return true;
+  for (const Task& task : completed) {
+    if (task.id() == task_id) return true;
+  }
+  return false;
+}
+
 Resources Executor::Used() const {
   Resources used;
   if (state == State::kTerminated) return used;
@@ -51,11 +72,89 @@ Resources Executor::Used() const {
   return used;
 }
 
-bool Framework::Has(mesos::v1::FrameworkInfo::Capability::Type type) const {
-  for (const auto& capability : info.capabilities()) {
-    if (capability.type() == type) return true;
+Framework* Workload::FindFramework(const std::string& id) const {
+  const auto it = frameworks_.find(id);
+  return it == frameworks_.end() ? nullptr : it->second.get();
+}
+
+Executor* Workload::FindExecutor(const std::string& framework_id,
+                                 const std::string& executor_id) const {
+  const Framework* framework = FindFramework(framework_id);
+  if (framework == nullptr) return nullptr;
+  const auto it = framework->executors.find(executor_id);
+  return it == framework->executors.end() ? nullptr : it->second.get();
+}
+
+Executor* Workload::FindRun(const Run& run) const {
+  Executor* executor = FindExecutor(run.framework_id, run.executor_id);
+  if (executor == nullptr) return nullptr;
+  const bool same = executor->run.container_id == run.container_id;
+  return same ? executor : nullptr;
+}
+
+Workload::Place Workload::FindTask(const std::string& framework_id,
+                                   const std::string& task_id) const {
+  Place place;
+  place.framework = FindFramework(framework_id);
+  if (place.framework == nullptr) return place;
+  for (const auto& [id, executor] : place.framework->executors) {
+    const auto it = executor->tasks.find(task_id);
+    if (it == executor->tasks.end()) continue;
+    place.executor = executor.get();
+    place.task = &it->second;
+    break;
   }
-  return false;
+  return place;
+}
+
+Framework& Workload::AddFramework(const mesos::v1::FrameworkInfo& info) {
+  const std::string& id = info.id().value();
+  std::unique_ptr<Framework>& framework = frameworks_[id];
+  for (auto it = completed_.begin();
+       framework == nullptr && it != completed_.end(); ++it) {
+    if ((*it)->id() != id) continue;
+    framework = std::move(*it);
+    framework->terminating = false;
+    completed_.erase(it);
+    break;
+  }
+  if (framework == nullptr) framework = std::make_unique<Framework>();
+  framework->info = info;
+  return *framework;
+}
+
+void Workload::CompleteTask(Executor& executor, const std::string& task_id) {
+  auto node = executor.tasks.extract(task_id);
+  if (node.empty()) return;
+  executor.completed.push_back(std::move(node.mapped()));
+  if (executor.completed.size() > kMaxCompletedTasks) {
+    executor.completed.pop_front();
+  }
+}
+
+Workload::Forgotten Workload::CompleteExecutor(Framework& framework,
+                                               const std::string& executor_id) {
+  auto node = framework.executors.extract(executor_id);
+  if (node.empty()) return {};
+  framework.completed.push_back(std::move(node.mapped()));
+  Forgotten forgotten;
+  if (framework.completed.size() > kMaxCompletedExecutors) {
+    forgotten.push_back(std::move(framework.completed.front()));
+    framework.completed.pop_front();
+  }
+  return forgotten;
+}
+
+Workload::Forgotten Workload::CompleteFramework(const std::string& id) {
+  auto node = frameworks_.extract(id);
+  if (node.empty()) return {};
+  completed_.push_back(std::move(node.mapped()));
+  if (completed_.size() <= kMaxCompletedFrameworks) return {};
+  Forgotten forgotten(
+      std::make_move_iterator(completed_.front()->completed.begin()),
+      std::make_move_iterator(completed_.front()->completed.end()));
+  completed_.pop_front();
+  return forgotten;
 }
 
 absl::string_view StateName(Executor::State state) {

@@ -30,6 +30,9 @@ inline constexpr size_t kMaxCompletedTasks = 200;      // per executor
 inline constexpr size_t kMaxStatuses = 100;            // per task
 
 bool IsTerminal(mesos::v1::TaskState state);
+// What becomes of a task that never came to run: frameworks that are not
+// PARTITION_AWARE know only TASK_LOST.
+mesos::v1::TaskState DroppedState(const mesos::v1::FrameworkInfo& framework);
 
 struct Task {
   enum class Phase {
@@ -47,6 +50,8 @@ struct Task {
   // The newest update that was forwarded.
   std::optional<mesos::v1::TaskState> forwarded_state;
   std::string forwarded_uuid;
+  // A kill that the executor has not been told, for want of a stream.
+  std::optional<mesos::v1::KillPolicy> kill;
 
   const std::string& id() const { return info.task_id().value(); }
   void Add(const mesos::v1::TaskStatus& status);
@@ -71,8 +76,7 @@ struct Executor {
   bool generated = false;     // Made by the agent for a task with a command.
   bool checkpointed = false;  // Its framework is.
   State state = State::kRegistering;
-  bool launched = false;   // Its container is or was there.
-  bool recovered = false;  // Not heard of since the agent restarted.
+  bool launched = false;  // Its container may be there.
   std::optional<Cause> cause;
   std::string user;
   std::string sandbox;
@@ -89,6 +93,8 @@ struct Executor {
 
   const std::string& id() const { return run.executor_id; }
   bool HasLiveTasks() const;
+  // Now or, as far as it is remembered, before.
+  bool HasHad(const std::string& task_id) const;
   // Of the executor itself and of its tasks that are not terminal.
   Resources Used() const;
 };
@@ -101,7 +107,45 @@ struct Framework {
   std::deque<std::unique_ptr<Executor>> completed;
 
   const std::string& id() const { return info.id().value(); }
-  bool Has(mesos::v1::FrameworkInfo::Capability::Type type) const;
+};
+
+// Everything on this agent, with what is over and still shown.
+class Workload {
+ public:
+  struct Place {
+    Framework* framework = nullptr;
+    Executor* executor = nullptr;
+    Task* task = nullptr;
+  };
+
+  const std::map<std::string, std::unique_ptr<Framework>>& frameworks() const {
+    return frameworks_;
+  }
+  const std::deque<std::unique_ptr<Framework>>& completed() const {
+    return completed_;
+  }
+
+  // Null when there is none.
+  Framework* FindFramework(const std::string& id) const;
+  Executor* FindExecutor(const std::string& framework_id,
+                         const std::string& executor_id) const;
+  Executor* FindRun(const Run& run) const;
+  Place FindTask(const std::string& framework_id,
+                 const std::string& task_id) const;
+
+  // The framework of that id with this info; a completed one comes back.
+  Framework& AddFramework(const mesos::v1::FrameworkInfo& info);
+  // They are over and remembered for a while. Executors that have been
+  // forgotten for that come back to the caller.
+  using Forgotten = std::vector<std::unique_ptr<Executor>>;
+  void CompleteTask(Executor& executor, const std::string& task_id);
+  Forgotten CompleteExecutor(Framework& framework,
+                             const std::string& executor_id);
+  Forgotten CompleteFramework(const std::string& id);
+
+ private:
+  std::map<std::string, std::unique_ptr<Framework>> frameworks_;
+  std::deque<std::unique_ptr<Framework>> completed_;  // Oldest first.
 };
 
 absl::string_view StateName(Executor::State state);
