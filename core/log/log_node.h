@@ -32,6 +32,16 @@
 
 namespace quorate::log {
 
+// Sees what a replica promises and learns: for the simulator's checkers.
+class LogObserver {
+ public:
+  virtual ~LogObserver() = default;
+  // This promise is durable.
+  virtual void OnPromised(uint64_t round, const std::string& member) = 0;
+  // This entry is learned, in order of positions.
+  virtual void OnLearned(uint64_t position, const std::string& entry) = 0;
+};
+
 struct LogOptions {
   // Created when missing; locked while the node lives.
   std::string directory;
@@ -49,6 +59,9 @@ struct LogOptions {
   io::Duration retry_interval = std::chrono::milliseconds(200);
   // How long exactly 2*quorum-1 empty nodes must have seen each other.
   io::Duration formation_delay = std::chrono::seconds(1);
+
+  // Outlives the node; may be null.
+  LogObserver* observer = nullptr;
 };
 
 inline constexpr size_t kMaxEntryBytes = 16 << 20;

@@ -1,0 +1,83 @@
+// How empty members become a cluster without anybody's command. A pure
+// machine.
+//
+// A formatted member that has seen exactly 2*quorum-1 members that belong to
+// no cluster, itself included, for a while, pins that set: durably, once, for
+// ever. When every member of the set says that it has pinned the same set, the
+// genesis configuration is that set. Two sets that both complete have no
+// member in common, and their cluster ids differ, so they refuse each other.
+// A member that meets a formed cluster does not form another: it adopts that
+// cluster's genesis and follows without a vote.
+
+#ifndef QUORATE_CORE_LOG_FORMATION_H_
+#define QUORATE_CORE_LOG_FORMATION_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/log/types.h"
+#include "io/clock.h"
+
+namespace quorate::log {
+
+class Formation {
+ public:
+  struct Options {
+    int quorum = 1;
+    bool auto_initialize = true;
+    // How long the set of members has to stay the same before it is pinned.
+    io::Duration delay = std::chrono::seconds(1);
+    // A member not heard of for that long does not count.
+    io::Duration forget = std::chrono::seconds(3);
+  };
+
+  // `pinned` is what an earlier life pinned, if anything.
+  Formation(MemberId me, Options options, std::optional<Config> pinned);
+
+  // What a step asks for. The role makes it durable, then says so.
+  struct Output {
+    std::optional<Config> pin;
+    struct Genesis {
+      std::string cluster_id;
+      Config members;
+    };
+    std::optional<Genesis> genesis;
+  };
+
+  void OnHello(io::Instant now, const MemberId& from,
+               const std::string& cluster_id, const Hello& hello, Output* out);
+  void OnTick(io::Instant now, Output* out);
+  void OnPinned(const Config& members);
+
+  const std::optional<Config>& pinned() const { return pinned_; }
+  // For the operator.
+  std::string Explain(io::Instant now) const;
+
+ private:
+  struct Peer {
+    MemberStatus status;
+    Config members;
+    io::Instant heard;
+  };
+
+  void Forget(io::Instant now);
+  void CheckComplete(Output* out) const;
+  Config Seen() const;
+
+  const MemberId me_;
+  const Options options_;
+  std::optional<Config> pinned_;
+  std::map<MemberId, Peer> peers_;
+  // The set now seen, and since when.
+  Config seen_;
+  io::Instant since_;
+};
+
+// The id of the cluster with these members.
+std::string ClusterIdOf(const Config& members);
+
+}  // namespace quorate::log
+
+#endif  // QUORATE_CORE_LOG_FORMATION_H_

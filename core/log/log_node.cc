@@ -1,0 +1,30 @@
+#include "core/log/log_node.h"
+
+#include <utility>
+
+#include "core/log/log_core.h"
+
+namespace quorate::log {
+
+LogNode::LogNode(io::Environment& environment, LogOptions options,
+                 Listener* listener)
+    : core_(std::make_unique<Core>(environment, std::move(options), listener)) {
+}
+LogNode::~LogNode() = default;
+
+void LogNode::Start() { core_->Start(); }
+void LogNode::SetPeers(const std::vector<io::Endpoint>& addresses) {
+  core_->SetPeers(addresses);
+}
+void LogNode::Accept(std::unique_ptr<wire::Link> link) {
+  core_->peers().Accept(std::move(link));
+}
+wire::Handshake LogNode::MyHandshake() const { return core_->MyHandshake(); }
+void LogNode::Elect(OnElected done) { core_->Elect(std::move(done)); }
+void LogNode::Resign() { core_->Resign(); }
+void LogNode::Append(std::string payload, OnAppended done) {
+  core_->Append(std::move(payload), std::move(done));
+}
+LogStatus LogNode::status() const { return core_->status(); }
+
+}  // namespace quorate::log

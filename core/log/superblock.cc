@@ -1,0 +1,154 @@
+#include "core/log/superblock.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/crc32c.h"
+
+namespace quorate::log {
+namespace {
+
+constexpr absl::string_view kMagic = "QRTSUPER";
+constexpr uint32_t kVersion = 1;
+// magic, version, copy, sequence, size; then the content; the checksum of all
+// of it is in the last four bytes of the sector.
+constexpr size_t kHeaderBytes = 8 + 4 + 4 + 8 + 4;
+constexpr size_t kChecksumAt = Superblock::kSectorBytes - 4;
+
+void Put(uint64_t value, int bytes, std::string* out) {
+  for (int i = 0; i < bytes; ++i) {
+    out->push_back(static_cast<char>((value >> (8 * i)) & 0xff));
+  }
+}
+
+uint64_t Get(absl::string_view in, size_t at, int bytes) {
+  uint64_t value = 0;
+  for (int i = bytes - 1; i >= 0; --i) {
+    value = (value << 8) | static_cast<unsigned char>(in[at + i]);
+  }
+  return value;
+}
+
+std::string EncodeSector(uint32_t copy, uint64_t sequence,
+                         const std::string& content) {
+  std::string sector(kMagic);
+  Put(kVersion, 4, &sector);
+  Put(copy, 4, &sector);
+  Put(sequence, 8, &sector);
+  Put(content.size(), 4, &sector);
+  sector += content;
+  sector.resize(kChecksumAt, '\0');
+  Put(Crc32c(sector), 4, &sector);
+  return sector;
+}
+
+struct Decoded {
+  uint64_t sequence;
+  SuperblockProto content;
+};
+
+std::optional<Decoded> DecodeSector(absl::string_view sector, uint32_t copy) {
+  if (sector.size() != Superblock::kSectorBytes ||
+      sector.substr(0, kMagic.size()) != kMagic ||
+      Get(sector, kChecksumAt, 4) != Crc32c(sector.substr(0, kChecksumAt)) ||
+      Get(sector, 8, 4) != kVersion || Get(sector, 12, 4) != copy) {
+    return std::nullopt;
+  }
+  const uint64_t size = Get(sector, 24, 4);
+  if (size > kChecksumAt - kHeaderBytes) return std::nullopt;
+  Decoded decoded{Get(sector, 16, 8), {}};
+  if (!decoded.content.ParseFromArray(sector.data() + kHeaderBytes,
+                                      static_cast<int>(size))) {
+    return std::nullopt;
+  }
+  return decoded;
+}
+
+}  // namespace
+
+Superblock::Superblock(std::unique_ptr<io::File> file, uint64_t sequence,
+                       SuperblockProto content)
+    : file_(std::move(file)),
+      sequence_(sequence),
+      content_(std::move(content)) {}
+
+absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Create(
+    io::Disk& disk, const std::string& path, const SuperblockProto& content) {
+  if (disk.Stat(path).ok()) {
+    return absl::AlreadyExistsError(absl::StrCat(path, " exists"));
+  }
+  // Written under another name first: a superblock that exists is whole.
+  const std::string temporary = absl::StrCat(path, ".new");
+  auto file = disk.Open(temporary, io::Disk::Mode::kCreateEmpty);
+  if (!file.ok()) return file.status();
+  std::unique_ptr<Superblock> superblock(
+      new Superblock(*std::move(file), 0, content));
+  if (absl::Status written = superblock->Update(content); !written.ok()) {
+    return written;
+  }
+  if (absl::Status renamed = disk.Rename(temporary, path); !renamed.ok()) {
+    return renamed;
+  }
+  absl::Status synced = disk.SyncDirectory(path.substr(0, path.rfind('/')));
+  if (!synced.ok()) return synced;
+  return superblock;
+}
+
+absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Open(
+    io::Disk& disk, const std::string& path) {
+  auto file = disk.Open(path, io::Disk::Mode::kReadWrite);
+  if (!file.ok()) return file.status();
+  std::optional<Decoded> newest;
+  bool all_equal = true;
+  for (int copy = 0; copy < kCopies; ++copy) {
+    std::string sector;
+    absl::Status read =
+        (*file)->ReadAt(copy * kSectorBytes, kSectorBytes, &sector);
+    if (!read.ok()) return read;
+    std::optional<Decoded> decoded =
+        DecodeSector(sector, static_cast<uint32_t>(copy));
+    all_equal &= decoded.has_value() &&
+                 (!newest.has_value() || newest->sequence == decoded->sequence);
+    if (decoded.has_value() &&
+        (!newest.has_value() || newest->sequence < decoded->sequence)) {
+      newest = std::move(decoded);
+    }
+  }
+  if (!newest.has_value()) {
+    return absl::DataLossError(absl::StrCat(
+        "no copy of ", path, " is whole: this replica has lost its identity. "
+        "Move its directory away and start it empty: it joins as a new one"));
+  }
+  std::unique_ptr<Superblock> superblock(new Superblock(
+      *std::move(file), newest->sequence, std::move(newest->content)));
+  if (!all_equal) {
+    absl::Status repaired = superblock->Update(superblock->content_);
+    if (!repaired.ok()) return repaired;
+  }
+  return superblock;
+}
+
+absl::Status Superblock::Update(const SuperblockProto& content) {
+  content_ = content;
+  ++sequence_;
+  absl::Status status = WriteCopies(0, kCopies / 2);
+  if (status.ok()) status = WriteCopies(kCopies / 2, kCopies);
+  return status;
+}
+
+absl::Status Superblock::WriteCopies(int first, int last) {
+  const std::string content = content_.SerializeAsString();
+  if (content.size() > kChecksumAt - kHeaderBytes) {
+    return absl::InternalError("the superblock's content is too large");
+  }
+  for (int copy = first; copy < last; ++copy) {
+    absl::Status written = file_->WriteAt(
+        copy * kSectorBytes,
+        EncodeSector(static_cast<uint32_t>(copy), sequence_, content));
+    if (!written.ok()) return written;
+  }
+  return file_->Sync();
+}
+
+}  // namespace quorate::log
