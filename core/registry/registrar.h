@@ -7,10 +7,12 @@
 #define QUORATE_CORE_REGISTRY_REGISTRAR_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -41,6 +43,10 @@ class RegistryState {
   Registry ToProto() const;
 
  private:
+  static absl::Status Unknown(const std::string& id);
+  absl::Status Admit(const mesos::v1::AgentInfo& info);
+  absl::Status MarkReachable(const mesos::v1::AgentInfo& info);
+
   mesos::v1::MasterInfo master_;
   std::map<std::string, mesos::v1::AgentInfo> admitted_;  // by agent id
   std::map<std::string, mesos::v1::TimeInfo> unreachable_;
@@ -81,12 +87,31 @@ class Registrar final : public log::LogNode::Listener {
   void OnLostLeadership(const absl::Status& reason) override;
 
  private:
-  struct Pending;
+  struct Pending {
+    Operation operation;
+    OnApplied done;
+    absl::Status outcome;
+  };
+
+  void FinishRecovery(absl::StatusOr<uint64_t> epoch);
+  void Enqueue(Operation operation, OnApplied done);
+  void StoreNext();
+  void OnStored(const absl::Status& status);
+  void FailQueue(const absl::Status& status);
+  void Lose(const absl::Status& reason);
 
   io::Environment& environment_;
-  Options options_;
-  OnLost on_lost_;
+  const Options options_;
+  const OnLost on_lost_;
   RegistryState state_;
+  OnRecovered recovered_;
+  bool leading_ = false;  // The log.
+  bool acting_ = false;   // Leading, and introduced.
+  std::deque<Pending> queue_;
+  std::vector<Pending> storing_;  // In the log, not committed yet.
+  io::Timer fetch_timer_;
+  io::Timer store_timer_;
+  // Last: it calls back.
   std::unique_ptr<log::LogNode> log_;
 };
 
