@@ -90,14 +90,16 @@ std::string Serve(absl::string_view bytes, uint64_t seed) {
   return peer.Take();
 }
 
+void CheckAll(absl::string_view bytes) {
+  CheckParser(bytes);
+  const std::string answers = Serve(bytes, 0);
+  for (uint64_t seed : kSeeds) CHECK_EQ(Serve(bytes, seed), answers);
+}
+
 }  // namespace
 }  // namespace quorate::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace quorate::fuzz;
-  const absl::string_view bytes = ToView(data, size);
-  CheckParser(bytes);
-  const std::string answers = Serve(bytes, 0);
-  for (uint64_t seed : kSeeds) CHECK_EQ(Serve(bytes, seed), answers);
+  quorate::fuzz::CheckAll(quorate::fuzz::ToView(data, size));
   return 0;
 }

@@ -63,13 +63,8 @@ std::string Ask(absl::string_view bytes, uint64_t seed, bool for_stream) {
   return heard;
 }
 
-}  // namespace
-}  // namespace quorate::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace quorate::fuzz;
-  const absl::string_view bytes = ToView(data, size);
-  const auto kind = quorate::http::Parser::Kind::kResponse;
+void CheckAll(absl::string_view bytes) {
+  const auto kind = http::Parser::Kind::kResponse;
   const std::string trace = ParseInPieces(kind, bytes, 0).trace;
   const std::string heard = Ask(bytes, 0, /*for_stream=*/true);
   for (uint64_t seed : kSeeds) {
@@ -79,5 +74,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // only that nothing breaks.
     Ask(bytes, seed, /*for_stream=*/false);
   }
+}
+
+}  // namespace
+}  // namespace quorate::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  quorate::fuzz::CheckAll(quorate::fuzz::ToView(data, size));
   return 0;
 }

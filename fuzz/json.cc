@@ -32,13 +32,15 @@ void Check(absl::string_view json) {
   CHECK_EQ(api::MessageToJson(again), once);
 }
 
+void CheckAll(absl::string_view json) {
+  Check<mesos::v1::scheduler::Call>(json);
+  Check<mesos::v1::agent::Call>(json);
+}
+
 }  // namespace
 }  // namespace quorate::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace quorate::fuzz;
-  const absl::string_view json = ToView(data, size);
-  Check<mesos::v1::scheduler::Call>(json);
-  Check<mesos::v1::agent::Call>(json);
+  quorate::fuzz::CheckAll(quorate::fuzz::ToView(data, size));
   return 0;
 }

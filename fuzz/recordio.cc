@@ -51,16 +51,18 @@ void CheckRoundTrip(absl::string_view bytes, uint64_t seed) {
   CHECK_EQ(decoded.status, "OK");
 }
 
-}  // namespace
-}  // namespace quorate::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace quorate::fuzz;
-  const absl::string_view bytes = ToView(data, size);
+void CheckAll(absl::string_view bytes) {
   const Decoded whole = Decode(bytes, 0);
   for (uint64_t seed : kSeeds) {
     CHECK(Decode(bytes, seed) == whole);
     CheckRoundTrip(bytes, seed);
   }
+}
+
+}  // namespace
+}  // namespace quorate::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  quorate::fuzz::CheckAll(quorate::fuzz::ToView(data, size));
   return 0;
 }

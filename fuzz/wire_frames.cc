@@ -133,13 +133,7 @@ std::string Accept(absl::string_view bytes, uint64_t seed) {
   return trace;
 }
 
-}  // namespace
-}  // namespace quorate::fuzz
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace quorate::fuzz;
-  namespace wire = quorate::wire;
-  const absl::string_view bytes = ToView(data, size);
+void CheckAll(absl::string_view bytes) {
   CheckHandshake(bytes);
   const wire::Handshake handshake = {.cluster_id = "c", .node_id = "peer"};
   const std::string inputs[] = {
@@ -160,5 +154,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK(Decode(bytes, seed) == whole);
     CheckRoundTrip(bytes, seed);
   }
+}
+
+}  // namespace
+}  // namespace quorate::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  quorate::fuzz::CheckAll(quorate::fuzz::ToView(data, size));
   return 0;
 }

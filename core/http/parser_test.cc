@@ -162,7 +162,7 @@ TEST(ParserTest, RefusesWhatCouldBeReadInTwoWays) {
   const struct {
     absl::string_view line;
     absl::string_view trace;
-  } kCases[] = {
+  } cases[] = {
       {"Content-Length: 1\r\nTransfer-Encoding: chunked", "E400"},
       {"Transfer-Encoding: chunked\r\nContent-Length: 1", "E400"},
       {"Transfer-Encoding: identity\r\nContent-Length: 1", "E400"},
@@ -202,7 +202,7 @@ TEST(ParserTest, RefusesWhatCouldBeReadInTwoWays) {
       {absl::string_view("X: a\0b", 6), "E400"},
       {absl::string_view("X\0: a", 5), "E400"},
   };
-  for (const auto& test : kCases) {
+  for (const auto& test : cases) {
     EXPECT_EQ(With(test.line), test.trace) << test.line;
   }
   EXPECT_EQ(Requests("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -213,7 +213,7 @@ TEST(ParserTest, RefusesBadRequestLines) {
   const struct {
     absl::string_view line;
     absl::string_view trace;
-  } kCases[] = {
+  } cases[] = {
       {"GET /", "E400"},
       {"GET", "E400"},
       {"GET  / HTTP/1.1", "E400"},
@@ -236,7 +236,7 @@ TEST(ParserTest, RefusesBadRequestLines) {
       {"* OK IMAP4rev1", "E400"},
       {"HTTP/1.1 200 OK", "E400"},
   };
-  for (const auto& test : kCases) {
+  for (const auto& test : cases) {
     EXPECT_EQ(Requests(absl::StrCat(test.line, "\r\n\r\n")), test.trace)
         << test.line;
   }

@@ -35,9 +35,8 @@ std::unique_ptr<Stream> Responder::StartStream(int status, Headers headers) {
 }
 
 Server::Server(io::Clock& clock, ServerOptions options, Handler handler)
-    : state_(new ServerState{.clock = clock,
-                             .options = std::move(options),
-                             .handler = std::move(handler)}) {}
+    : state_(new ServerState{
+          .clock = clock, .options = options, .handler = std::move(handler)}) {}
 
 Server::~Server() {
   state_->stopped = true;
