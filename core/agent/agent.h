@@ -65,14 +65,17 @@ class Agent {
   Agent(io::Environment& environment, AgentOptions options);
   ~Agent();
 
-  // Recovers from work_dir, opens the port, then looks for a master. An error
-  // is for the operator ("Incompatible agent info detected ...").
+  // Opens the port and begins to recover from work_dir; looks for a master when
+  // that is done. An error is for the operator. What recovery cannot cope with
+  // ("Incompatible agent info detected ...") ends the process with a message.
   absl::Status Start();
 
   // SIGUSR1: kill all tasks, unregister, exit 0.
   void ShutDown();
 
   View view() const;
+  // Ends the process when the agent contradicts itself; for simulation.
+  void CheckInvariants() const;
 
  private:
   class Core;

@@ -113,6 +113,19 @@ absl::Status Checkpoints::WriteLink(const std::string& directory,
   return disk_.SyncDirectory(directory);
 }
 
+absl::Status Checkpoints::Lock() {
+  const absl::Status made = MakeDirectories(paths_.Meta());
+  if (!made.ok()) return made;
+  auto lock = disk_.Lock(paths_.Meta() + "/lock");
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("another agent runs with --work_dir=", paths_.work_dir()));
+  }
+  if (!lock.ok()) return lock.status();
+  lock_ = *std::move(lock);
+  return absl::OkStatus();
+}
+
 absl::Status Checkpoints::WriteBootId(absl::string_view boot_id) {
   return WriteFile(paths_.Meta(), "boot_id", boot_id);
 }

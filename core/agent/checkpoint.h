@@ -24,6 +24,7 @@
 #define QUORATE_CORE_AGENT_CHECKPOINT_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -99,6 +100,10 @@ class Checkpoints {
 
   const Paths& paths() const { return paths_; }
 
+  // Keeps other agents off this working directory as long as this object
+  // lives. FailedPrecondition when one is there.
+  absl::Status Lock();
+
   // Nothing when no agent has registered yet, or after Forget. A record at the
   // end of task.updates that a crash has torn is cut off: nobody was told of
   // it. Any other damage is DataLoss, which names the file, if `strict`;
@@ -136,6 +141,7 @@ class Checkpoints {
   const Paths paths_;
   // Entries of directories that this process has made durable; a cache.
   std::set<std::string> durable_;
+  std::unique_ptr<io::FileLock> lock_;
 };
 
 }  // namespace quorate::agent
