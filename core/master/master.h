@@ -9,16 +9,17 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "core/election/master_url.h"
 #include "io/environment.h"
 
 namespace quorate::master {
 
 struct MasterOptions {
-  io::Endpoint bind;        // --ip, --port
-  io::Endpoint advertise;   // --advertise_ip, --advertise_port; default bind
-  std::string hostname;     // --hostname; default the advertised ip
-  std::string work_dir;     // log and registry live below
+  io::Endpoint bind;       // --ip, --port
+  io::Endpoint advertise;  // --advertise_ip, --advertise_port; default bind
+  std::string hostname;    // --hostname; default the advertised ip
+  std::string work_dir;    // log and registry live below
   std::optional<election::ZooKeeperUrl> zk;  // none: standalone, quorum 1
   io::Duration zk_session_timeout = std::chrono::seconds(10);
   int quorum = 1;
@@ -41,14 +42,18 @@ struct MasterOptions {
   std::string log_file;  // served as /master/log; empty: none
 };
 
-// Build identity, the same for every binary: version.h of the build.
+// Build identity, the same for every binary. Of the release, not of the build:
+// builds are reproducible.
 inline constexpr char kVersion[] = "1.12.0";
+inline constexpr char kBuildDate[] = "2026-11-21 00:00:00 UTC";
+inline constexpr double kBuildTime = 1795219200;
+inline constexpr char kBuildUser[] = "quorate";
 
 class Master {
  public:
   // Counts and facts for tests and for the simulator's checkers.
   struct View {
-    bool elected = false;     // leads and has finished recovery
+    bool elected = false;  // leads and has finished recovery
     uint64_t epoch = 0;
     std::string id;
     // Agent id -> registered and connected.
@@ -63,6 +68,10 @@ class Master {
   absl::Status Start();
 
   View view() const;
+
+  // Ends the process when the master's books do not agree with each other:
+  // resources held twice, tasks without an agent. For simulations.
+  void CheckInvariants() const;
 
  private:
   class Core;

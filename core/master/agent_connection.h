@@ -1,0 +1,67 @@
+// One link from an agent, registered or not. For agents.cc and
+// agent_registration.cc.
+
+#ifndef QUORATE_CORE_MASTER_AGENT_CONNECTION_H_
+#define QUORATE_CORE_MASTER_AGENT_CONNECTION_H_
+
+#include <glog/logging.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "core/master/agents.h"
+
+namespace quorate::master {
+
+class Agents::Connection final : public AgentPeer, public wire::Link::Listener {
+ public:
+  Connection(Agents& agents, uint64_t id, std::unique_ptr<wire::Link> link)
+      : agents_(agents), id_(id), link_(std::move(link)) {}
+
+  void Start() { link_->Start(this); }
+
+  uint64_t id() const { return id_; }
+  // Where the agent itself can be reached.
+  io::Endpoint address() const { return link_->peer().address; }
+  // Empty until it is registered.
+  const std::string& agent_id() const { return agent_id_; }
+  void set_agent_id(std::string id) { agent_id_ = std::move(id); }
+
+  void Send(const wire::AgentMessage& message) override {
+    if (broken_ || link_->Send(message.SerializeAsString())) return;
+    Break(absl::ResourceExhaustedError("the agent does not read"));
+  }
+
+  void OnMessage(absl::string_view payload) override {
+    if (broken_) return;
+    wire::AgentMessage message;
+    if (!message.ParseFromArray(payload.data(), payload.size())) {
+      return Break(absl::InvalidArgumentError("not a message of an agent"));
+    }
+    agents_.OnMessage(*this, message);
+  }
+
+  void OnClosed(const absl::Status& reason) override { Break(reason); }
+
+ private:
+  // Whoever sends may be in the middle of something that a disconnection
+  // changes: told at the next turn of the loop.
+  void Break(const absl::Status& reason) {
+    if (std::exchange(broken_, true)) return;
+    timer_ = agents_.context_.clock().RunAfter(
+        io::Duration::zero(),
+        [this, reason] { agents_.OnClosed(*this, reason); });
+  }
+
+  Agents& agents_;
+  const uint64_t id_;
+  std::string agent_id_;
+  bool broken_ = false;
+  io::Timer timer_;
+  const std::unique_ptr<wire::Link> link_;
+};
+
+}  // namespace quorate::master
+
+#endif  // QUORATE_CORE_MASTER_AGENT_CONNECTION_H_

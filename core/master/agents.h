@@ -1,0 +1,110 @@
+// The life of agents: registered, pinged, disconnected, back again, or marked
+// unreachable.
+//
+// The registry comes first: an agent hears that it is registered, and
+// frameworks hear that its tasks are lost, only when a quorum of masters has it
+// on disk. A master that is deposed meanwhile has then told nobody anything
+// that its successor does not know.
+
+#ifndef QUORATE_CORE_MASTER_AGENTS_H_
+#define QUORATE_CORE_MASTER_AGENTS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "core/master/context.h"
+#include "core/master/frameworks.h"
+#include "core/master/offers.h"
+#include "core/master/tasks.h"
+#include "core/wire/link.h"
+
+namespace quorate::master {
+
+class Agents {
+ public:
+  Agents(Context& context, Offers& offers, Tasks& tasks,
+         Frameworks& frameworks);
+  ~Agents();
+
+  // The master leads: the agents of the registry have
+  // --agent_reregister_timeout to come back.
+  void Start();
+
+  // A link whose handshake said Purpose::kAgent.
+  void Accept(std::unique_ptr<wire::Link> link);
+
+ private:
+  class Connection;
+  // An answer of the registry that a registration waits for. Of several
+  // attempts of one agent the newest counts.
+  struct Registration {
+    uint64_t connection = 0;
+    wire::AgentMessage message;
+  };
+
+  // Messages, by connection.
+  void OnMessage(Connection& connection, const wire::AgentMessage& message);
+  void OnRegister(Connection& connection, const wire::AgentMessage& message);
+  void OnReregister(Connection& connection, const wire::AgentMessage& message);
+  void OnRegisteredMessage(Agent& agent, const wire::AgentMessage& message);
+  void OnPong(Agent& agent);
+  void OnExecutorExited(Agent& agent, const wire::ExecutorExited& message);
+  void OnUnregister(Agent& agent);
+  void OnClosed(Connection& connection, const absl::Status& reason);
+
+  // Registration of a new agent.
+  void Admit(const io::Endpoint& address);
+  void OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info);
+  void SendRegistered(Agent& agent);
+
+  // Registration of one that has an id.
+  bool RefuseReregistration(Connection& connection,
+                            const wire::ReregisterAgent& message);
+  void OnReadmitted(const std::string& id);
+  void Readmit(Agent& agent, const wire::ReregisterAgent& message);
+  void RecoverFrameworks(Agent& agent, const wire::ReregisterAgent& message);
+  void SendReregistered(Agent& agent);
+
+  // The connection that a registration has waited on, if it is still there.
+  Connection* FindConnection(uint64_t id);
+  Agent& Add(const mesos::v1::AgentInfo& info, Connection& connection,
+             Resources total);
+  void Attach(Agent& agent, Connection& connection);
+  void Refuse(Connection& connection, absl::string_view reason);
+
+  // The end of a connection, and of an agent.
+  void Disconnect(Agent& agent);
+  void Ping(const std::string& id);
+  void MarkUnreachable(const std::string& id, const std::string& reason);
+  void OnMarkedUnreachable(const std::string& id, mesos::v1::TimeInfo time);
+  void RemoveFromRegistry(Agent& agent, const std::string& reason,
+                          const char* metric);
+  void Remove(Agent& agent, const Tasks::Loss& loss);
+  void AwaitReregistration(const mesos::v1::AgentInfo& info);
+  void Drop(uint64_t connection);
+
+  Context& context_;
+  Offers& offers_;
+  Tasks& tasks_;
+  Frameworks& frameworks_;
+
+  uint64_t next_agent_ = 0;
+  uint64_t last_connection_ = 0;
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  size_t unregistered_ = 0;
+  // Closed, perhaps inside their own callbacks; gone at the next turn.
+  std::map<uint64_t, std::unique_ptr<Connection>> closed_;
+  io::Timer cleanup_timer_;
+
+  std::map<io::Endpoint, Registration> registering_;
+  std::map<std::string, Registration> reregistering_;  // By agent id.
+  // Ids that the registry is about to know as unreachable or not at all.
+  std::set<std::string> leaving_;
+};
+
+}  // namespace quorate::master
+
+#endif  // QUORATE_CORE_MASTER_AGENTS_H_

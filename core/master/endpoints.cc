@@ -1,0 +1,189 @@
+#include "core/master/endpoints.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/master/views.h"
+
+namespace quorate::master {
+namespace {
+
+using http::Handler;
+using http::Request;
+using http::Responder;
+using http::Response;
+
+constexpr char kDelegate[] = "/master";
+
+// The name of a function, perhaps of an object: nothing that could hold code.
+bool IsCallback(absl::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '$';
+  });
+}
+
+Response JsonResponse(const Request& request, std::string json) {
+  auto callback = request.query.find("jsonp");
+  if (callback == request.query.end() || callback->second.empty()) {
+    return Response::Json(std::move(json));
+  }
+  if (!IsCallback(callback->second)) {
+    return Response::Text(400,
+                          "Expecting 'jsonp' to be the name of a function");
+  }
+  return Response::Ok(absl::StrCat(callback->second, "(", json, ")"),
+                      "text/javascript");
+}
+
+std::string Parameter(const Request& request, const std::string& key) {
+  auto it = request.query.find(key);
+  return it == request.query.end() ? "" : it->second;
+}
+
+Response Redirection(const mesos::v1::MasterInfo& leader,
+                     absl::string_view target) {
+  const std::string& host =
+      leader.has_hostname() ? leader.hostname() : leader.address().hostname();
+  return {.status = 307,
+          .headers = {{"Location",
+                       absl::StrCat("//", host, ":", leader.port(), target)}}};
+}
+
+bool IsUnder(absl::string_view path, absl::string_view prefix) {
+  return absl::StartsWith(path, prefix) &&
+         (path.size() == prefix.size() || path[prefix.size()] == '/' ||
+          path[prefix.size()] == '?');
+}
+
+}  // namespace
+
+Endpoints::Endpoints(Context& context, const Leadership& leadership,
+                     SchedulerApi& scheduler_api, OperatorApi& operator_api,
+                     files::Files& files)
+    : context_(context), leadership_(leadership), operator_api_(operator_api) {
+  router_.Add("*", "/api/v1/scheduler",
+              Leading([&scheduler_api](Request request, Responder responder) {
+                scheduler_api.Handle(request, std::move(responder));
+              }));
+  router_.Add("*", "/api/v1",
+              Leading([&operator_api](Request request, Responder responder) {
+                operator_api.Handle(request, std::move(responder));
+              }));
+  router_.Add("*", "/teardown",
+              Leading([this](Request request, Responder responder) {
+                responder.Send(TearDown(request));
+              }));
+  router_.Add("*", "/health",
+              [](Request, Responder responder) { responder.Send(Response{}); });
+  router_.Add("*", "/redirect", [this](Request, Responder responder) {
+    responder.Send(RedirectToRoot());
+  });
+  files.AddRoutes(router_);
+  AddViews();
+}
+
+void Endpoints::Route(Request request, Responder responder) const {
+  router_.Route(std::move(request), std::move(responder));
+}
+
+void Endpoints::AddViews() {
+  AddLocal("/version", [](const Request&) { return VersionJson(); });
+  AddLocal("/flags",
+           [this](const Request&) { return FlagsJson(context_.options); });
+  AddLocal("/metrics/snapshot",
+           [this](const Request&) { return context_.metrics.ToJson(); });
+  const View state = [this](const Request&) {
+    return StateJson(context_, leadership_.leader());
+  };
+  AddLeading("/state", state);
+  // The older name, still asked for.
+  AddLeading("/state.json", state);
+  AddLeading("/state-summary",
+             [this](const Request&) { return StateSummaryJson(context_); });
+  AddLeading("/slaves", [this](const Request& request) {
+    return AgentsJson(context_, Parameter(request, "slave_id"));
+  });
+  AddLeading("/frameworks", [this](const Request& request) {
+    return FrameworksJson(context_, Parameter(request, "framework_id"));
+  });
+  router_.Add("*", "/tasks",
+              Leading([this](Request request, Responder responder) {
+                responder.Send(Tasks(request));
+              }));
+}
+
+void Endpoints::AddLocal(absl::string_view path, View view) {
+  router_.Add("*", path,
+              [view = std::move(view)](Request request, Responder responder) {
+                responder.Send(JsonResponse(request, view(request)));
+              });
+}
+
+void Endpoints::AddLeading(absl::string_view path, View view) {
+  router_.Add(
+      "*", path,
+      Leading([view = std::move(view)](Request request, Responder responder) {
+        responder.Send(JsonResponse(request, view(request)));
+      }));
+}
+
+Handler Endpoints::Leading(Handler handler) const {
+  return [this, handler = std::move(handler)](Request request,
+                                              Responder responder) {
+    switch (leadership_.phase()) {
+      case Leadership::Phase::kLeading:
+        return handler(std::move(request), std::move(responder));
+      case Leadership::Phase::kRecovering:
+        return responder.Send(
+            Response::Text(503, "Master has not finished recovery"));
+      case Leadership::Phase::kFollowing:
+        return responder.Send(Redirect(request));
+    }
+  };
+}
+
+Response Endpoints::Redirect(const Request& request) const {
+  if (!leadership_.leader()) return Response::Text(503, "No leader elected");
+  const std::string target = IsUnder(request.target, kDelegate)
+                                 ? request.target
+                                 : absl::StrCat(kDelegate, request.target);
+  return Redirection(*leadership_.leader(), target);
+}
+
+Response Endpoints::RedirectToRoot() const {
+  if (!leadership_.leader()) return Response::Text(503, "No leader elected");
+  return Redirection(*leadership_.leader(), "");
+}
+
+Response Endpoints::Tasks(const Request& request) const {
+  const absl::StatusOr<TaskQuery> query = ParseTaskQuery(request.query);
+  if (!query.ok()) return Response::Text(400, query.status().message());
+  return JsonResponse(request, TasksJson(context_, *query));
+}
+
+Response Endpoints::TearDown(const Request& request) {
+  if (request.method != "POST") {
+    Response refusal = Response::Text(
+        405, absl::StrCat("405 Method Not Allowed. Expecting one of { 'POST' "
+                          "}, but received '",
+                          request.method, "'."));
+    refusal.headers.Set("Allow", "POST");
+    return refusal;
+  }
+  const absl::StatusOr<http::Target> form =
+      http::ParseTarget(absl::StrCat("/?", request.body));
+  if (!form.ok()) return Response::Text(400, form.status().message());
+  auto id = form->query.find("frameworkId");
+  if (id == form->query.end()) {
+    return Response::Text(400, "Expecting 'frameworkId=value' in the body");
+  }
+  if (!operator_api_.TearDown(id->second)) {
+    return Response::Text(400, "No framework found with specified ID");
+  }
+  return Response{};
+}
+
+}  // namespace quorate::master

@@ -1,0 +1,42 @@
+// What the master takes from outside, at most. Bodies and frames are bounded
+// before they come here (core/http, core/wire).
+
+#ifndef QUORATE_CORE_MASTER_LIMITS_H_
+#define QUORATE_CORE_MASTER_LIMITS_H_
+
+#include <cstddef>
+
+#include "io/clock.h"
+
+namespace quorate::master {
+
+inline constexpr io::Duration kHeartbeatInterval = std::chrono::seconds(15);
+
+// A subscriber that has left that much unread is disconnected: it subscribes
+// again and reconciles.
+inline constexpr size_t kMaxSubscriberQueueBytes = 32 << 20;
+
+inline constexpr size_t kMaxFrameworks = 20000;
+inline constexpr size_t kMaxRolesPerFramework = 1000;
+inline constexpr size_t kMaxCapabilitiesPerFramework = 100;
+inline constexpr size_t kMaxAgents = 100000;
+inline constexpr size_t kMaxResourcesPerAgent = 10000;
+inline constexpr size_t kMaxAttributesPerAgent = 1000;
+inline constexpr size_t kMaxUnregisteredLinks = 20000;
+inline constexpr size_t kMaxUnreachableTasksPerFramework = 1000;
+// Of one task, as shown to operators; the newest are kept.
+inline constexpr int kMaxStatusesPerTask = 100;
+inline constexpr size_t kMaxStreamIdBytes = 128;
+inline constexpr size_t kMaxIdBytes = 255;
+// Refusals of one framework and role for one agent that count at a time.
+inline constexpr size_t kMaxFiltersPerAgent = 32;
+
+inline constexpr io::Duration kDefaultRefusal = std::chrono::seconds(5);
+inline constexpr io::Duration kMaxRefusal = std::chrono::hours(24 * 365);
+// An offer holds at least one of these.
+inline constexpr double kMinOfferedCpus = 0.01;
+inline constexpr double kMinOfferedMem = 32;
+
+}  // namespace quorate::master
+
+#endif  // QUORATE_CORE_MASTER_LIMITS_H_
