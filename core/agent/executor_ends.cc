@@ -186,27 +186,13 @@ void Executors::Restore(const RecoveredAgent& recovered,
     End(executor, {});
   }
   // What is left belongs to nobody: to frameworks without checkpoints, or to
-  // executors that are over. Children go with their executors.
+  // executors that are over. A nested one (they have a dot in their ids) ends
+  // with the container around it.
   for (const auto& [id, pid] : pids) {
-    if (absl::StrContains(id, '.') &&
-        FindContainer(id.substr(0, id.find('.')))) {
-      continue;
-    }
+    if (absl::StrContains(id, '.')) continue;
     LOG(INFO) << "destroying container " << id << ", which nobody owns";
     runner_.Destroy(id);
   }
-}
-
-bool Executors::FindContainer(const std::string& container_id) const {
-  for (const auto& [framework_id, framework] : workload_.frameworks()) {
-    for (const auto& [id, executor] : framework->executors) {
-      if (executor->run.container_id == container_id &&
-          executor->state != Executor::State::kTerminated) {
-        return true;
-      }
-    }
-  }
-  return false;
 }
 
 void Executors::RestoreExecutor(Framework& framework,

@@ -150,8 +150,6 @@ class Executors final : private Updates::Listener, private Runner::Listener {
   void Attach(const Executor& executor);
   void Detach(const Workload::Forgotten& forgotten);
 
-  // Whether it belongs to an executor that has not ended.
-  bool FindContainer(const std::string& container_id) const;
   void RestoreExecutor(Framework& framework,
                        const RecoveredExecutor& recovered);
   void RestoreTask(Executor& executor, const RecoveredTask& recovered);

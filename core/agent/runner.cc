@@ -1,11 +1,6 @@
 #include "core/agent/runner.h"
 
-#include <glog/logging.h>
-
 #include <utility>
-#include <vector>
-
-#include "absl/strings/match.h"
 
 namespace quorate::agent {
 
@@ -37,30 +32,12 @@ void Runner::Watch(const Run& run) {
       run.container_id, [this, run, alive = std::weak_ptr<bool>(alive_)](
                             const io::ContainerExit& exit) {
         if (alive.expired()) return;
-        DestroyChildren(run.container_id);
         listener_->OnExited(run, exit);
       });
 }
 
 void Runner::Destroy(const std::string& container_id) {
   environment_.containers().Destroy(container_id);
-  DestroyChildren(container_id);
-}
-
-void Runner::DestroyChildren(const std::string& container_id) {
-  environment_.containers().List(
-      [this, prefix = container_id + ".", alive = std::weak_ptr<bool>(alive_)](
-          const absl::StatusOr<std::vector<io::ContainerInfo>>& running) {
-        if (alive.expired()) return;
-        if (!running.ok()) {
-          LOG(ERROR) << "cannot list containers: " << running.status();
-          return;
-        }
-        for (const io::ContainerInfo& container : *running) {
-          if (!absl::StartsWith(container.id, prefix)) continue;
-          environment_.containers().Destroy(container.id);
-        }
-      });
 }
 
 }  // namespace quorate::agent

@@ -1,8 +1,4 @@
-// Containers of executors: launched, watched, destroyed with what they leave.
-//
-// A container's children are those that its executor has launched; their ids
-// begin with the executor's container id and a dot. They live no longer than
-// it does.
+// Containers of executors: launched, watched, destroyed.
 
 #ifndef QUORATE_CORE_AGENT_RUNNER_H_
 #define QUORATE_CORE_AGENT_RUNNER_H_
@@ -35,12 +31,11 @@ class Runner {
   void Launch(const Run& run, io::ContainerSpec spec);
   // A container that a previous process has launched.
   void Watch(const Run& run);
-  // Also of children. Nothing happens when it is not running.
+  // Nothing happens when it is not running.
   void Destroy(const std::string& container_id);
 
  private:
   void Start(const Run& run, const io::ContainerSpec& spec);
-  void DestroyChildren(const std::string& container_id);
 
   io::Environment& environment_;
   Store& store_;

@@ -90,6 +90,7 @@ class CommandExecutor::Core final : private AgentClient::Listener {
   void End(TaskState state, const std::string& message);
   void ExitIfDone();
   void ExitAfter(io::Duration delay);
+  std::string TaskContainer() const { return container_id_ + ".task"; }
   bool HasTask() const {
     return phase_ != Phase::kIdle && phase_ != Phase::kEnded;
   }
@@ -164,8 +165,8 @@ void CommandExecutor::Core::OnLaunch(const TaskInfo& task) {
 io::ContainerSpec CommandExecutor::Core::MakeSpec() const {
   const mesos::v1::CommandInfo& command = task_.command();
   io::ContainerSpec spec;
-  // A child of the executor's own container: the agent ends it with that.
-  spec.id = container_id_ + ".task";
+  spec.id = TaskContainer();
+  spec.nested = true;
   if (command.shell()) {
     spec.program = "/bin/sh";
     spec.arguments = {"sh", "-c", command.value()};
@@ -211,7 +212,7 @@ void CommandExecutor::Core::OnLaunched(
 
 void CommandExecutor::Core::OnExited(const io::ContainerExit& exit) {
   // What the command has left running ends with it.
-  environment_.containers().Destroy(container_id_ + ".task");
+  environment_.containers().Destroy(TaskContainer());
   const std::string text = ExitText(exit.wait_status);
   if (timed_out_) return End(mesos::v1::TASK_FAILED, text);
   if (phase_ == Phase::kKilling) return End(mesos::v1::TASK_KILLED, text);
@@ -245,7 +246,7 @@ void CommandExecutor::Core::Kill(io::Duration grace) {
     kill_when_launched_ = grace;
     return;
   }
-  const std::string id = container_id_ + ".task";
+  const std::string id = TaskContainer();
   if (phase_ == Phase::kRunning) {
     phase_ = Phase::kKilling;
     kill_started_ = environment_.clock().Now();
