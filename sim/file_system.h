@@ -1,0 +1,81 @@
+// The disk of a simulated host: files and directories with what is durable
+// kept apart from what is not yet.
+//
+// The death of a process loses nothing. At a power loss each write since the
+// file's last sync is kept, lost, or torn at a sector; and of the changes to a
+// directory since its last sync some first ones are kept.
+
+#ifndef QUORATE_SIM_FILE_SYSTEM_H_
+#define QUORATE_SIM_FILE_SYSTEM_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "io/disk.h"
+#include "io/random.h"
+
+namespace quorate::sim {
+
+class FileSystem {
+ public:
+  static constexpr size_t kSectorBytes = 512;
+
+  struct Node {
+    io::FileInfo::Type type = io::FileInfo::Type::kFile;
+    // Of a file.
+    std::string content;
+    std::string durable;
+    struct Change {
+      uint64_t offset = 0;  // of a write
+      std::string bytes;
+      bool truncate = false;  // to `offset`
+    };
+    std::vector<Change> unsynced;
+    bool locked = false;
+    // Of a symlink.
+    std::string target;
+    // Of a directory. A null node is a removed name.
+    using Children = std::map<std::string, std::shared_ptr<Node>>;
+    Children children;
+    Children durable_children;
+    std::vector<Children> unsynced_changes;  // each atomic
+    io::WallTime modified;
+  };
+  using NodePtr = std::shared_ptr<Node>;
+
+  FileSystem();
+
+  // Errors as in io/disk.h. Follows symlinks, in the last component only if
+  // asked to.
+  absl::StatusOr<NodePtr> Find(const std::string& path, bool follow_last);
+  // The directory that holds, or would hold, the last component.
+  absl::StatusOr<NodePtr> Parent(const std::string& path, std::string* name);
+  absl::StatusOr<std::string> RealPath(const std::string& path);
+
+  static void Link(Node& directory, const std::string& name, NodePtr node);
+  static void Write(Node& file, uint64_t offset, absl::string_view bytes);
+  static void Truncate(Node& file, uint64_t size);
+  static void Sync(Node& file);
+  static void SyncDirectory(Node& directory);
+
+  // Everything that was not synced is up to `random` now.
+  void LosePower(io::Random& random);
+
+  const NodePtr& root() const { return root_; }
+
+ private:
+  absl::Status Walk(const std::string& path, bool follow_last, NodePtr* node,
+                    std::string* real);
+
+  NodePtr root_;
+};
+
+}  // namespace quorate::sim
+
+#endif  // QUORATE_SIM_FILE_SYSTEM_H_

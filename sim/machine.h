@@ -1,0 +1,176 @@
+// Hosts and the processes on them.
+//
+// A host has an address and a disk that survives. A process is a program in
+// an environment of its own. It ends by its own Exit, by Kill (its memory is
+// lost, the disk keeps everything), or with its host by a power loss (what was
+// not synced is uncertain). However it ends, the program object is destroyed
+// between two events, and nothing of it runs afterwards.
+
+#ifndef QUORATE_SIM_MACHINE_H_
+#define QUORATE_SIM_MACHINE_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/environment.h"
+#include "sim/file_system.h"
+#include "sim/world.h"
+
+namespace quorate::sim {
+
+class Ensemble;
+class HostContainers;
+class Network;
+class Process;
+
+// Anything that runs in a process: its constructor begins, its destructor is
+// the end.
+class Program {
+ public:
+  virtual ~Program() = default;
+};
+using ProgramFactory =
+    std::function<std::unique_ptr<Program>(io::Environment&)>;
+
+class Host {
+ public:
+  // `network` and `world` outlive the host.
+  Host(World& world, Network& network, std::string name, std::string ip);
+  ~Host();
+
+  const std::string& name() const { return name_; }
+  const std::string& ip() const { return ip_; }
+  World& world() { return world_; }
+  Network& network() { return network_; }
+  FileSystem& files() { return files_; }
+  HostContainers& containers() { return *containers_; }
+  bool up() const { return up_; }
+
+  // The host's coordination service; null until set.
+  Ensemble* ensemble = nullptr;
+  // Added to the wall clock of every process here.
+  io::Duration wall_clock_offset{};
+
+  // Starts a program under a name that is unique among the running processes
+  // of this host. The host keeps the process, also after its end.
+  Process& Start(const std::string& name, ProgramFactory factory);
+
+  // Every process and container is gone at once, without a word to anybody,
+  // and unsynced data is up to the seed. The host stays down until Boot.
+  void LosePower();
+  void Boot() { up_ = true; }
+
+ private:
+  World& world_;
+  Network& network_;
+  const std::string name_;
+  const std::string ip_;
+  std::unique_ptr<io::Random> random_;
+  FileSystem files_;
+  bool up_ = true;
+  uint64_t started_ = 0;
+  std::vector<std::unique_ptr<Process>> processes_;
+  std::unique_ptr<HostContainers> containers_;
+};
+
+class Process final : public io::Environment {
+ public:
+  struct Ended {
+    int code = 0;
+    std::string message;
+    bool killed = false;  // From outside, not by its own Exit.
+  };
+
+  Process(Host& host, std::string name, uint64_t number);
+  ~Process() override;
+
+  void Begin(ProgramFactory factory);
+
+  const std::string& name() const { return name_; }
+  Host& host() { return host_; }
+  World& world() { return host_.world(); }
+  Program* program() { return program_.get(); }
+  bool alive() const { return alive_; }
+  const std::optional<Ended>& ended() const { return ended_; }
+  // Told once, when the process has ended.
+  std::function<void(const Ended&)> on_ended;
+
+  // SIGKILL. Its peers see their connections reset. From inside the process
+  // itself it takes effect when the running callback returns.
+  void Kill();
+  // As Kill, but nobody hears of it: for the loss of power.
+  void Vanish();
+  // A paused process runs nothing; what would have run does so, in order,
+  // when it is resumed.
+  void Pause();
+  void Resume();
+  bool paused() const { return paused_; }
+
+  // The process dies at its n-th disk call from now, counted from 1, and that
+  // call and all later ones fail. With `power` its host loses power.
+  void DieAtDiskCall(uint64_t n, bool power);
+
+  // Runs `callback` in this process now; if it is paused, when it is resumed;
+  // if it has ended, never.
+  void Run(std::function<void()> callback);
+  // The same, that much later. The result is for World::Cancel.
+  uint64_t Later(io::Duration delay, const char* kind,
+                 std::function<void()> callback);
+
+  // The random stream of the process' surroundings, not of its program.
+  io::Random& fate() { return *fate_; }
+  // False while nothing may leave it any more.
+  bool can_speak() const { return alive_ || dying_loudly_; }
+
+  io::Clock& clock() override;
+  io::Network& network() override;
+  io::Disk& disk() override;
+  io::Random& random() override { return *random_; }
+  io::Coordination& coordination() override;
+  io::Containers& containers() override;
+  std::unique_ptr<io::Lane> NewLane(absl::string_view name) override;
+  void Exit(int code, absl::string_view message) override;
+
+ private:
+  class VirtualClock;
+  class VirtualDisk;
+  class VirtualLane;
+
+  void End(Ended ended, bool loudly);
+  absl::Status OnDiskCall(io::Duration cost);
+
+  Host& host_;
+  const std::string name_;
+  bool alive_ = true;
+  bool dying_loudly_ = false;
+  bool running_ = false;  // Inside a callback.
+  bool paused_ = false;
+  std::optional<Ended> ending_;  // When the running callback returns.
+  bool ending_host_ = false;     // With it, the host loses power.
+  std::optional<Ended> ended_;
+  std::deque<std::function<void()>> deferred_;
+  uint64_t dies_at_disk_call_ = 0;
+  bool dies_with_host_ = false;
+  io::Duration disk_cost_{};  // Of the work that a lane runs.
+
+  std::unique_ptr<io::Random> random_;
+  std::unique_ptr<io::Random> fate_;
+  std::unique_ptr<VirtualClock> clock_;
+  std::unique_ptr<VirtualDisk> disk_;
+  std::unique_ptr<io::Network> network_;
+  std::unique_ptr<io::Coordination> coordination_;
+  std::unique_ptr<io::Containers> containers_;
+  std::unique_ptr<Program> program_;
+  // False once the process has ended; for callbacks that come too late.
+  std::shared_ptr<bool> life_ = std::make_shared<bool>(true);
+};
+
+}  // namespace quorate::sim
+
+#endif  // QUORATE_SIM_MACHINE_H_

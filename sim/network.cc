@@ -1,0 +1,193 @@
+#include "sim/network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "sim/machine.h"
+#include "sim/stream.h"
+
+namespace quorate::sim {
+namespace {
+
+constexpr char kAnyIp[] = "0.0.0.0";
+
+}  // namespace
+
+// The network of one process.
+class ProcessNetwork final : public io::Network {
+ public:
+  ProcessNetwork(sim::Network& network, Process& process)
+      : network_(network), process_(process) {}
+
+  absl::StatusOr<std::unique_ptr<io::Acceptor>> Listen(
+      const io::Endpoint& at, OnAccepted on_accepted) override;
+  std::unique_ptr<io::Connector> Connect(const io::Endpoint& to,
+                                         io::Duration timeout,
+                                         OnConnected on_connected) override;
+
+ private:
+  class Bound;
+  class Attempt;
+
+  sim::Network& network_;
+  Process& process_;
+};
+
+class ProcessNetwork::Bound final : public io::Acceptor {
+ public:
+  Bound(sim::Network& network, io::Endpoint at)
+      : network_(network), at_(std::move(at)) {}
+  ~Bound() override { network_.listening_.erase(at_); }
+  io::Endpoint local() const override { return at_; }
+
+ private:
+  sim::Network& network_;
+  const io::Endpoint at_;
+};
+
+absl::StatusOr<std::unique_ptr<io::Acceptor>> ProcessNetwork::Listen(
+    const io::Endpoint& at, OnAccepted on_accepted) {
+  const std::string& ip = process_.host().ip();
+  if (at.ip != ip && at.ip != kAnyIp) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(at.ip, " is not an address of ", process_.host().name()));
+  }
+  // A host has one address: any of it is that one.
+  io::Endpoint bound{ip, at.port};
+  while (bound.port == 0 || (at.port == 0 && network_.FindListening(bound))) {
+    bound.port = network_.next_port_++;
+  }
+  if (network_.FindListening(bound) != nullptr) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(bound.ToString(), " is in use"));
+  }
+  network_.listening_[bound] = {&process_, std::move(on_accepted)};
+  return std::make_unique<Bound>(network_, bound);
+}
+
+// SYN there, the connection is made, the answer back.
+class ProcessNetwork::Attempt final : public io::Connector {
+ public:
+  Attempt(sim::Network& network, Process& process, const io::Endpoint& to,
+          io::Duration timeout, OnConnected on_connected)
+      : network_(network),
+        process_(process),
+        to_(to),
+        on_connected_(std::move(on_connected)) {
+    timeout_ = process_.clock().RunAfter(timeout, [this] {
+      Finish(absl::DeadlineExceededError(
+          absl::StrCat("connecting to ", to_.ToString(), ": timed out")));
+    });
+    network_.world().After(network_.DrawLatency(), "syn",
+                           [this, life = life_] {
+                             if (*life) OnSyn();
+                           });
+  }
+  ~Attempt() override { *life_ = false; }
+
+ private:
+  bool Connected() const {
+    const Host* target = network_.Find(to_.ip);
+    const std::string& ip = process_.host().ip();
+    return target != nullptr && target->up() &&
+           network_.Reaches(ip, to_.ip) && network_.Reaches(to_.ip, ip);
+  }
+
+  void OnSyn() {
+    if (!Connected()) return;  // Until the timeout.
+    sim::Network::Listening* listening = network_.FindListening(to_);
+    if (listening == nullptr) {
+      return Answer([this] {
+        Finish(absl::UnavailableError(
+            absl::StrCat("connecting to ", to_.ToString(), ": refused")));
+      });
+    }
+    auto stream = std::make_shared<Stream>(
+        network_, &process_, listening->process,
+        io::Endpoint{process_.host().ip(), network_.next_port_++}, to_);
+    // The kernel accepts, also for a process that is paused.
+    listening->process->Later(
+        io::Duration::zero(), "accept",
+        [&network = network_, to = to_, stream] {
+          std::unique_ptr<io::Connection> accepted = stream->MakeEnd(1);
+          sim::Network::Listening* listening = network.FindListening(to);
+          if (listening != nullptr) listening->on_accepted(std::move(accepted));
+        });
+    Answer([this, stream] { Finish(stream->MakeEnd(0)); });
+  }
+
+  void Answer(std::function<void()> answer) {
+    process_.Later(network_.DrawLatency(), "syn ack",
+                   [this, life = life_, answer = std::move(answer)] {
+                     if (*life) answer();
+                   });
+  }
+
+  // The callback may destroy this.
+  void Finish(absl::StatusOr<std::unique_ptr<io::Connection>> result) {
+    *life_ = false;
+    timeout_.Cancel();
+    OnConnected done = std::move(on_connected_);
+    done(std::move(result));
+  }
+
+  sim::Network& network_;
+  Process& process_;
+  const io::Endpoint to_;
+  OnConnected on_connected_;
+  io::Timer timeout_;
+  std::shared_ptr<bool> life_ = std::make_shared<bool>(true);
+};
+
+std::unique_ptr<io::Connector> ProcessNetwork::Connect(
+    const io::Endpoint& to, io::Duration timeout, OnConnected on_connected) {
+  return std::make_unique<Attempt>(network_, process_, to, timeout,
+                                   std::move(on_connected));
+}
+
+Network::Network(World& world, NetworkOptions options)
+    : world_(world), options_(options), random_(world.NewRandom("network")) {}
+
+Network::~Network() = default;
+
+void Network::Register(Host* host) { hosts_[host->ip()] = host; }
+
+Host* Network::Find(const std::string& ip) const {
+  auto host = hosts_.find(ip);
+  return host == hosts_.end() ? nullptr : host->second;
+}
+
+void Network::Cut(const std::string& from, const std::string& to) {
+  cut_.insert({from, to});
+  world_.Note(from, "cut from", to);
+}
+
+void Network::Mend(const std::string& from, const std::string& to) {
+  cut_.erase({from, to});
+}
+
+io::Duration Network::DrawLatency() {
+  const double exponential = -std::log(1.0 - random_->Fraction());
+  io::Duration latency =
+      options_.latency +
+      io::Duration(static_cast<io::Duration::rep>(
+          static_cast<double>(options_.jitter.count()) * exponential));
+  if (options_.spike_probability > 0 &&
+      random_->Fraction() < options_.spike_probability) {
+    latency += random_->Between(io::Duration::zero(), options_.spike);
+  }
+  return latency;
+}
+
+std::unique_ptr<io::Network> Network::For(Process* process) {
+  return std::make_unique<ProcessNetwork>(*this, *process);
+}
+
+Network::Listening* Network::FindListening(const io::Endpoint& at) {
+  auto found = listening_.find(at);
+  return found == listening_.end() ? nullptr : &found->second;
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,284 @@
+#include "sim/process_disk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace quorate::sim {
+namespace {
+
+using Node = FileSystem::Node;
+using NodePtr = FileSystem::NodePtr;
+using Type = io::FileInfo::Type;
+
+constexpr io::Duration kCallCost = std::chrono::microseconds(2);
+constexpr io::Duration kSyncCost = std::chrono::microseconds(100);
+constexpr uint64_t kTotalBytes = uint64_t{100} << 30;
+
+absl::Status WrongKind(const std::string& path, absl::string_view wanted) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, " is not ", wanted));
+}
+
+}  // namespace
+
+class ProcessDisk::OpenFile final : public io::File {
+ public:
+  OpenFile(NodePtr node, std::shared_ptr<const OnCall> on_call,
+           std::function<io::WallTime()> now)
+      : node_(std::move(node)),
+        on_call_(std::move(on_call)),
+        now_(std::move(now)) {}
+
+  absl::Status ReadAt(uint64_t offset, size_t size,
+                      std::string* out) const override {
+    if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+    *out = offset < node_->content.size() ? node_->content.substr(offset, size)
+                                          : std::string();
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteAt(uint64_t offset, absl::string_view bytes) override {
+    if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+    if (!bytes.empty()) FileSystem::Write(*node_, offset, bytes);
+    node_->modified = now_();
+    return absl::OkStatus();
+  }
+
+  absl::Status Append(absl::string_view bytes) override {
+    return WriteAt(node_->content.size(), bytes);
+  }
+
+  absl::Status Sync() override {
+    if (absl::Status s = (*on_call_)(kSyncCost); !s.ok()) return s;
+    FileSystem::Sync(*node_);
+    return absl::OkStatus();
+  }
+
+  absl::Status Truncate(uint64_t size) override {
+    if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+    FileSystem::Truncate(*node_, size);
+    node_->modified = now_();
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<uint64_t> Size() const override {
+    if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+    return node_->content.size();
+  }
+
+ private:
+  const NodePtr node_;
+  const std::shared_ptr<const OnCall> on_call_;
+  const std::function<io::WallTime()> now_;
+};
+
+class ProcessDisk::HeldLock final : public io::FileLock {
+ public:
+  explicit HeldLock(NodePtr node) : node_(std::move(node)) {
+    node_->locked = true;
+  }
+  ~HeldLock() override { node_->locked = false; }
+
+ private:
+  const NodePtr node_;
+};
+
+ProcessDisk::ProcessDisk(FileSystem& files, OnCall on_call,
+                         std::function<io::WallTime()> now)
+    : files_(files),
+      on_call_(std::make_shared<const OnCall>(std::move(on_call))),
+      now_(std::move(now)) {}
+
+absl::StatusOr<std::unique_ptr<io::File>> ProcessDisk::Open(
+    const std::string& path, Mode mode) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  auto node = files_.Find(path, true);
+  const bool create = mode == Mode::kCreate || mode == Mode::kCreateEmpty;
+  if (absl::IsNotFound(node.status()) && create) {
+    std::string name;
+    auto parent = files_.Parent(path, &name);
+    if (!parent.ok()) return parent.status();
+    node = std::make_shared<Node>();
+    (*node)->modified = now_();
+    FileSystem::Link(**parent, name, *node);
+  }
+  if (!node.ok()) return node.status();
+  if ((*node)->type != Type::kFile) return WrongKind(path, "a file");
+  if (mode == Mode::kCreateEmpty && !(*node)->content.empty()) {
+    FileSystem::Truncate(**node, 0);
+  }
+  return std::make_unique<OpenFile>(*node, on_call_, now_);
+}
+
+absl::Status ProcessDisk::SyncDirectory(const std::string& path) {
+  if (absl::Status s = (*on_call_)(kSyncCost); !s.ok()) return s;
+  auto node = files_.Find(path, true);
+  if (!node.ok()) return node.status();
+  if ((*node)->type != Type::kDirectory) return WrongKind(path, "a directory");
+  FileSystem::SyncDirectory(**node);
+  return absl::OkStatus();
+}
+
+absl::Status ProcessDisk::Rename(const std::string& from,
+                                 const std::string& to) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  std::string old_name;
+  std::string new_name;
+  auto node = files_.Find(from, false);
+  if (!node.ok()) return node.status();
+  auto old_parent = files_.Parent(from, &old_name);
+  if (!old_parent.ok()) return old_parent.status();
+  auto new_parent = files_.Parent(to, &new_name);
+  if (!new_parent.ok()) return new_parent.status();
+  auto target = files_.Find(to, false);
+  if (target.ok() && ((*target)->type == Type::kDirectory) !=
+                         ((*node)->type == Type::kDirectory)) {
+    return WrongKind(to, "of the same kind");
+  }
+  if (target.ok() && (*target)->type == Type::kDirectory &&
+      !(*target)->children.empty()) {
+    return WrongKind(to, "an empty directory");
+  }
+  if (*old_parent == *new_parent) {
+    if (old_name == new_name) return absl::OkStatus();
+    Node& directory = **old_parent;
+    directory.children.erase(old_name);
+    directory.children[new_name] = *node;
+    directory.unsynced_changes.push_back(
+        {{old_name, nullptr}, {new_name, *node}});
+    return absl::OkStatus();
+  }
+  FileSystem::Link(**new_parent, new_name, *node);
+  FileSystem::Link(**old_parent, old_name, nullptr);
+  return absl::OkStatus();
+}
+
+absl::Status ProcessDisk::Remove(const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  auto node = files_.Find(path, false);
+  if (!node.ok()) return node.status();
+  if ((*node)->type == Type::kDirectory) return WrongKind(path, "a file");
+  std::string name;
+  auto parent = files_.Parent(path, &name);
+  if (!parent.ok()) return parent.status();
+  FileSystem::Link(**parent, name, nullptr);
+  return absl::OkStatus();
+}
+
+absl::Status ProcessDisk::RemoveTree(const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  auto node = files_.Find(path, false);
+  if (!node.ok()) return node.status();
+  std::string name;
+  auto parent = files_.Parent(path, &name);
+  if (!parent.ok()) return parent.status();
+  FileSystem::Link(**parent, name, nullptr);
+  return absl::OkStatus();
+}
+
+absl::Status ProcessDisk::MakeDirectories(const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  std::string prefix;
+  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    absl::StrAppend(&prefix, "/", part);
+    auto node = files_.Find(prefix, true);
+    if (node.ok()) {
+      if ((*node)->type != Type::kDirectory) {
+        return WrongKind(prefix, "a directory");
+      }
+      continue;
+    }
+    if (!absl::IsNotFound(node.status())) return node.status();
+    std::string name;
+    auto parent = files_.Parent(prefix, &name);
+    if (!parent.ok()) return parent.status();
+    auto directory = std::make_shared<Node>();
+    directory->type = Type::kDirectory;
+    directory->modified = now_();
+    FileSystem::Link(**parent, name, std::move(directory));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ProcessDisk::Symlink(const std::string& target,
+                                  const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  auto existing = files_.Find(path, false);
+  if (existing.ok() && (*existing)->type != Type::kSymlink) {
+    return absl::AlreadyExistsError(absl::StrCat(path, " exists"));
+  }
+  std::string name;
+  auto parent = files_.Parent(path, &name);
+  if (!parent.ok()) return parent.status();
+  auto link = std::make_shared<Node>();
+  link->type = Type::kSymlink;
+  link->target = target;
+  link->modified = now_();
+  FileSystem::Link(**parent, name, std::move(link));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ProcessDisk::ReadLink(const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  auto node = files_.Find(path, false);
+  if (!node.ok()) return node.status();
+  if ((*node)->type != Type::kSymlink) return WrongKind(path, "a symlink");
+  return (*node)->target;
+}
+
+absl::StatusOr<io::FileInfo> ProcessDisk::Stat(const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  auto node = files_.Find(path, false);
+  if (!node.ok()) return node.status();
+  io::FileInfo info;
+  info.type = (*node)->type;
+  info.size = (*node)->content.size();
+  info.mode = info.type == Type::kDirectory ? 0755 : 0644;
+  info.user = info.group = "root";
+  info.modified = (*node)->modified;
+  return info;
+}
+
+absl::StatusOr<std::string> ProcessDisk::RealPath(const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  return files_.RealPath(path);
+}
+
+absl::StatusOr<std::vector<std::string>> ProcessDisk::List(
+    const std::string& path) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  auto node = files_.Find(path, true);
+  if (!node.ok()) return node.status();
+  if ((*node)->type != Type::kDirectory) return WrongKind(path, "a directory");
+  std::vector<std::string> names;
+  for (const auto& [name, child] : (*node)->children) names.push_back(name);
+  return names;
+}
+
+absl::StatusOr<std::unique_ptr<io::FileLock>> ProcessDisk::Lock(
+    const std::string& path) {
+  auto file = Open(path, Mode::kCreate);
+  if (!file.ok()) return file.status();
+  auto node = files_.Find(path, true);
+  if (!node.ok()) return node.status();
+  if ((*node)->locked) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, " is locked: another process uses this directory"));
+  }
+  return std::make_unique<HeldLock>(*node);
+}
+
+absl::StatusOr<uint64_t> ProcessDisk::FreeBytes(const std::string&) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  return kTotalBytes / 2;
+}
+
+absl::StatusOr<uint64_t> ProcessDisk::TotalBytes(const std::string&) {
+  if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  return kTotalBytes;
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,250 @@
+#include "sim/stream.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace quorate::sim {
+namespace {
+
+// How often what waits for a cut link is sent again.
+constexpr io::Duration kResend = std::chrono::milliseconds(200);
+
+}  // namespace
+
+// What a process holds of a stream.
+class SimConnection final : public io::Connection {
+ public:
+  SimConnection(std::shared_ptr<Stream> stream, int end)
+      : stream_(std::move(stream)), end_(end) {
+    self().connection = this;
+  }
+  ~SimConnection() override { stream_->OnDestroyed(end_); }
+
+  void Start(Listener* listener) override {
+    self().listener = listener;
+    stream_->Deliver(end_);
+  }
+
+  bool Write(absl::string_view bytes) override {
+    Stream::End& end = self();
+    if (end.write_closed || end.broken) return true;
+    end.queue.append(bytes.data(), bytes.size());
+    stream_->Pump(end_);
+    if (queued_bytes() <= kHighWaterBytes) return true;
+    end.blocked = true;
+    return false;
+  }
+
+  size_t queued_bytes() const override {
+    return stream_->ends_[end_].queue.size();
+  }
+
+  void CloseWrite() override {
+    Stream::End& end = self();
+    if (end.write_closed || end.broken) return;
+    end.write_closed = true;
+    stream_->Pump(end_);
+  }
+
+  void PauseReading() override { self().paused = true; }
+  void ResumeReading() override {
+    self().paused = false;
+    stream_->Deliver(end_);
+  }
+
+  io::Endpoint local() const override { return stream_->ends_[end_].address; }
+  io::Endpoint peer() const override {
+    return stream_->ends_[1 - end_].address;
+  }
+
+ private:
+  Stream::End& self() { return stream_->ends_[end_]; }
+
+  const std::shared_ptr<Stream> stream_;
+  const int end_;
+};
+
+Stream::Stream(Network& network, Process* client, Process* server,
+               io::Endpoint client_address, io::Endpoint server_address)
+    : network_(network),
+      id_(network.next_stream_++),
+      patience_(network.random_->Between(network.options_.min_stall,
+                                         network.options_.max_stall)) {
+  ends_[0].process = client;
+  ends_[0].address = std::move(client_address);
+  ends_[1].process = server;
+  ends_[1].address = std::move(server_address);
+}
+
+std::unique_ptr<io::Connection> Stream::MakeEnd(int end) {
+  return std::make_unique<SimConnection>(shared_from_this(), end);
+}
+
+// Sends what the window allows.
+void Stream::Pump(int from) {
+  End& end = ends_[from];
+  if (end.broken) return;
+  while (!end.queue.empty() && end.on_the_way < kWindowBytes) {
+    size_t size = std::min(end.queue.size(), kWindowBytes - end.on_the_way);
+    io::Random& random = *network_.random_;
+    if (size > 1 && random.Fraction() < network_.options_.split_probability) {
+      size = 1 + random.Below(size - 1);
+    }
+    std::string bytes = end.queue.substr(0, size);
+    end.queue.erase(0, size);
+    end.on_the_way += size;
+    Send(from, Packet::kData, std::move(bytes));
+  }
+  if (end.queue.empty() && end.write_closed && !end.fin_sent) {
+    end.fin_sent = true;
+    Send(from, Packet::kFin, "");
+  }
+  if (end.blocked && end.queue.size() < io::Connection::kLowWaterBytes) {
+    end.blocked = false;
+    end.process->Later(io::Duration::zero(), "writable",
+                       [self = shared_from_this(), from] {
+                         End& end = self->ends_[from];
+                         if (end.connection != nullptr && end.listener &&
+                             !end.broken) {
+                           end.listener->OnWritable();
+                         }
+                       });
+  }
+}
+
+void Stream::Send(int from, Packet packet, std::string bytes) {
+  World& world = network_.world_;
+  End& end = ends_[from];
+  const io::Instant before =
+      end.in_flight.empty() ? world.now() : end.in_flight.back().arrives;
+  const io::Instant arrives =
+      std::max(before, world.now() + network_.DrawLatency());
+  end.in_flight.push_back({packet, std::move(bytes), world.now(), arrives});
+  world.After(arrives - world.now(), "packet",
+              [self = shared_from_this(), from] { self->Land(from); });
+}
+
+// Packets get through while the way there and the acknowledgement's way back
+// are open.
+bool Stream::Connected(int from) const {
+  const Host& source = ends_[from].process->host();
+  const Host& target = ends_[1 - from].process->host();
+  return target.up() && network_.Reaches(source.ip(), target.ip()) &&
+         network_.Reaches(target.ip(), source.ip());
+}
+
+// Lets arrive, in order, what is due. Over a cut link everything waits.
+void Stream::Land(int from) {
+  World& world = network_.world_;
+  End& end = ends_[from];
+  while (!end.in_flight.empty() && end.in_flight.front().arrives <= world.now()) {
+    if (Connected(from)) {
+      InFlight packet = std::move(end.in_flight.front());
+      end.in_flight.pop_front();
+      Arrive(1 - from, std::move(packet));
+      continue;
+    }
+    ++network_.stalled_segments_;
+    if (world.now() - end.in_flight.front().sent > patience_) {
+      end.in_flight.clear();
+      ++network_.broken_connections_;
+      Break(from, absl::UnavailableError("the peer is unreachable"));
+      return;
+    }
+    if (!std::exchange(end.resend_pending, true)) {
+      world.After(kResend, "resend", [self = shared_from_this(), from] {
+        self->ends_[from].resend_pending = false;
+        self->Land(from);
+      });
+    }
+    return;
+  }
+}
+
+void Stream::Arrive(int to, InFlight packet) {
+  End& end = ends_[to];
+  network_.world_.Note(end.process->name(), "receives", packet.bytes);
+  if (packet.packet == Packet::kReset) {
+    return Break(to, absl::UnavailableError("connection reset by peer"));
+  }
+  // Nobody is there any more: the sender is told.
+  if (end.connection == nullptr || end.broken) return Send(to, Packet::kReset, "");
+  if (packet.packet == Packet::kFin) {
+    end.fin_received = true;
+  } else {
+    end.received.push_back(std::move(packet.bytes));
+  }
+  Deliver(to);
+}
+
+void Stream::Deliver(int to) {
+  End& end = ends_[to];
+  if (end.delivering || end.listener == nullptr || end.paused ||
+      (end.received.empty() && !end.fin_received)) {
+    return;
+  }
+  end.delivering = true;
+  end.process->Later(io::Duration::zero(), "data",
+                     [self = shared_from_this(), to] { self->DeliverNow(to); });
+}
+
+// One callback an event, so that each may destroy the connection.
+void Stream::DeliverNow(int to) {
+  End& end = ends_[to];
+  end.delivering = false;
+  if (end.connection == nullptr || end.broken || end.paused ||
+      end.listener == nullptr) {
+    return;
+  }
+  if (!end.received.empty()) {
+    const std::string bytes = std::move(end.received.front());
+    end.received.pop_front();
+    other(to).on_the_way -= bytes.size();
+    Pump(1 - to);
+    end.listener->OnData(bytes);
+  } else if (end.fin_received && !end.end_told) {
+    end.end_told = true;
+    end.listener->OnEnd();
+    if (end.connection != nullptr && end.fin_sent) {
+      Break(to, absl::OkStatus());
+    }
+    return;
+  }
+  Deliver(to);
+}
+
+// The end learns that the stream is over.
+void Stream::Break(int which, const absl::Status& reason) {
+  End& end = ends_[which];
+  if (end.broken) return;
+  end.broken = true;
+  end.queue.clear();
+  if (end.connection == nullptr || end.process == nullptr) return;
+  end.process->Later(io::Duration::zero(), "closed",
+                     [self = shared_from_this(), which, reason] {
+                       End& end = self->ends_[which];
+                       if (end.connection != nullptr &&
+                           end.listener != nullptr) {
+                         end.listener->OnClosed(reason);
+                       }
+                     });
+}
+
+// What is on the way still arrives; what is queued does not. A process that
+// vanished with its host says nothing: the peer finds out when it has waited
+// long enough.
+void Stream::OnDestroyed(int which) {
+  End& end = ends_[which];
+  end.connection = nullptr;
+  end.listener = nullptr;
+  end.queue.clear();
+  const bool over = end.fin_sent && end.fin_received;
+  if (end.broken || over) return;
+  if (end.process->can_speak()) return Send(which, Packet::kReset, "");
+  network_.world_.After(patience_, "keep-alive", [self = shared_from_this(),
+                                                  which] {
+    self->Break(1 - which, absl::UnavailableError("the peer is unreachable"));
+  });
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,83 @@
+// One simulated TCP connection: two ends, and what is on its way between them.
+
+#ifndef QUORATE_SIM_STREAM_H_
+#define QUORATE_SIM_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "io/network.h"
+#include "sim/machine.h"
+#include "sim/network.h"
+
+namespace quorate::sim {
+
+class SimConnection;
+
+// Shared by its two ends and by the events that are under way.
+class Stream : public std::enable_shared_from_this<Stream> {
+ public:
+  // Bytes on the way and in the receiver's buffer, in one direction.
+  static constexpr size_t kWindowBytes = 256 << 10;
+
+  // Ends 0 (who connected) and 1 (who accepted).
+  Stream(Network& network, Process* client, Process* server,
+         io::Endpoint client_address, io::Endpoint server_address);
+
+  std::unique_ptr<io::Connection> MakeEnd(int end);
+
+ private:
+  friend class SimConnection;
+
+  enum class Packet { kData, kFin, kReset };
+  struct InFlight {
+    Packet packet;
+    std::string bytes;
+    io::Instant sent;
+    io::Instant arrives;
+  };
+
+  struct End {
+    Process* process = nullptr;
+    io::Endpoint address;
+    SimConnection* connection = nullptr;  // Null once destroyed.
+    io::Connection::Listener* listener = nullptr;
+    std::string queue;        // Written, not sent.
+    bool write_closed = false;
+    bool fin_sent = false;
+    size_t on_the_way = 0;    // Bytes sent that the other end has not taken.
+    std::deque<std::string> received;  // Arrived, not delivered.
+    bool fin_received = false;
+    bool end_told = false;
+    bool paused = false;
+    bool blocked = false;     // Its Write said false.
+    bool broken = false;
+    bool delivering = false;
+    // What it has sent and the other end has not got, in order.
+    std::deque<InFlight> in_flight;
+    bool resend_pending = false;
+  };
+
+  End& other(int end) { return ends_[1 - end]; }
+  void Pump(int from);
+  void Send(int from, Packet packet, std::string bytes);
+  void Land(int from);
+  bool Connected(int from) const;
+  void Arrive(int to, InFlight packet);
+  void Deliver(int to);
+  void DeliverNow(int to);
+  void Break(int end, const absl::Status& reason);
+  void OnDestroyed(int end);
+
+  Network& network_;
+  const uint64_t id_;
+  const io::Duration patience_;  // With a cut link.
+  End ends_[2];
+};
+
+}  // namespace quorate::sim
+
+#endif  // QUORATE_SIM_STREAM_H_

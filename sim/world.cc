@@ -1,0 +1,145 @@
+#include "sim/world.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace quorate::sim {
+namespace {
+
+// 2026-01-01 00:00:00 UTC.
+constexpr std::chrono::seconds kWallAtStart(1767225600);
+
+}  // namespace
+
+uint64_t StableHash(absl::string_view bytes) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : bytes) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  return hash;
+}
+
+World::World(uint64_t seed) : seed_(seed), random_(seed) {
+  notes_.resize(kNotes);
+}
+
+io::WallTime World::wall_now() const {
+  return io::WallTime(kWallAtStart + elapsed());
+}
+
+std::unique_ptr<io::Random> World::NewRandom(absl::string_view name) const {
+  return random_.Split(name);
+}
+
+uint64_t World::After(io::Duration delay, const char* kind,
+                      std::function<void()> callback) {
+  const uint64_t id = first_id_ + events_.size();
+  events_.push_back({kind, std::move(callback)});
+  heap_.push_back({now_ + std::max(delay, io::Duration::zero()), id});
+  std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  return id;
+}
+
+World::Event* World::Find(uint64_t id) {
+  if (id < first_id_ || id >= first_id_ + events_.size()) return nullptr;
+  return &events_[id - first_id_];
+}
+
+void World::Cancel(uint64_t id) {
+  // What the callback holds may cancel further events when it is destroyed.
+  std::function<void()> dropped;
+  if (Event* event = Find(id)) dropped.swap(event->callback);
+}
+
+bool World::Step() {
+  while (!failure_ && !heap_.empty()) {
+    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+    const Queued next = heap_.back();
+    heap_.pop_back();
+    Event* event = Find(next.id);
+    if (event == nullptr || !event->callback) continue;
+    std::function<void()> callback;
+    callback.swap(event->callback);
+    now_ = next.when;
+    Fold(static_cast<uint64_t>(now_.time_since_epoch().count()));
+    Fold(StableHash(event->kind));
+    callback();
+    callback = nullptr;
+    // Ids of events that are over are let go, a thousand at a time.
+    while (finished_ < events_.size() && !events_[finished_].callback) {
+      ++finished_;
+    }
+    if (finished_ > 1000 && finished_ * 2 > events_.size()) {
+      events_.erase(events_.begin(), events_.begin() + finished_);
+      first_id_ += finished_;
+      finished_ = 0;
+    }
+    for (const auto& check : checks_) check();
+    if (++events_run_ > kMaxEvents) Fail("too many events: something spins");
+    return !failure_;
+  }
+  return false;
+}
+
+bool World::RunUntil(const std::function<bool()>& condition,
+                     io::Duration at_most) {
+  const io::Instant deadline = now_ + at_most;
+  while (!failure_) {
+    if (condition()) return true;
+    if (heap_.empty() || heap_.front().when > deadline) break;
+    Step();
+  }
+  if (!failure_) now_ = std::max(now_, deadline);
+  return !failure_ && condition();
+}
+
+void World::RunFor(io::Duration time) {
+  RunUntil([] { return false; }, time);
+}
+
+void World::Fold(uint64_t value) {
+  hash_ = (hash_ ^ value) * 0x100000001b3;
+  hash_ ^= hash_ >> 29;
+}
+
+void World::Record(absl::string_view who, const char* what, uint64_t number) {
+  Fold(StableHash(who));
+  Fold(StableHash(what));
+  Fold(number);
+  NoteRecord& note = notes_[next_note_++ % kNotes];
+  note.when = now_;
+  note.who.assign(who.data(), who.size());
+  note.what = what;
+  note.number = number;
+}
+
+void World::Note(absl::string_view who, const char* what, uint64_t number) {
+  Record(who, what, number);
+}
+
+void World::Note(absl::string_view who, const char* what,
+                 absl::string_view bytes) {
+  Fold(StableHash(bytes));
+  Record(who, what, bytes.size());
+}
+
+void World::Fail(std::string cause) {
+  if (!failure_) failure_ = std::move(cause);
+}
+
+std::vector<std::string> World::LastNotes() const {
+  std::vector<std::string> lines;
+  const size_t count = std::min(next_note_, kNotes);
+  for (size_t i = next_note_ - count; i < next_note_; ++i) {
+    const NoteRecord& note = notes_[i % kNotes];
+    const double seconds =
+        std::chrono::duration<double>(note.when.time_since_epoch()).count();
+    lines.push_back(absl::StrFormat("%12.6f  %-14s %s %d", seconds, note.who,
+                                    note.what, note.number));
+  }
+  return lines;
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,125 @@
+// The simulated world: virtual time, one queue of events, one seed.
+//
+//   sim::World world(seed);
+//   world.After(10ms, "hello", [] {...});
+//   world.RunUntil([&] { return done; }, 10s);
+//
+// Everything that happens is an event; events run one at a time, in order of
+// time and, at the same instant, of creation. All randomness comes from the
+// seed, in streams with names, so that drawing more in one place shifts no
+// other. Each event folds into a rolling hash: two runs of a seed that differ
+// anywhere differ there.
+
+#ifndef QUORATE_SIM_WORLD_H_
+#define QUORATE_SIM_WORLD_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "io/clock.h"
+#include "io/random.h"
+
+namespace quorate::sim {
+
+class World {
+ public:
+  // More events than this in one run mean that something spins.
+  static constexpr uint64_t kMaxEvents = 50'000'000;
+
+  explicit World(uint64_t seed);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  uint64_t seed() const { return seed_; }
+  io::Instant now() const { return now_; }
+  // Time since the run began.
+  io::Duration elapsed() const { return now_.time_since_epoch(); }
+  // At the run's beginning, the same for every run: 2026-01-01.
+  io::WallTime wall_now() const;
+
+  // A stream of randomness of its own; the same name gives the same stream.
+  std::unique_ptr<io::Random> NewRandom(absl::string_view name) const;
+
+  // Runs `callback` that much later. `kind` is a literal, for the trace.
+  uint64_t After(io::Duration delay, const char* kind,
+                 std::function<void()> callback);
+  // Nothing happens if the event has run or was cancelled.
+  void Cancel(uint64_t event);
+
+  // Runs the next event. False when none is left, or the run has failed.
+  bool Step();
+  // False when `condition` does not come true within that time, or the run
+  // has failed. The condition is asked after each event.
+  bool RunUntil(const std::function<bool()>& condition, io::Duration at_most);
+  void RunFor(io::Duration time);
+
+  // Notes something that happened, with a number or some bytes that must be
+  // the same in every run of the seed.
+  void Note(absl::string_view who, const char* what, uint64_t number);
+  void Note(absl::string_view who, const char* what, absl::string_view bytes);
+
+  // After every event, in order of registration.
+  void AfterEachEvent(std::function<void()> check) {
+    checks_.push_back(std::move(check));
+  }
+
+  // Ends the run as failed: a property was violated. The first cause counts.
+  void Fail(std::string cause);
+  const std::optional<std::string>& failure() const { return failure_; }
+
+  uint64_t trace_hash() const { return hash_; }
+  uint64_t events() const { return events_run_; }
+  // The last things noted, oldest first, a line each.
+  std::vector<std::string> LastNotes() const;
+
+ private:
+  struct Queued {
+    io::Instant when;
+    uint64_t id;
+    friend bool operator>(const Queued& a, const Queued& b) {
+      return a.when != b.when ? a.when > b.when : a.id > b.id;
+    }
+  };
+  struct Event {
+    const char* kind = nullptr;
+    std::function<void()> callback;  // Empty when cancelled or run.
+  };
+  struct NoteRecord {
+    io::Instant when;
+    std::string who;
+    const char* what = "";
+    uint64_t number = 0;
+  };
+  static constexpr size_t kNotes = 50;
+
+  Event* Find(uint64_t id);
+  void Fold(uint64_t value);
+  void Record(absl::string_view who, const char* what, uint64_t number);
+
+  const uint64_t seed_;
+  io::SeededRandom random_;
+  io::Instant now_;
+  std::vector<Queued> heap_;
+  // Events by id, from first_id_ on; the front is dropped as it finishes.
+  std::vector<Event> events_;
+  uint64_t first_id_ = 1;
+  size_t finished_ = 0;
+  uint64_t events_run_ = 0;
+  uint64_t hash_ = 0xcbf29ce484222325;
+  std::vector<NoteRecord> notes_;
+  size_t next_note_ = 0;
+  std::vector<std::function<void()>> checks_;
+  std::optional<std::string> failure_;
+};
+
+// A 64-bit hash that is the same everywhere (FNV-1a).
+uint64_t StableHash(absl::string_view bytes);
+
+}  // namespace quorate::sim
+
+#endif  // QUORATE_SIM_WORLD_H_
