@@ -12,6 +12,13 @@
 #include "sim/process_disk.h"
 
 namespace quorate::sim {
+namespace {
+
+const Process* running_process = nullptr;
+
+}  // namespace
+
+const Process* RunningProcess() { return running_process; }
 
 Host::Host(World& world, Network& network, std::string name, std::string ip)
     : world_(world),
@@ -177,8 +184,10 @@ void Process::Run(std::function<void()> callback) {
   }
   CHECK(!running_) << "a callback from inside another one of " << name_;
   running_ = true;
+  running_process = this;
   callback();
   callback = nullptr;
+  running_process = nullptr;
   running_ = false;
   if (!ending_) return;
   if (ending_host_) {

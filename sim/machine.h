@@ -94,7 +94,7 @@ class Process final : public io::Environment {
 
   const std::string& name() const { return name_; }
   Host& host() { return host_; }
-  World& world() { return host_.world(); }
+  World& world() const { return host_.world(); }
   Program* program() { return program_.get(); }
   bool alive() const { return alive_; }
   const std::optional<Ended>& ended() const { return ended_; }
@@ -170,6 +170,9 @@ class Process final : public io::Environment {
   // False once the process has ended; for callbacks that come too late.
   std::shared_ptr<bool> life_ = std::make_shared<bool>(true);
 };
+
+// The process whose callback runs now, null between events: for log lines.
+const Process* RunningProcess();
 
 }  // namespace quorate::sim
 

@@ -1,0 +1,176 @@
+// Runs scenarios: all of them under many seeds, or one seed of one again.
+
+#include <glog/logging.h>
+
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/flags/flags.h"
+#include "scenarios/scenario.h"
+#include "sim/machine.h"
+
+namespace quorate::scenarios {
+namespace {
+
+enum ExitCode { kPassed = 0, kFailed = 1, kUsage = 2 };
+
+struct Options {
+  std::string scenario;
+  std::optional<uint64_t> seed;
+  uint64_t first_seed = 1;
+  uint64_t seeds = 200;
+  bool list = false;
+  bool verbose = false;
+  bool check_determinism = false;
+};
+
+flags::Program SimProgram() {
+  return {
+      .name = "sim",
+      .summary = "scenarios of a cluster in virtual time",
+      .synopsis = "./dev sim [--scenario=NAME] [--seeds=N | --seed=N] [flags]",
+      .description =
+          "Runs each scenario under many seeds, or one seed of one scenario "
+          "again. A failure prints its cause, the last events and the command "
+          "that replays it. Exits with 1 when a scenario failed.",
+      .version = "1.12.0",
+      .environment_prefix = "SIM_",
+  };
+}
+
+void AddFlags(Options& options, flags::FlagSet& flags) {
+  flags.Add(&options.scenario, "scenario",
+            "Name, or first part of the names, of the scenarios to run. "
+            "Without it, all.");
+  flags.Add(&options.seed, "seed", "Runs this seed only.");
+  flags.Add(&options.first_seed, "first_seed", "Seeds are counted from here.");
+  flags.Add(&options.seeds, "seeds", "Seeds for each scenario.");
+  flags.Add(&options.list, "list", "Whether to list the scenarios only.");
+  flags.Add(&options.verbose, "verbose",
+            "Whether to show what the simulated processes log.");
+  flags.Add(&options.check_determinism, "check_determinism",
+            "Whether to run each seed twice and compare the runs.");
+}
+
+// Log lines with virtual time and the name of the simulated process.
+class VirtualLog final : public google::LogSink {
+ public:
+  void send(google::LogSeverity severity, const char*, const char* file,
+            int line, const google::LogMessageTime&, const char* message,
+            size_t size) override {
+    std::string who = "sim";
+    if (const sim::Process* process = sim::RunningProcess()) {
+      who = absl::StrFormat(
+          "%.6f %s",
+          std::chrono::duration<double>(process->world().elapsed()).count(),
+          process->name());
+    }
+    std::fprintf(stderr, "%c %s %s:%d] %.*s\n",
+                 google::GetLogSeverityName(severity)[0], who.c_str(), file,
+                 line, static_cast<int>(size), message);
+  }
+};
+
+// Simulated processes log by the hundred: to nowhere, unless asked for.
+void InitLogging(bool verbose) {
+  google::InitGoogleLogging("sim");
+  for (auto severity : {google::INFO, google::WARNING, google::ERROR}) {
+    google::SetLogDestination(severity, "");
+  }
+  FLAGS_stderrthreshold = google::FATAL;
+  FLAGS_minloglevel = verbose ? google::INFO : google::FATAL;
+  static VirtualLog& log = *new VirtualLog;
+  if (verbose) google::AddLogSink(&log);
+}
+
+// The failure of one seed, if any.
+std::optional<std::string> RunSeed(const Scenario& scenario, uint64_t seed,
+                                   bool check_determinism, Outcome* outcome) {
+  *outcome = Run(scenario, seed);
+  if (outcome->failure) return outcome->failure;
+  if (!check_determinism) return std::nullopt;
+  const Outcome again = Run(scenario, seed);
+  if (again.trace_hash == outcome->trace_hash) return std::nullopt;
+  return absl::StrFormat(
+      "%s is not deterministic: seed %d gave the trace %016x with %d events, "
+      "then %016x with %d events\n",
+      scenario.name, seed, outcome->trace_hash, outcome->events,
+      again.trace_hash, again.events);
+}
+
+bool RunSeeds(const Scenario& scenario, const Options& options) {
+  const uint64_t first = options.seed.value_or(options.first_seed);
+  const uint64_t count = options.seed ? 1 : options.seeds;
+  uint64_t events = 0;
+  uint64_t hash = 0;
+  io::Duration simulated{};
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    Outcome outcome;
+    auto failure =
+        RunSeed(scenario, seed, options.check_determinism, &outcome);
+    events += outcome.events;
+    simulated += outcome.simulated;
+    hash ^= outcome.trace_hash;
+    if (failure) {
+      std::fprintf(stderr, "%s", failure->c_str());
+      return false;
+    }
+  }
+  std::printf("%s", absl::StrFormat(
+                        "%-44s %6d seeds  %10d events  %8.0f simulated s  "
+                        "trace %016x\n",
+                        scenario.name, count, events,
+                        std::chrono::duration<double>(simulated).count(), hash)
+                        .c_str());
+  std::fflush(stdout);
+  return true;
+}
+
+int Main(const Options& options) {
+  int run = 0;
+  int failed = 0;
+  for (const Scenario& scenario : All()) {
+    if (scenario.name.rfind(options.scenario, 0) != 0) continue;
+    ++run;
+    if (options.list) {
+      std::printf("%s\n", scenario.name.c_str());
+    } else if (!RunSeeds(scenario, options)) {
+      ++failed;
+    }
+  }
+  if (run == 0) {
+    std::fprintf(stderr, "no scenario is called '%s'; --list shows them all\n",
+                 options.scenario.c_str());
+    return kUsage;
+  }
+  if (!options.list) std::printf("%d passed, %d failed\n", run - failed, failed);
+  return failed == 0 ? kPassed : kFailed;
+}
+
+}  // namespace
+}  // namespace quorate::scenarios
+
+int main(int argc, char** argv) {
+  using namespace quorate::scenarios;
+  Options options;
+  quorate::flags::FlagSet flags(SimProgram());
+  AddFlags(options, flags);
+  absl::Status loaded =
+      flags.Load({.arguments = std::vector<std::string>(argv + 1, argv + argc)});
+  if (!loaded.ok()) {
+    std::fprintf(stderr, "%s\nTry --help.\n",
+                 std::string(loaded.message()).c_str());
+    return kUsage;
+  }
+  if (flags.help_requested()) {
+    std::printf("%s", flags.HelpText().c_str());
+    return kPassed;
+  }
+  InitLogging(options.verbose);
+  return Main(options);
+}

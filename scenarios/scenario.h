@@ -1,0 +1,82 @@
+// Scenarios: stories about a cluster, each run under many seeds.
+//
+//   SCENARIO(Log, SurvivesCrashes) {
+//     sim::LogCluster log(world, 3);
+//     ...
+//     EXPECT_SOON(log.Converged(), 10s);
+//   }
+//
+// A scenario draws what it needs from `world`. It fails when an expectation
+// does not hold or a checker has called World::Fail; the failure prints the
+// cause, the last events, and the command that replays it.
+
+#ifndef QUORATE_SCENARIOS_SCENARIO_H_
+#define QUORATE_SCENARIOS_SCENARIO_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "sim/world.h"
+
+namespace quorate::scenarios {
+
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
+
+struct Scenario {
+  std::string name;  // "Log.SurvivesCrashes"
+  std::function<void(sim::World&)> body;
+};
+
+// All of the program, by name.
+const std::vector<Scenario>& All();
+
+class Registration {
+ public:
+  Registration(std::string name, std::function<void(sim::World&)> body);
+};
+
+struct Outcome {
+  std::optional<std::string> failure;  // With events and replay command.
+  uint64_t trace_hash = 0;
+  uint64_t events = 0;
+  io::Duration simulated{};
+};
+
+Outcome Run(const Scenario& scenario, uint64_t seed);
+
+}  // namespace quorate::scenarios
+
+#define SCENARIO(suite, name)                                             \
+  static void Scenario_##suite##_##name(quorate::sim::World& world);      \
+  static const quorate::scenarios::Registration                           \
+      registration_##suite##_##name(#suite "." #name,                     \
+                                    Scenario_##suite##_##name);           \
+  static void Scenario_##suite##_##name(                                  \
+      [[maybe_unused]] quorate::sim::World& world)
+
+// Both end the scenario when they do not hold.
+#define EXPECT_NOW(condition)                                             \
+  do {                                                                    \
+    if (world.failure()) return;                                          \
+    if (!(condition)) {                                                   \
+      return world.Fail(absl::StrCat(__FILE__, ":", __LINE__,             \
+                                     ": does not hold: " #condition));    \
+    }                                                                     \
+  } while (false)
+
+#define EXPECT_SOON(condition, time)                                      \
+  do {                                                                    \
+    if (!world.RunUntil([&] { return (condition); }, (time))) {           \
+      return world.Fail(absl::StrCat(__FILE__, ":", __LINE__,             \
+                                     ": not within " #time                \
+                                     ": " #condition));                   \
+    }                                                                     \
+  } while (false)
+
+#endif  // QUORATE_SCENARIOS_SCENARIO_H_
