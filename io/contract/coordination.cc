@@ -16,7 +16,7 @@ using absl::StatusCode;
 using Names = std::vector<std::string>;
 using CreateOptions = CoordinationSession::CreateOptions;
 
-constexpr Duration kSessionTimeout = std::chrono::seconds(20);
+constexpr Duration kSessionTimeout = std::chrono::seconds(10);
 
 // A session, what happened to it, and its operations as if they blocked.
 class Client final : public CoordinationSession::Listener {

@@ -1,0 +1,31 @@
+#include "prod/environment.h"
+
+#include <glog/logging.h>
+#include <unistd.h>
+
+namespace quorate::prod {
+
+Environment::Environment(EventLoop* loop, const EnvironmentOptions& options)
+    : loop_(loop),
+      network_(loop),
+      coordination_(loop),
+      containers_(loop, options.container_folder) {}
+
+void Environment::Exit(int code, absl::string_view message) {
+  if (exit_code_.has_value()) return;
+  exit_code_ = code;
+  if (code == io::kExitOk) {
+    LOG(INFO) << message;
+  } else {
+    LOG(ERROR) << message;
+  }
+  loop_->Stop();
+}
+
+void Environment::Run() {
+  loop_->Run();
+  google::FlushLogFiles(google::GLOG_INFO);
+  _exit(exit_code_.value_or(io::kExitFailure));
+}
+
+}  // namespace quorate::prod
