@@ -66,7 +66,9 @@ void RunStorm(sim::World& world, int replicas) {
     world.RunFor(random->Between(1ms, 400ms));
   }
   HealAll(log);
-  // Disturbances have ended: somebody leads, and everybody catches up.
+  // Disturbances have ended: deposed leaders find out, one that is asked to
+  // leads, and everybody catches up.
+  world.RunFor(3s);
   log.Elect(0);
   EXPECT_SOON(log.Leaders() == std::vector<int>{0}, 30s);
   const uint64_t before = log.acknowledged();
