@@ -82,11 +82,12 @@ absl::Status Checkpoints::MakeDirectories(const std::string& path) {
   if (!status.ok()) return status;
   status = disk_.MakeDirectories(path);
   if (!status.ok()) return status;
-  // A previous process may have made it and died before this. Above the
-  // working directory nothing is ours to sync.
-  if (path.size() > paths_.work_dir().size()) {
-    status = disk_.SyncDirectory(parent);
-    if (!status.ok()) return status;
+  // Also when it was there: a previous process may have made it and died
+  // before this. Above the working directory we may not be allowed to.
+  status = disk_.SyncDirectory(parent);
+  const bool ours = path.size() > paths_.work_dir().size();
+  if (!status.ok() && (ours || !absl::IsPermissionDenied(status))) {
+    return status;
   }
   Remember(path);
   return absl::OkStatus();

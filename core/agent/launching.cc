@@ -85,7 +85,7 @@ absl::Status CheckCommand(const CommandInfo& command) {
 }
 
 absl::Status CheckContainer(const ContainerInfo& container) {
-  if (container.type() == ContainerInfo::DOCKER) {
+  if (container.has_type() && container.type() == ContainerInfo::DOCKER) {
     return absl::UnimplementedError(
         "this agent cannot run containers of type DOCKER");
   }

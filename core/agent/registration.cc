@@ -54,11 +54,9 @@ const wire::Reign* ReignOf(const wire::AgentMessage& message) {
   }
 }
 
-bool IsSameMaster(const std::optional<MasterInfo>& a,
-                  const std::optional<MasterInfo>& b) {
-  if (!a.has_value() || !b.has_value()) return false;
-  return a->id() == b->id() && a->address().ip() == b->address().ip() &&
-         a->address().port() == b->address().port();
+bool IsSameMaster(const MasterInfo& a, const MasterInfo& b) {
+  return a.id() == b.id() && a.address().ip() == b.address().ip() &&
+         a.address().port() == b.address().port();
 }
 
 }  // namespace
@@ -104,17 +102,18 @@ void Registration::OnLeader(const std::optional<MasterInfo>& leader) {
   } else {
     LOG(INFO) << "no master leads, or ZooKeeper is out of reach";
   }
-  const bool same = IsSameMaster(leader_, leader);
   leader_ = leader;
   // Without news the link to the last leader is as good as any.
-  if (!leader.has_value() || (same && dialer_ != nullptr)) return;
+  if (!leader.has_value()) return;
+  if (dialer_ != nullptr && IsSameMaster(*leader, dialed_)) return;
   HangUp();
-  Dial();
+  Dial(*leader);
 }
 
-void Registration::Dial() {
-  const io::Endpoint to = {leader_->address().ip(),
-                           static_cast<uint16_t>(leader_->address().port())};
+void Registration::Dial(const MasterInfo& master) {
+  dialed_ = master;
+  const io::Endpoint to = {master.address().ip(),
+                           static_cast<uint16_t>(master.address().port())};
   dialer_ = wire::NewDialer(
       environment_.clock(), environment_.network(), to,
       [this] {
@@ -210,8 +209,8 @@ void Registration::OnAnswer(const std::string& agent_id,
   absl::Status checked = CheckId(agent_id);
   if (checked.ok()) checked = CheckReign(reign);
   if (!checked.ok()) {
-    LOG(ERROR) << "not obeying the master at " << leader_->address().ip() << ":"
-               << leader_->address().port() << ": " << checked.message();
+    LOG(ERROR) << "not obeying the master at " << dialed_.address().ip() << ":"
+               << dialed_.address().port() << ": " << checked.message();
     return;
   }
   register_.Cancel();
@@ -325,7 +324,6 @@ void Registration::ArmPingTimeout() {
   ping_timer_ = environment_.clock().RunAfter(ping_timeout_, [this] {
     LOG(WARNING) << "the master is silent; looking for the leader anew";
     HangUp();
-    leader_.reset();
     Detect();
   });
 }

@@ -73,7 +73,7 @@ class Registration final : private wire::Dialer::Listener {
 
   void Detect();
   void OnLeader(const std::optional<mesos::v1::MasterInfo>& leader);
-  void Dial();
+  void Dial(const mesos::v1::MasterInfo& master);
   void HangUp();
 
   // wire::Dialer::Listener
@@ -104,6 +104,7 @@ class Registration final : private wire::Dialer::Listener {
   wire::Reign newest_;  // None older is obeyed; may not be durable yet.
   std::unique_ptr<election::Detector> detector_;
   std::optional<mesos::v1::MasterInfo> leader_;
+  mesos::v1::MasterInfo dialed_;  // To whom dialer_ is.
   std::unique_ptr<wire::Dialer> dialer_;
 
   Phase phase_ = Phase::kIdle;
