@@ -1,0 +1,197 @@
+// mesos-local: a whole cluster on this machine, in processes of its own.
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/election/master_url.h"
+#include "prod/environment.h"
+#include "prod/event_loop.h"
+#include "prod/options/agent_options.h"
+#include "prod/options/common.h"
+#include "prod/program.h"
+
+namespace quorate {
+namespace {
+
+constexpr char kIp[] = "127.0.0.1";
+constexpr uint32_t kMaxProcesses = 100;
+constexpr io::Duration kRestartDelay = std::chrono::seconds(1);
+
+struct LocalFlags {
+  options::LoggingFlags logging;
+  uint32_t num_masters = 1;
+  uint32_t num_agents = 1;
+  uint16_t port = 5050;
+  std::string work_dir;
+  std::optional<std::string> zk;
+  std::string resources = "cpus:1;mem:512;disk:1024;ports:[31000-32000]";
+
+  void AddTo(flags::FlagSet* flags) {
+    logging.AddTo(flags);
+    flags->Add(&num_masters, "num_masters",
+               "Masters to run; more than one needs --zk.");
+    flags->Add(&num_agents, "num_agents", "Agents to run.")
+        .Alias("num_slaves");
+    flags->Add(&port, "port",
+               "Port of the first master; those of the other masters, then of "
+               "the agents, follow.");
+    flags->Add(&work_dir, "work_dir", "Directory for all of them.")
+        .ValueName("PATH")
+        .Required()
+        .Check(options::CheckAbsolutePath);
+    flags
+        ->Add(&zk, "zk",
+              "ZooKeeper for the masters' election: zk://host:port/path.")
+        .ValueName("URL")
+        .Check([](const std::string& url) {
+          return election::ParseZooKeeperUrl(url).status();
+        });
+    flags->Add(&resources, "resources", "What each agent offers.");
+  }
+};
+
+flags::Program LocalProgram() {
+  return {
+      .name = "mesos-local",
+      .summary = "a cluster on this machine",
+      .synopsis = "mesos-local --work_dir=PATH [flags]",
+      .description =
+          "Runs masters and agents as processes on the loopback address, "
+          "starts again those that end, and ends them all when it ends.",
+      .version = "1.12.0",
+  };
+}
+
+// Keeps its processes running.
+class Local {
+ public:
+  Local(prod::Environment& environment, LocalFlags flags, std::string programs)
+      : environment_(environment),
+        flags_(std::move(flags)),
+        programs_(std::move(programs)) {}
+
+  void Start() {
+    for (uint32_t i = 0; i < flags_.num_masters; ++i) {
+      specs_.push_back(MasterSpec(i));
+    }
+    for (uint32_t i = 0; i < flags_.num_agents; ++i) {
+      specs_.push_back(AgentSpec(i));
+    }
+    timers_.resize(specs_.size());
+    for (size_t i = 0; i < specs_.size(); ++i) Launch(i);
+  }
+
+  // Ends the process when all of its children have ended.
+  void Stop() {
+    stopping_ = true;
+    for (const io::ContainerSpec& spec : specs_) {
+      environment_.containers().Destroy(spec.id);
+    }
+    environment_.Exit(io::kExitOk, "told to stop");
+  }
+
+ private:
+  uint16_t PortOf(uint32_t index) const {
+    return static_cast<uint16_t>(flags_.port + index);
+  }
+
+  io::ContainerSpec Spec(const std::string& name, const std::string& program,
+                         uint16_t port) const {
+    io::ContainerSpec spec;
+    spec.id = name;
+    spec.program = absl::StrCat(programs_, "/", program);
+    spec.directory = flags_.work_dir;
+    spec.stdout_path = absl::StrCat(flags_.work_dir, "/", name, ".log");
+    spec.stderr_path = spec.stdout_path;
+    spec.environment = prod::EnvironmentVariables();
+    spec.arguments = {
+        program, absl::StrCat("--ip=", kIp), absl::StrCat("--port=", port),
+        absl::StrCat("--hostname=", kIp),
+        absl::StrCat("--work_dir=", flags_.work_dir, "/", name)};
+    return spec;
+  }
+
+  io::ContainerSpec MasterSpec(uint32_t i) const {
+    io::ContainerSpec spec =
+        Spec(absl::StrCat("master", i + 1), "mesos-master", PortOf(i));
+    if (flags_.zk.has_value()) {
+      spec.arguments.push_back(absl::StrCat("--zk=", *flags_.zk));
+      spec.arguments.push_back(
+          absl::StrCat("--quorum=", flags_.num_masters / 2 + 1));
+    }
+    return spec;
+  }
+
+  io::ContainerSpec AgentSpec(uint32_t i) const {
+    const std::string name = absl::StrCat("agent", i + 1);
+    io::ContainerSpec spec =
+        Spec(name, "mesos-agent", PortOf(flags_.num_masters + i));
+    spec.arguments.push_back(absl::StrCat(
+        "--master=", flags_.zk.value_or(absl::StrCat(kIp, ":", flags_.port))));
+    spec.arguments.push_back(absl::StrCat("--runtime_dir=", flags_.work_dir,
+                                          "/", name, "/run"));
+    spec.arguments.push_back(absl::StrCat("--launcher_dir=", programs_));
+    spec.arguments.push_back(absl::StrCat("--resources=", flags_.resources));
+    return spec;
+  }
+
+  void Launch(size_t i) {
+    environment_.containers().Launch(
+        specs_[i], [this, i](absl::StatusOr<io::ContainerInfo> info) {
+          if (!info.ok()) {
+            return environment_.Exit(io::kExitFailure,
+                                     info.status().message());
+          }
+          environment_.containers().Wait(
+              specs_[i].id, [this, i](const io::ContainerExit&) {
+                if (stopping_) return;
+                timers_[i] = environment_.clock().RunAfter(
+                    kRestartDelay, [this, i] { Launch(i); });
+              });
+        });
+  }
+
+  prod::Environment& environment_;
+  const LocalFlags flags_;
+  const std::string programs_;
+  std::vector<io::ContainerSpec> specs_;
+  std::vector<io::Timer> timers_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+}  // namespace quorate
+
+int main(int argc, char** argv) {
+  using namespace quorate;
+  LocalFlags values;
+  flags::FlagSet flags(LocalProgram());
+  values.AddTo(&flags);
+  prod::LoadFlags(argc, argv, &flags);
+  if (values.num_masters == 0 ||
+      values.num_masters + values.num_agents > kMaxProcesses) {
+    prod::FailUsage("mesos-local",
+                    absl::StrCat("--num_masters has to be at least 1, and at "
+                                 "most ",
+                                 kMaxProcesses, " processes can be run"));
+  }
+  if (values.num_masters > 1 && !values.zk.has_value()) {
+    prod::FailUsage("mesos-local", "--num_masters above 1 needs --zk");
+  }
+  auto machine = options::InspectMachine(values.work_dir);
+  if (!machine.ok()) {
+    prod::FailUsage("mesos-local", machine.status().message());
+  }
+  prod::InitLogging("mesos-local", values.logging);
+
+  prod::EventLoop loop;
+  prod::Environment environment(
+      &loop, {.container_folder = values.work_dir + "/containers"});
+  Local local(environment, values, machine->program_directory);
+  loop.HandleSignals({SIGTERM, SIGINT}, [&](int) { local.Stop(); });
+  local.Start();
+  environment.Run();
+}
