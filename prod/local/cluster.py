@@ -380,35 +380,35 @@ def _log_of(process):
 _HOW_TO_TRY = """
 The cluster is up. Try it:
 
-  Run a command:        {bin}/mesos-execute --master={zk} \\
-                            --name=hello --command='echo hello; sleep 1'
-  Read what it wrote:   curl '{agent}/files/browse?path=SANDBOX'
-                        curl '{agent}/files/read?path=SANDBOX/stdout&offset=0'
-                        (SANDBOX and the agent are in what mesos-execute prints)
-  See the cluster:      curl -L {master}/state
-  Kill the leader:      kill -9 $(cut -d' ' -f1 {leader_pid})
-                        another master takes over within seconds, and
-                        `./dev up` starts the killed one again
-  Logs:                 {folder}/*/log
-  Stop it:              ./dev down
+  Run a command:
+      {bin}/mesos-execute --master={zk} \\
+          --name=hello --command='echo hello; sleep 1'
+  Read what it wrote, through whichever agent ran it:
+      sandbox=$(ls -td {folder}/agent*/work/slaves/*/frameworks/*/executors/hello/runs/latest | head -1)
+      curl -sf "http://{host}:[{agents}]/files/read?offset=0&path=$sandbox/stdout"
+  See the cluster:
+      curl -L http://{host}:{master}/state
+  Kill the leader; another one takes over, and ./dev up starts it again:
+      kill -9 $(cut -d' ' -f1 {leader_pid})
+
+Logs are in {folder}/*/log. ./dev down stops it all.
 """
 
 
 def _print_how_to_try(cluster, leader):
     layout = cluster.layout
-    home = pathlib.Path.cwd()
-
-    def short(path):
-        return os.path.relpath(path, home)
-
+    # A range with a step, as curl understands it: it asks each agent.
+    agents = "%d-%d:2" % (
+        layout.agent_port(0), layout.agent_port(layout.agents - 1))
     say(
         _HOW_TO_TRY.format(
-            bin=short(cluster.bin),
+            bin=os.path.relpath(cluster.bin),
             zk=layout.zk,
-            agent="http://%s:%d" % (HOST, layout.agent_port(0)),
-            master="http://%s:%d" % (HOST, layout.master_port(0)),
-            leader_pid=short(cluster.masters[leader].folder / "pid"),
-            folder=short(cluster.folder),
+            host=HOST,
+            agents=agents,
+            master=layout.master_port(0),
+            leader_pid=os.path.relpath(cluster.masters[leader].folder / "pid"),
+            folder=cluster.folder,
         ).rstrip()
     )
 
@@ -452,8 +452,8 @@ def chosen_layout(options):
         if getattr(options, name) is not None
     }
     chosen = dataclasses.replace(saved or Layout(), **changes)
-    if chosen.masters < 1 or chosen.agents < 0:
-        raise ClusterError("at least one master, and no less than 0 agents")
+    if chosen.masters < 1 or chosen.agents < 1:
+        raise ClusterError("at least one master and one agent")
     if saved and saved != chosen:
         old = LocalCluster(options.folder, None, saved)
         if any(p.running() for p in old.processes()):
