@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,16 @@ namespace {
 constexpr char kShell[] = "/bin/sh";
 constexpr io::Duration kForkCost = std::chrono::milliseconds(2);
 constexpr int kNotFoundStatus = 127;
+
+constexpr size_t kMaxIdBytes = 242;
+
+bool IsId(absl::string_view text) {
+  return !text.empty() && text.size() <= kMaxIdBytes && text != "." &&
+         text != ".." &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+         });
+}
 
 int ExitStatus(int code) { return (code & 0xff) << 8; }
 
@@ -134,7 +145,10 @@ class HostContainers::View final : public io::Containers {
     }
     io::ContainerExit exit;
     auto ended = ended_.find(id);
-    if (ended != ended_.end()) exit.wait_status = ended->second;
+    if (ended != ended_.end()) {
+      exit.wait_status = ended->second;
+      ended_.erase(ended);
+    }
     process_.Later(io::Duration::zero(), "exited",
                    [exit, done = std::move(done)] { done(exit); });
   }
@@ -200,6 +214,10 @@ std::string HostContainers::IdOf(const Process& process) const {
 
 absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
     Process& launcher, const io::ContainerSpec& spec) {
+  if (!IsId(spec.id)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", spec.id, "' is not the id of a container"));
+  }
   if (running_.count(spec.id) != 0) {
     return absl::AlreadyExistsError(
         absl::StrCat("container ", spec.id, " is running"));
@@ -302,7 +320,10 @@ void HostContainers::Append(const std::string& path, absl::string_view text) {
     FileSystem::Link(**parent, name, *file);
   }
   if (!text.empty()) {
-    FileSystem::Write(**file, (*file)->content.size(), text);
+    // As a shell's echo: what does not fit is lost.
+    host_.files()
+        .Write(**file, (*file)->content.size(), text)
+        .IgnoreError();
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -67,9 +68,12 @@ void ApplyNames(Node::Children& children, const Node::Children& change) {
 void LosePowerBelow(Node& node, io::Random& random) {
   node.locked = false;
   if (node.type == io::FileInfo::Type::kFile) {
-    for (const Node::Change& change : node.unsynced) {
-      ApplyAfterPowerLoss(node.durable, change, random);
+    for (const auto* changes : {&node.doomed, &node.unsynced}) {
+      for (const Node::Change& change : *changes) {
+        ApplyAfterPowerLoss(node.durable, change, random);
+      }
     }
+    node.doomed.clear();
     node.unsynced.clear();
     node.content = node.durable;
     return;
@@ -183,10 +187,15 @@ void FileSystem::Link(Node& directory, const std::string& name, NodePtr node) {
   directory.unsynced_changes.push_back(std::move(change));
 }
 
-void FileSystem::Write(Node& file, uint64_t offset, absl::string_view bytes) {
-  if (offset + bytes.size() > kMaxFileBytes) return;
+absl::Status FileSystem::Write(Node& file, uint64_t offset,
+                               absl::string_view bytes) {
+  if (bytes.empty()) return absl::OkStatus();
+  if (full || offset + bytes.size() > kMaxFileBytes) {
+    return absl::ResourceExhaustedError("no space left on device");
+  }
   ApplyWrite(file.content, offset, bytes);
   file.unsynced.push_back({offset, std::string(bytes), false});
+  return absl::OkStatus();
 }
 
 void FileSystem::Truncate(Node& file, uint64_t size) {
@@ -195,16 +204,30 @@ void FileSystem::Truncate(Node& file, uint64_t size) {
   file.unsynced.push_back(std::move(change));
 }
 
-void FileSystem::Sync(Node& file) {
+absl::Status FileSystem::Sync(Node& file) {
+  if (failing_syncs > 0) {
+    --failing_syncs;
+    file.doomed.insert(file.doomed.end(),
+                       std::make_move_iterator(file.unsynced.begin()),
+                       std::make_move_iterator(file.unsynced.end()));
+    file.unsynced.clear();
+    return absl::UnavailableError("input/output error");
+  }
   for (const Node::Change& change : file.unsynced) {
     ApplyChange(file.durable, change);
   }
   file.unsynced.clear();
+  return absl::OkStatus();
 }
 
-void FileSystem::SyncDirectory(Node& directory) {
+absl::Status FileSystem::SyncDirectory(Node& directory) {
+  if (failing_syncs > 0) {
+    --failing_syncs;
+    return absl::UnavailableError("input/output error");
+  }
   directory.durable_children = directory.children;
   directory.unsynced_changes.clear();
+  return absl::OkStatus();
 }
 
 void FileSystem::LosePower(io::Random& random) {

@@ -37,6 +37,8 @@ class FileSystem {
       bool truncate = false;  // to `offset`
     };
     std::vector<Change> unsynced;
+    // Whose sync failed: the page cache has dropped them as if they were clean.
+    std::vector<Change> doomed;
     bool locked = false;
     // Of a symlink.
     std::string target;
@@ -59,10 +61,17 @@ class FileSystem {
   absl::StatusOr<std::string> RealPath(const std::string& path);
 
   static void Link(Node& directory, const std::string& name, NodePtr node);
-  static void Write(Node& file, uint64_t offset, absl::string_view bytes);
   static void Truncate(Node& file, uint64_t size);
-  static void Sync(Node& file);
-  static void SyncDirectory(Node& directory);
+  // ResourceExhausted when the disk is full.
+  absl::Status Write(Node& file, uint64_t offset, absl::string_view bytes);
+  // Unavailable when a sync has to fail. What it should have made durable is
+  // as uncertain as before, and no later sync makes it durable either.
+  absl::Status Sync(Node& file);
+  absl::Status SyncDirectory(Node& directory);
+
+  // Faults: this many of the next syncs fail; nothing can be written.
+  int failing_syncs = 0;
+  bool full = false;
 
   // Everything that was not synced is up to `random` now.
   void LosePower(io::Random& random);

@@ -49,6 +49,8 @@ class ProcessNetwork::Bound final : public io::Acceptor {
 
 absl::StatusOr<std::unique_ptr<io::Acceptor>> ProcessNetwork::Listen(
     const io::Endpoint& at, OnAccepted on_accepted) {
+  auto address = io::ParseEndpoint(at.ToString());
+  if (!address.ok()) return address.status();
   const std::string& ip = process_.host().ip();
   if (at.ip != ip && at.ip != kAnyIp) {
     return absl::InvalidArgumentError(
@@ -76,6 +78,13 @@ class ProcessNetwork::Attempt final : public io::Connector {
         process_(process),
         to_(to),
         on_connected_(std::move(on_connected)) {
+    auto address = io::ParseEndpoint(to.ToString());
+    if (!address.ok()) {
+      timeout_ = process_.clock().RunAfter(
+          io::Duration::zero(),
+          [this, status = address.status()] { Finish(status); });
+      return;
+    }
     timeout_ = process_.clock().RunAfter(timeout, [this] {
       Finish(absl::DeadlineExceededError(
           absl::StrCat("connecting to ", to_.ToString(), ": timed out")));

@@ -26,9 +26,12 @@ absl::Status WrongKind(const std::string& path, absl::string_view wanted) {
 
 class ProcessDisk::OpenFile final : public io::File {
  public:
-  OpenFile(NodePtr node, std::shared_ptr<const OnCall> on_call,
+  OpenFile(FileSystem& files, NodePtr node, bool writable,
+           std::shared_ptr<const OnCall> on_call,
            std::function<io::WallTime()> now)
-      : node_(std::move(node)),
+      : files_(files),
+        node_(std::move(node)),
+        writable_(writable),
         on_call_(std::move(on_call)),
         now_(std::move(now)) {}
 
@@ -42,7 +45,8 @@ class ProcessDisk::OpenFile final : public io::File {
 
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes) override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
-    if (!bytes.empty()) FileSystem::Write(*node_, offset, bytes);
+    if (absl::Status s = CheckWritable(); !s.ok()) return s;
+    if (absl::Status s = files_.Write(*node_, offset, bytes); !s.ok()) return s;
     node_->modified = now_();
     return absl::OkStatus();
   }
@@ -53,12 +57,12 @@ class ProcessDisk::OpenFile final : public io::File {
 
   absl::Status Sync() override {
     if (absl::Status s = (*on_call_)(kSyncCost); !s.ok()) return s;
-    FileSystem::Sync(*node_);
-    return absl::OkStatus();
+    return files_.Sync(*node_);
   }
 
   absl::Status Truncate(uint64_t size) override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+    if (absl::Status s = CheckWritable(); !s.ok()) return s;
     FileSystem::Truncate(*node_, size);
     node_->modified = now_();
     return absl::OkStatus();
@@ -70,7 +74,14 @@ class ProcessDisk::OpenFile final : public io::File {
   }
 
  private:
+  absl::Status CheckWritable() const {
+    return writable_ ? absl::OkStatus()
+                     : absl::FailedPreconditionError("opened for reading");
+  }
+
+  FileSystem& files_;
   const NodePtr node_;
+  const bool writable_;
   const std::shared_ptr<const OnCall> on_call_;
   const std::function<io::WallTime()> now_;
 };
@@ -110,7 +121,8 @@ absl::StatusOr<std::unique_ptr<io::File>> ProcessDisk::Open(
   if (mode == Mode::kCreateEmpty && !(*node)->content.empty()) {
     FileSystem::Truncate(**node, 0);
   }
-  return std::make_unique<OpenFile>(*node, on_call_, now_);
+  return std::make_unique<OpenFile>(files_, *node, mode != Mode::kRead,
+                                    on_call_, now_);
 }
 
 absl::Status ProcessDisk::SyncDirectory(const std::string& path) {
@@ -118,8 +130,7 @@ absl::Status ProcessDisk::SyncDirectory(const std::string& path) {
   auto node = files_.Find(path, true);
   if (!node.ok()) return node.status();
   if ((*node)->type != Type::kDirectory) return WrongKind(path, "a directory");
-  FileSystem::SyncDirectory(**node);
-  return absl::OkStatus();
+  return files_.SyncDirectory(**node);
 }
 
 absl::Status ProcessDisk::Rename(const std::string& from,
@@ -271,13 +282,15 @@ absl::StatusOr<std::unique_ptr<io::FileLock>> ProcessDisk::Lock(
   return std::make_unique<HeldLock>(*node);
 }
 
-absl::StatusOr<uint64_t> ProcessDisk::FreeBytes(const std::string&) {
+absl::StatusOr<uint64_t> ProcessDisk::FreeBytes(const std::string& path) {
   if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
-  return kTotalBytes / 2;
+  if (auto node = files_.Find(path, true); !node.ok()) return node.status();
+  return files_.full ? 0 : kTotalBytes / 2;
 }
 
-absl::StatusOr<uint64_t> ProcessDisk::TotalBytes(const std::string&) {
+absl::StatusOr<uint64_t> ProcessDisk::TotalBytes(const std::string& path) {
   if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+  if (auto node = files_.Find(path, true); !node.ok()) return node.status();
   return kTotalBytes;
 }
 

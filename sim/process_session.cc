@@ -6,6 +6,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "sim/network.h"
 
 namespace quorate::sim {
@@ -17,8 +19,33 @@ absl::Status Lost() {
   return absl::UnavailableError("the connection to the servers was lost");
 }
 
-bool GoodPath(const std::string& path) {
-  return absl::StartsWith(path, "/") && path.find("//") == std::string::npos;
+absl::Status Expired() { return absl::AbortedError("the session has expired"); }
+
+bool IsPath(absl::string_view path) {
+  if (path == "/") return true;
+  if (!absl::ConsumePrefix(&path, "/")) return false;
+  for (absl::string_view part : absl::StrSplit(path, '/')) {
+    if (part.empty() || part == "." || part == "..") return false;
+  }
+  return true;
+}
+
+absl::Status Check(const io::Coordination::Options& options) {
+  if (options.servers.empty()) {
+    return absl::InvalidArgumentError("no coordination servers");
+  }
+  for (const std::string& server : options.servers) {
+    auto address = io::ParseEndpoint(server);
+    if (!address.ok()) return address.status();
+  }
+  if (options.session_timeout <= io::Duration::zero()) {
+    return absl::InvalidArgumentError("session timeout out of range");
+  }
+  if (!options.credentials.empty() &&
+      !absl::StrContains(options.credentials, ':')) {
+    return absl::InvalidArgumentError("credentials are not user:password");
+  }
+  return absl::OkStatus();
 }
 
 class ProcessCoordination final : public io::Coordination {
@@ -29,9 +56,9 @@ class ProcessCoordination final : public io::Coordination {
       const Options& options,
       io::CoordinationSession::Listener* listener) override {
     Ensemble* ensemble = process_.host().ensemble;
-    if (ensemble == nullptr || options.servers.empty() ||
-        options.session_timeout <= io::Duration::zero()) {
-      return absl::InvalidArgumentError("no coordination servers");
+    if (absl::Status s = Check(options); !s.ok()) return s;
+    if (ensemble == nullptr) {
+      return absl::InvalidArgumentError("this host knows no ensemble");
     }
     return std::make_unique<ProcessSession>(process_, *ensemble, options,
                                             listener);
@@ -167,8 +194,9 @@ template <typename Result>
 void ProcessSession::Call(std::function<Result()> at_server,
                           std::function<void(Result)> reply) {
   const uint64_t call = next_call_++;
-  if (!connected_ || dead_) {
-    Later(io::Duration::zero(), "zk lost", [reply] { reply(Lost()); });
+  if (!connected_) {
+    Later(io::Duration::zero(), "zk lost",
+          [reply, status = dead_ ? Expired() : Lost()] { reply(status); });
     return;
   }
   pending_[call] = [reply] { reply(Lost()); };
@@ -228,7 +256,9 @@ void ProcessSession::Create(const std::string& path, absl::string_view data,
   Call<absl::StatusOr<std::string>>(
       [this, path, data = std::string(data),
        options]() -> absl::StatusOr<std::string> {
-        if (!GoodPath(path)) return absl::InvalidArgumentError(path);
+        if (!IsPath(absl::StrCat(path, options.sequential ? "0" : ""))) {
+          return absl::InvalidArgumentError(path);
+        }
         return ensemble_.Create(session_, path, data, options);
       },
       std::move(done));
@@ -238,7 +268,7 @@ void ProcessSession::Get(const std::string& path, OnChange watch,
                          OnZnode done) {
   Call<absl::StatusOr<io::Znode>>(
       [this, path, watch = std::move(watch)]() -> absl::StatusOr<io::Znode> {
-        if (!GoodPath(path)) return absl::InvalidArgumentError(path);
+        if (!IsPath(path)) return absl::InvalidArgumentError(path);
         auto znode = ensemble_.Get(path);
         if (znode.ok() && watch) {
           AddWatch(path, Ensemble::Watched::kData, watch);
@@ -253,7 +283,7 @@ void ProcessSession::GetChildren(const std::string& path, OnChange watch,
   using Result = absl::StatusOr<std::vector<std::string>>;
   Call<Result>(
       [this, path, watch = std::move(watch)]() -> Result {
-        if (!GoodPath(path)) return absl::InvalidArgumentError(path);
+        if (!IsPath(path)) return absl::InvalidArgumentError(path);
         auto names = ensemble_.GetChildren(path);
         if (names.ok() && watch) {
           AddWatch(path, Ensemble::Watched::kChildren, watch);
@@ -267,7 +297,7 @@ void ProcessSession::Set(const std::string& path, absl::string_view data,
                          int32_t version, OnStatus done) {
   Call<absl::Status>(
       [this, path, data = std::string(data), version]() -> absl::Status {
-        if (!GoodPath(path)) return absl::InvalidArgumentError(path);
+        if (!IsPath(path)) return absl::InvalidArgumentError(path);
         return ensemble_.Set(session_, path, data, version);
       },
       std::move(done));
@@ -277,7 +307,7 @@ void ProcessSession::Delete(const std::string& path, int32_t version,
                             OnStatus done) {
   Call<absl::Status>(
       [this, path, version]() -> absl::Status {
-        if (!GoodPath(path)) return absl::InvalidArgumentError(path);
+        if (!IsPath(path)) return absl::InvalidArgumentError(path);
         return ensemble_.Delete(session_, path, version);
       },
       std::move(done));

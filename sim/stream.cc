@@ -27,7 +27,7 @@ class SimConnection final : public io::Connection {
 
   bool Write(absl::string_view bytes) override {
     Stream::End& end = self();
-    if (end.write_closed || end.broken) return true;
+    if (end.write_closed || end.broken || !end.process->alive()) return true;
     end.queue.append(bytes.data(), bytes.size());
     stream_->Pump(end_);
     if (queued_bytes() <= kHighWaterBytes) return true;
@@ -41,7 +41,7 @@ class SimConnection final : public io::Connection {
 
   void CloseWrite() override {
     Stream::End& end = self();
-    if (end.write_closed || end.broken) return;
+    if (end.write_closed || end.broken || !end.process->alive()) return;
     end.write_closed = true;
     stream_->Pump(end_);
   }
@@ -98,6 +98,7 @@ void Stream::Pump(int from) {
   if (end.queue.empty() && end.write_closed && !end.fin_sent) {
     end.fin_sent = true;
     Send(from, Packet::kFin, "");
+    if (end.end_told) return Break(from, absl::OkStatus());
   }
   if (end.blocked && end.queue.size() < io::Connection::kLowWaterBytes) {
     end.blocked = false;
@@ -146,10 +147,7 @@ void Stream::Land(int from) {
     }
     ++network_.stalled_segments_;
     if (world.now() - end.in_flight.front().sent > patience_) {
-      end.in_flight.clear();
-      ++network_.broken_connections_;
-      Break(from, absl::UnavailableError("the peer is unreachable"));
-      return;
+      return GiveUp(from);
     }
     if (!std::exchange(end.resend_pending, true)) {
       world.After(kResend, "resend", [self = shared_from_this(), from] {
@@ -159,6 +157,21 @@ void Stream::Land(int from) {
     }
     return;
   }
+}
+
+void Stream::GiveUp(int from) {
+  ends_[from].in_flight.clear();
+  ++network_.broken_connections_;
+  Break(from, absl::UnavailableError("the peer is unreachable"));
+  BreakWhenNoticed(1 - from);
+}
+
+// The other end is no more and could not say so: TCP's keep-alive finds out.
+void Stream::BreakWhenNoticed(int which) {
+  network_.world_.After(patience_, "keep-alive", [self = shared_from_this(),
+                                                  which] {
+    self->Break(which, absl::UnavailableError("the peer is unreachable"));
+  });
 }
 
 void Stream::Arrive(int to, InFlight packet) {
@@ -241,10 +254,7 @@ void Stream::OnDestroyed(int which) {
   const bool over = end.fin_sent && end.fin_received;
   if (end.broken || over) return;
   if (end.process->can_speak()) return Send(which, Packet::kReset, "");
-  network_.world_.After(patience_, "keep-alive", [self = shared_from_this(),
-                                                  which] {
-    self->Break(1 - which, absl::UnavailableError("the peer is unreachable"));
-  });
+  BreakWhenNoticed(1 - which);
 }
 
 }  // namespace quorate::sim

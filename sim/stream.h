@@ -66,10 +66,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void Send(int from, Packet packet, std::string bytes);
   void Land(int from);
   bool Connected(int from) const;
+  void GiveUp(int from);
   void Arrive(int to, InFlight packet);
   void Deliver(int to);
   void DeliverNow(int to);
   void Break(int end, const absl::Status& reason);
+  void BreakWhenNoticed(int end);
   void OnDestroyed(int end);
 
   Network& network_;
