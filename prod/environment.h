@@ -44,7 +44,8 @@ class Environment final : public io::Environment {
     return NewThreadLane(loop_, name);
   }
 
-  // Stops the loop. The message goes to the log and to standard error.
+  // Stops the loop. The message goes to the log, which is standard error
+  // unless the operator wants it elsewhere.
   void Exit(int code, absl::string_view message) override;
 
   // Runs the loop until Exit, then ends the process with that code, without
