@@ -60,10 +60,10 @@ bool IsUnder(absl::string_view path, absl::string_view prefix) {
 
 }  // namespace
 
-Endpoints::Endpoints(Context& context, const Leadership& leadership,
+Endpoints::Endpoints(Context& context, const Standing& standing,
                      SchedulerApi& scheduler_api, OperatorApi& operator_api,
                      files::Files& files)
-    : context_(context), leadership_(leadership), operator_api_(operator_api) {
+    : context_(context), standing_(standing), operator_api_(operator_api) {
   router_.Add("*", "/api/v1/scheduler",
               Leading([&scheduler_api](Request request, Responder responder) {
                 scheduler_api.Handle(request, std::move(responder));
@@ -96,7 +96,7 @@ void Endpoints::AddViews() {
   AddLocal("/metrics/snapshot",
            [this](const Request&) { return context_.metrics.ToJson(); });
   const View state = [this](const Request&) {
-    return StateJson(context_, leadership_.leader());
+    return StateJson(context_, standing_.leader);
   };
   AddLeading("/state", state);
   // The older name, still asked for.
@@ -133,29 +133,29 @@ void Endpoints::AddLeading(absl::string_view path, View view) {
 Handler Endpoints::Leading(Handler handler) const {
   return [this, handler = std::move(handler)](Request request,
                                               Responder responder) {
-    switch (leadership_.phase()) {
-      case Leadership::Phase::kLeading:
+    switch (standing_.phase) {
+      case Standing::Phase::kLeading:
         return handler(std::move(request), std::move(responder));
-      case Leadership::Phase::kRecovering:
+      case Standing::Phase::kRecovering:
         return responder.Send(
             Response::Text(503, "Master has not finished recovery"));
-      case Leadership::Phase::kFollowing:
+      case Standing::Phase::kFollowing:
         return responder.Send(Redirect(request));
     }
   };
 }
 
 Response Endpoints::Redirect(const Request& request) const {
-  if (!leadership_.leader()) return Response::Text(503, "No leader elected");
+  if (!standing_.leader) return Response::Text(503, "No leader elected");
   const std::string target = IsUnder(request.target, kDelegate)
                                  ? request.target
                                  : absl::StrCat(kDelegate, request.target);
-  return Redirection(*leadership_.leader(), target);
+  return Redirection(*standing_.leader, target);
 }
 
 Response Endpoints::RedirectToRoot() const {
-  if (!leadership_.leader()) return Response::Text(503, "No leader elected");
-  return Redirection(*leadership_.leader(), "");
+  if (!standing_.leader) return Response::Text(503, "No leader elected");
+  return Redirection(*standing_.leader, "");
 }
 
 Response Endpoints::Tasks(const Request& request) const {

@@ -10,15 +10,15 @@
 #include "core/files/files.h"
 #include "core/http/router.h"
 #include "core/master/context.h"
-#include "core/master/leadership.h"
 #include "core/master/operator_api.h"
 #include "core/master/scheduler_api.h"
+#include "core/master/standing.h"
 
 namespace quorate::master {
 
 class Endpoints {
  public:
-  Endpoints(Context& context, const Leadership& leadership,
+  Endpoints(Context& context, const Standing& standing,
             SchedulerApi& scheduler_api, OperatorApi& operator_api,
             files::Files& files);
 
@@ -39,7 +39,7 @@ class Endpoints {
   http::Response TearDown(const http::Request& request);
 
   Context& context_;
-  const Leadership& leadership_;
+  const Standing& standing_;
   OperatorApi& operator_api_;
   http::Router router_{"master"};
 };

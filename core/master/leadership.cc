@@ -90,14 +90,14 @@ void Leadership::OnMembershipLost(const absl::Status&) {
 }
 
 void Leadership::OnLeader(const std::optional<mesos::v1::MasterInfo>& leader) {
-  leader_ = leader;
+  standing_.leader = leader;
   LOG(INFO) << (leader ? absl::StrCat("the leading master is ", leader->pid())
                        : std::string("no master leads"));
 }
 
 void Leadership::OnElected() {
   LOG(INFO) << "elected; recovering the registry";
-  phase_ = Phase::kRecovering;
+  standing_.phase = Standing::Phase::kRecovering;
   registrar_.Recover(context_.info, [this](absl::StatusOr<uint64_t> epoch) {
     OnRecovered(epoch);
   });
@@ -116,10 +116,10 @@ void Leadership::OnRecovered(const absl::StatusOr<uint64_t>& epoch) {
         io::kExitFailure, absl::StrCat("cannot recover the registry: ",
                                        epoch.status().message()));
   }
-  phase_ = Phase::kLeading;
-  epoch_ = *epoch;
-  LOG(INFO) << "leading, in epoch " << epoch_;
-  on_leading_(epoch_);
+  standing_.phase = Standing::Phase::kLeading;
+  standing_.epoch = *epoch;
+  LOG(INFO) << "leading, in epoch " << *epoch;
+  on_leading_(*epoch);
 }
 
 void Leadership::OnDeposed(const absl::Status& reason) {

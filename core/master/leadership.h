@@ -17,6 +17,7 @@
 #include "core/election/election.h"
 #include "core/election/group.h"
 #include "core/master/context.h"
+#include "core/master/standing.h"
 #include "core/registry/registrar.h"
 
 namespace quorate::master {
@@ -25,12 +26,6 @@ class Leadership final : public RegistryWriter,
                          public election::Contender::Listener,
                          public election::Group::Listener {
  public:
-  enum class Phase {
-    kFollowing,
-    kRecovering,  // Elected; reads the registry and takes over the log.
-    kLeading,
-  };
-
   // `on_leading` is called once, when this master may act.
   Leadership(Context& context, std::function<void(uint64_t epoch)> on_leading);
   ~Leadership() override;
@@ -38,11 +33,7 @@ class Leadership final : public RegistryWriter,
   // Opens the log and begins to contend.
   void Start();
 
-  Phase phase() const { return phase_; }
-  // 0 until this master leads.
-  uint64_t epoch() const { return epoch_; }
-  // As ZooKeeper has it; perhaps this master itself.
-  const std::optional<mesos::v1::MasterInfo>& leader() const { return leader_; }
+  const Standing& standing() const { return standing_; }
   log::LogNode& log() { return registrar_.log(); }
 
   void Apply(registry::Operation operation, OnApplied done) override;
@@ -66,9 +57,7 @@ class Leadership final : public RegistryWriter,
 
   Context& context_;
   const std::function<void(uint64_t)> on_leading_;
-  Phase phase_ = Phase::kFollowing;
-  uint64_t epoch_ = 0;
-  std::optional<mesos::v1::MasterInfo> leader_;
+  Standing standing_;
   registry::Registrar registrar_;
   std::unique_ptr<election::Group> replicas_;
   std::unique_ptr<election::Contender> contender_;

@@ -87,8 +87,8 @@ class Master::Core {
         files_(environment),
         scheduler_api_(context_, offers_, tasks_, frameworks_),
         operator_api_(context_, frameworks_, files_),
-        endpoints_(context_, leadership_, scheduler_api_, operator_api_,
-                   files_),
+        endpoints_(context_, leadership_.standing(), scheduler_api_,
+                   operator_api_, files_),
         server_(environment.clock(), {},
                 [this](http::Request request, http::Responder responder) {
                   endpoints_.Route(std::move(request), std::move(responder));
@@ -126,7 +126,7 @@ class Master::Core {
   View view() const {
     View view;
     view.elected = IsLeading();
-    view.epoch = leadership_.epoch();
+    view.epoch = leadership_.standing().epoch;
     view.id = context_.id();
     for (const auto& [id, agent] : context_.cluster.agents()) {
       view.agents[id] = agent->connected();
@@ -138,7 +138,7 @@ class Master::Core {
 
  private:
   bool IsLeading() const {
-    return leadership_.phase() == Leadership::Phase::kLeading;
+    return leadership_.standing().phase == Standing::Phase::kLeading;
   }
 
   // Agents are not wanted before this master leads: they try the next.
