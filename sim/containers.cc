@@ -50,7 +50,13 @@ class HostContainers::Script {
     }
     Wait(kForkCost);
   }
-  ~Script() { owner_.host_.world().Cancel(event_); }
+  ~Script() { Stop(); }
+
+  // Nothing more of it runs. It is reaped later, perhaps after its host.
+  void Stop() {
+    if (event_ != 0) owner_.host_.world().Cancel(event_);
+    event_ = 0;
+  }
 
   bool ignores(int signal) const { return ignored_.count(signal) != 0; }
 
@@ -283,6 +289,7 @@ void HostContainers::OnEnded(const std::string& id, int wait_status) {
   if (found == running_.end()) return;
   std::unique_ptr<Container> container = std::move(found->second);
   running_.erase(found);
+  if (container->script != nullptr) container->script->Stop();
   host_.world().Note(host_.name(), "container ends",
                      static_cast<uint64_t>(wait_status));
   // What is nested in it ends with it.
