@@ -27,6 +27,7 @@ namespace quorate::scenarios {
 
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""us;
 
 struct Scenario {
   std::string name;  // "Log.SurvivesCrashes"

@@ -67,6 +67,8 @@ class World {
   void AfterEachEvent(std::function<void()> check) {
     checks_.push_back(std::move(check));
   }
+  // When what they look at goes away.
+  void ClearChecks() { checks_.clear(); }
 
   // Ends the run as failed: a property was violated. The first cause counts.
   void Fail(std::string cause);

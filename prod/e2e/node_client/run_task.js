@@ -34,13 +34,17 @@ setTimeout(() => {
 scheduler.on("ready", () => scheduler.subscribe());
 scheduler.on("subscribed", ({ frameworkId, mesosStreamId }) =>
   console.log(`SUBSCRIBED ${frameworkId} stream ${mesosStreamId}`));
+let finished = false;
 scheduler.on("error", (error) => {
+  // Its own teardown ends the event stream, which the library reports.
+  if (finished) return;
   console.error("ERROR", error.message);
   process.exit(1);
 });
 scheduler.on("update", ({ status }) => {
   console.log(`UPDATE ${status.task_id.value} ${status.state}`);
   if (status.state === "TASK_FINISHED") {
+    finished = true;
     // The library acknowledges on the same event; give its request the time
     // to leave before the process ends.
     scheduler.once("sent_acknowledge", () => {

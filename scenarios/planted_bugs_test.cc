@@ -1,0 +1,57 @@
+// Deliberate mistakes in the replicated log make its scenarios fail: proof
+// that they could.
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/planted_bugs.h"
+#include "gtest/gtest.h"
+#include "scenarios/scenario.h"
+
+namespace quorate::scenarios {
+namespace {
+
+constexpr char kStory[] = "Log.ThreeReplicasInAStorm";
+constexpr uint64_t kSeeds = 3000;
+
+const Scenario& Story(const std::string& name) {
+  for (const Scenario& scenario : All()) {
+    if (scenario.name == name) return scenario;
+  }
+  ADD_FAILURE() << name << " is not linked";
+  return All().front();
+}
+
+class PlantedBugs : public testing::TestWithParam<Bug> {
+ protected:
+  void TearDown() override { Plant(Bug::kNone); }
+};
+
+TEST_P(PlantedBugs, IsFound) {
+  const Scenario& story = Story(kStory);
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Plant(GetParam());
+    const Outcome outcome = Run(story, seed);
+    if (!outcome.failure) continue;
+    RecordProperty("seed", static_cast<int>(seed));
+    EXPECT_TRUE(absl::StrContains(
+        *outcome.failure, absl::StrCat("./dev sim --scenario=", kStory,
+                                       " --seed=", seed)))
+        << *outcome.failure;
+    // It is the bug's fault.
+    Plant(Bug::kNone);
+    EXPECT_FALSE(Run(story, seed).failure);
+    printf("found with seed %d\n%s", int(seed), outcome.failure->c_str());
+    return;
+  }
+  FAIL() << "not found with " << kSeeds << " seeds";
+}
+
+INSTANTIATE_TEST_SUITE_P(Log, PlantedBugs,
+                         testing::Values(Bug::kPromiseBeforeDurable,
+                                         Bug::kWriteAckBeforeDurable,
+                                         Bug::kAcceptKeepsPromise));
+
+}  // namespace
+}  // namespace quorate::scenarios
