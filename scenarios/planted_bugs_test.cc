@@ -32,7 +32,7 @@ TEST_P(PlantedBugs, IsFound) {
   const Scenario& story = Story(kStory);
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Plant(GetParam());
-    const Outcome outcome = Run(story, seed);
+    const Outcome outcome = scenarios::Run(story, seed);
     if (!outcome.failure) continue;
     RecordProperty("seed", static_cast<int>(seed));
     EXPECT_TRUE(absl::StrContains(
@@ -41,8 +41,7 @@ TEST_P(PlantedBugs, IsFound) {
         << *outcome.failure;
     // It is the bug's fault.
     Plant(Bug::kNone);
-    EXPECT_FALSE(Run(story, seed).failure);
-    printf("found with seed %d\n%s", int(seed), outcome.failure->c_str());
+    EXPECT_FALSE(scenarios::Run(story, seed).failure);
     return;
   }
   FAIL() << "not found with " << kSeeds << " seeds";
