@@ -13,7 +13,8 @@ namespace quorate::prod {
 
 // Servers may be names. They are looked up, in a blocking way, when a session
 // begins and after each lost connection; as long as none can be found the
-// session keeps trying.
+// session keeps trying. Destroying a connected session waits for the server to
+// answer: milliseconds, or a second or two from a server that hangs.
 class ZooKeeperCoordination final : public io::Coordination {
  public:
   // `loop` outlives this and all sessions.
