@@ -91,7 +91,7 @@ class Process:
         """Starts it in a session of its own; its output goes to the log."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as log:
-            subprocess.Popen(
+            child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -103,6 +103,8 @@ class Process:
                 # moment at which it runs and the pid file does not say so.
                 preexec_fn=self._write_pid_file,
             )
+        # It may outlive this program: keep Popen from warning of that.
+        child.returncode = 0
 
     def _write_pid_file(self):
         pid = os.getpid()
