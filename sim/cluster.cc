@@ -65,18 +65,18 @@ Cluster::Cluster(World& world, ClusterOptions options)
     : world_(world), network_(world, {}), options_(options) {
   std::vector<Host*> servers;
   for (int i = 0; i < options.zookeepers; ++i) {
-    zookeepers_.push_back(std::make_unique<Host>(
-        world, network_, absl::StrCat("zookeeper", i),
-        absl::StrCat("10.0.1.", i + 1)));
+    zookeepers_.push_back(
+        std::make_unique<Host>(world, network_, absl::StrCat("zookeeper", i),
+                               absl::StrCat("10.0.1.", i + 1)));
     servers.push_back(zookeepers_.back().get());
   }
   ensemble_ = std::make_unique<Ensemble>(world, servers);
   const auto add = [&](std::vector<Node>& nodes, const char* kind, int net) {
     const int i = static_cast<int>(nodes.size());
-    nodes.push_back({std::make_unique<Host>(
-                         world, network_, absl::StrCat(kind, i),
-                         absl::StrCat("10.0.", net, ".", i + 1)),
-                     nullptr});
+    nodes.push_back(
+        {std::make_unique<Host>(world, network_, absl::StrCat(kind, i),
+                                absl::StrCat("10.0.", net, ".", i + 1)),
+         nullptr});
     nodes.back().host->ensemble = ensemble_.get();
   };
   for (int i = 0; i < options.masters; ++i) add(masters_, "master", 2);
@@ -192,6 +192,11 @@ int Cluster::leader() {
 
 bool Cluster::Registered(int master) {
   if (master < 0 || MasterRole(master) == nullptr) return false;
+  for (int i = 0; i < agents(); ++i) {
+    if (AgentRole(i) == nullptr || !AgentRole(i)->view().registered) {
+      return false;
+    }
+  }
   const master::Master::View view = MasterRole(master)->view();
   return view.agents.size() == agents_.size() &&
          std::all_of(view.agents.begin(), view.agents.end(),

@@ -66,7 +66,7 @@ class Cluster {
   // The master that acts as leader; of several the one of the newest epoch;
   // -1 when none does.
   int leader();
-  // All agents are registered and connected there.
+  // All agents are registered and connected there, and know it.
   bool Registered(int master);
   // Agent index -> id, "" for none yet.
   std::vector<std::string> AgentIds();
