@@ -66,6 +66,9 @@ def compile_commands():
         name = arguments[arguments.index("-c") + 1]
         if name.startswith(("external/", "bazel-out/")):
             continue
+        # A BUILD file may name what is not there yet; the build says so.
+        if not os.path.exists(name):
+            continue
         commands[name] = {
             "directory": os.getcwd(),
             "file": name,
