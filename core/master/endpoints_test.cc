@@ -353,7 +353,7 @@ TEST_F(RunningTaskTest, OperatorViews) {
   EXPECT_TRUE(
       absl::StrContains(CallType("GET_STATE"), R"("get_agents":{"agents":[)"));
   EXPECT_EQ(CallType("GET_EXECUTORS"),
-            R"(200 {"type":"GET_EXECUTORS","get_executors":{}})");
+            R"(200 {"type":"GET_EXECUTORS","get_executors":{"executors":[]}})");
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ log::LogOptions LogOptionsOf(const MasterOptions& options) {
   log.quorum = options.quorum;
   log.auto_initialize = options.log_auto_initialize;
   log.address = options.advertise;
+  log.observer = options.log_observer;
   return log;
 }
 

@@ -13,6 +13,10 @@
 #include "core/election/master_url.h"
 #include "io/environment.h"
 
+namespace quorate::log {
+class LogObserver;
+}
+
 namespace quorate::master {
 
 struct MasterOptions {
@@ -40,6 +44,9 @@ struct MasterOptions {
   // Name -> value as given or by default, in Mesos' text forms, for /flags.
   std::map<std::string, std::string> flags;
   std::string log_file;  // served as /master/log; empty: none
+
+  // Of the replicated log; outlives the master; may be null.
+  log::LogObserver* log_observer = nullptr;
 };
 
 // Build identity, the same for every binary. Of the release, not of the build:

@@ -17,6 +17,7 @@ using http::Response;
 using Reply = mesos::v1::master::Response;
 
 Response Encode(api::MediaType type, const Reply& reply) {
+  if (type == api::MediaType::kJson) return Response::Json(ReplyJson(reply));
   return Response::Ok(api::SerializeBody(type, reply),
                       api::MediaTypeName(type));
 }

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "core/api/json.h"
+#include "core/json/writer.h"
 #include "core/master/events.h"
 
 namespace quorate::master {
@@ -81,7 +83,83 @@ void FillTasksOf(const Framework& framework, Response::GetTasks* out) {
   }
 }
 
+template <typename Message>
+void WriteList(json::JsonWriter& writer, absl::string_view key,
+               const google::protobuf::RepeatedPtrField<Message>& list) {
+  writer.Key(key).StartArray();
+  for (const Message& item : list) api::WriteMessage(item, writer);
+  writer.EndArray();
+}
+
+void WriteTasks(json::JsonWriter& writer, const Response::GetTasks& tasks) {
+  writer.Key("get_tasks").StartObject();
+  WriteList(writer, "tasks", tasks.tasks());
+  WriteList(writer, "unreachable_tasks", tasks.unreachable_tasks());
+  WriteList(writer, "completed_tasks", tasks.completed_tasks());
+  writer.EndObject();
+}
+
+void WriteExecutors(json::JsonWriter& writer,
+                    const Response::GetExecutors& executors) {
+  writer.Key("get_executors").StartObject();
+  WriteList(writer, "executors", executors.executors());
+  writer.EndObject();
+}
+
+void WriteFrameworks(json::JsonWriter& writer,
+                     const Response::GetFrameworks& frameworks) {
+  writer.Key("get_frameworks").StartObject();
+  WriteList(writer, "frameworks", frameworks.frameworks());
+  WriteList(writer, "completed_frameworks", frameworks.completed_frameworks());
+  writer.EndObject();
+}
+
+void WriteAgents(json::JsonWriter& writer, const Response::GetAgents& agents) {
+  writer.Key("get_agents").StartObject();
+  WriteList(writer, "agents", agents.agents());
+  WriteList(writer, "recovered_agents", agents.recovered_agents());
+  writer.EndObject();
+}
+
+// False for a reply without such lists.
+bool WriteLists(json::JsonWriter& writer, const Response& reply) {
+  switch (reply.type()) {
+    case Response::GET_TASKS:
+      WriteTasks(writer, reply.get_tasks());
+      return true;
+    case Response::GET_EXECUTORS:
+      WriteExecutors(writer, reply.get_executors());
+      return true;
+    case Response::GET_FRAMEWORKS:
+      WriteFrameworks(writer, reply.get_frameworks());
+      return true;
+    case Response::GET_AGENTS:
+      WriteAgents(writer, reply.get_agents());
+      return true;
+    case Response::GET_STATE:
+      writer.Key("get_state").StartObject();
+      WriteTasks(writer, reply.get_state().get_tasks());
+      WriteExecutors(writer, reply.get_state().get_executors());
+      WriteFrameworks(writer, reply.get_state().get_frameworks());
+      WriteAgents(writer, reply.get_state().get_agents());
+      writer.EndObject();
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
+
+std::string ReplyJson(const Response& reply) {
+  std::string text;
+  json::JsonWriter writer(&text);
+  writer.StartObject();
+  writer.Key("type").String(Response::Type_Name(reply.type()));
+  if (!WriteLists(writer, reply)) return api::MessageToJson(reply);
+  writer.EndObject();
+  return text;
+}
 
 void FillVersion(mesos::v1::VersionInfo* info) {
   info->set_version(kVersion);

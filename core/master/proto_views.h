@@ -3,6 +3,8 @@
 #ifndef QUORATE_CORE_MASTER_PROTO_VIEWS_H_
 #define QUORATE_CORE_MASTER_PROTO_VIEWS_H_
 
+#include <string>
+
 #include "core/api/master.pb.h"
 #include "core/master/context.h"
 
@@ -17,6 +19,10 @@ void FillExecutors(const Context& context,
                    mesos::v1::master::Response::GetExecutors* executors);
 void FillTasks(const Context& context,
                mesos::v1::master::Response::GetTasks* tasks);
+
+// As JSON. Lists of tasks, agents, frameworks and executors are written also
+// when they are empty: clients walk over them without looking.
+std::string ReplyJson(const mesos::v1::master::Response& reply);
 
 }  // namespace quorate::master
 

@@ -1,0 +1,323 @@
+// Masters as whole roles: with their log, their port and ZooKeeper.
+
+#include "core/master/master.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/http/client.h"
+#include "core/json/value.h"
+#include "core/resources/resources.h"
+#include "core/wire/agent.pb.h"
+#include "core/wire/link.h"
+#include "sim/coordination.h"
+#include "sim/machine.h"
+#include "sim/network.h"
+#include "sim/world.h"
+
+namespace quorate::sim {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr uint16_t kPort = 5050;
+
+class MasterProgram final : public Program {
+ public:
+  MasterProgram(io::Environment& environment,
+                const master::MasterOptions& options)
+      : master(environment, options) {
+    const absl::Status started = master.Start();
+    if (!started.ok()) {
+      environment.Exit(io::kExitFailure, started.message());
+    }
+  }
+
+  master::Master master;
+};
+
+// Registers with one master, again and again after each loss; remembers its id
+// as an agent would on its disk.
+class ScriptedAgent final : public Program, private wire::Dialer::Listener {
+ public:
+  ScriptedAgent(io::Environment& environment, io::Endpoint master,
+                std::string* id)
+      : id_(*id) {
+    wire::Handshake mine;
+    mine.purpose = wire::Purpose::kAgent;
+    mine.address = {"10.0.1.1", 5051};
+    dialer_ = wire::NewDialer(
+        environment.clock(), environment.network(), std::move(master),
+        [mine] { return mine; }, {}, environment.random().Next(), this);
+  }
+
+ private:
+  void OnUp(const wire::Handshake&) override {
+    mesos::v1::AgentInfo info;
+    info.set_hostname("agent");
+    Resources::ParseText("cpus:2;mem:1024")->ToProto(info.mutable_resources());
+    wire::AgentMessage message;
+    if (id_.empty()) {
+      *message.mutable_register_agent()->mutable_agent_info() = info;
+      message.mutable_register_agent()->set_version(master::kVersion);
+    } else {
+      info.mutable_id()->set_value(id_);
+      *message.mutable_reregister_agent()->mutable_agent_info() = info;
+      message.mutable_reregister_agent()->set_version(master::kVersion);
+    }
+    dialer_->Send(message.SerializeAsString());
+  }
+  void OnMessage(absl::string_view payload) override {
+    wire::AgentMessage message;
+    ASSERT_TRUE(message.ParseFromArray(payload.data(),
+                                       static_cast<int>(payload.size())));
+    if (message.has_agent_registered()) {
+      id_ = message.agent_registered().agent_id().value();
+    }
+    if (!message.has_ping()) return;
+    message.mutable_pong();
+    dialer_->Send(message.SerializeAsString());
+  }
+  void OnDown(const absl::Status&) override {}
+
+  std::string& id_;
+  std::unique_ptr<wire::Dialer> dialer_;
+};
+
+// Three masters, each on a host with a ZooKeeper server; one agent's host.
+class MasterWorld {
+ public:
+  explicit MasterWorld(uint64_t seed)
+      : world(seed), network(world, NetworkOptions{}) {
+    for (int i = 0; i < 3; ++i) {
+      hosts.push_back(std::make_unique<Host>(world, network,
+                                             absl::StrCat("master", i),
+                                             absl::StrCat("10.0.0.", i + 1)));
+    }
+    agent_host = std::make_unique<Host>(world, network, "agent", "10.0.1.1");
+    ensemble = std::make_unique<Ensemble>(
+        world,
+        std::vector<Host*>{hosts[0].get(), hosts[1].get(), hosts[2].get()});
+    for (auto& host : hosts) host->ensemble = ensemble.get();
+    processes.resize(hosts.size());
+    world.AfterEachEvent([this] {
+      for (int i = 0; i < 3; ++i) {
+        if (master(i) != nullptr) master(i)->CheckInvariants();
+      }
+    });
+  }
+
+  // Sessions end before their servers.
+  ~MasterWorld() {
+    for (auto& host : hosts) host->LosePower();
+  }
+
+  void Start(int i) {
+    master::MasterOptions options;
+    options.bind = {hosts[i]->ip(), kPort};
+    options.work_dir = "/work";
+    options.zk = election::ZooKeeperUrl{
+        .servers = {"10.0.0.1:2181", "10.0.0.2:2181", "10.0.0.3:2181"},
+        .path = "/mesos"};
+    options.quorum = 2;
+    Start(i, options);
+  }
+  void Start(int i, const master::MasterOptions& options) {
+    processes[i] =
+        &hosts[i]->Start("master", [options](io::Environment& environment) {
+          return std::make_unique<MasterProgram>(environment, options);
+        });
+  }
+  void StartAll() {
+    for (int i = 0; i < 3; ++i) Start(i);
+  }
+
+  // Null while it is down.
+  master::Master* master(int i) {
+    if (processes[i] == nullptr || !processes[i]->alive() ||
+        processes[i]->program() == nullptr) {
+      return nullptr;
+    }
+    return &static_cast<MasterProgram*>(processes[i]->program())->master;
+  }
+
+  std::optional<int> AwaitLeader(int other_than = -1) {
+    std::optional<int> leader;
+    RunUntil([&] {
+      for (int i = 0; i < 3; ++i) {
+        if (i != other_than && master(i) != nullptr &&
+            master(i)->view().elected) {
+          leader = i;
+        }
+      }
+      return leader.has_value();
+    });
+    return leader;
+  }
+
+  bool RunUntil(const std::function<bool()>& condition,
+                io::Duration at_most = minutes(2)) {
+    const bool ran = world.RunUntil(condition, at_most);
+    EXPECT_FALSE(world.failure().has_value()) << *world.failure();
+    return ran;
+  }
+
+  void StartAgent(int master) {
+    if (agent_process != nullptr) agent_process->Kill();
+    agent_process = &agent_host->Start(
+        absl::StrCat("agent-of-", master),
+        [this, master](io::Environment& environment) {
+          return std::make_unique<ScriptedAgent>(
+              environment, io::Endpoint{hosts[master]->ip(), kPort}, &agent_id);
+        });
+  }
+
+  bool AwaitAgent(int i) {
+    return RunUntil([&] {
+      return !agent_id.empty() && master(i) != nullptr &&
+             master(i)->view().agents.count(agent_id) > 0;
+    });
+  }
+
+  // Asks a master from the agent's host.
+  http::Response Get(int i, const std::string& target) {
+    struct Client final : Program {
+      Client(io::Environment& environment, io::Endpoint to)
+          : connection(environment.clock(), environment.network(),
+                       std::move(to), {}) {}
+      http::ClientConnection connection;
+    };
+    const io::Endpoint to{hosts[i]->ip(), kPort};
+    Process& process = agent_host->Start(
+        absl::StrCat("client", ++clients), [&](io::Environment& environment) {
+          return std::make_unique<Client>(environment, to);
+        });
+    std::optional<absl::StatusOr<http::Response>> response;
+    RunUntil([&] { return process.program() != nullptr; });
+    process.Run([&] {
+      http::Request request;
+      request.target = target;
+      static_cast<Client*>(process.program())
+          ->connection.Send(std::move(request),
+                            [&](auto answer) { response = std::move(answer); });
+    });
+    RunUntil([&] { return response.has_value(); });
+    process.Kill();
+    EXPECT_TRUE(response->ok()) << response->status();
+    return response->ok() ? **response : http::Response{.status = 0};
+  }
+
+  World world;
+  Network network;
+  std::vector<std::unique_ptr<Host>> hosts;
+  std::unique_ptr<Host> agent_host;
+  std::unique_ptr<Ensemble> ensemble;
+  std::vector<Process*> processes;
+  Process* agent_process = nullptr;
+  std::string agent_id;
+  int clients = 0;
+};
+
+TEST(MasterTest, AloneItLeads) {
+  MasterWorld w(1);
+  w.Start(0, {.bind = {"10.0.0.1", kPort}, .work_dir = "/work"});
+  ASSERT_EQ(w.AwaitLeader(), 0);
+  w.StartAgent(0);
+  ASSERT_TRUE(w.AwaitAgent(0));
+  const auto state = json::Parse(w.Get(0, "/state").body);
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ((*state)["activated_slaves"].AsDouble(), 1);
+  EXPECT_EQ((*state)["slaves"][0]["pid"].AsString(), "slave(1)@10.0.1.1:5051");
+}
+
+TEST(MasterTest, AloneItRemembersItsAgents) {
+  MasterWorld w(1);
+  const master::MasterOptions options{.bind = {"10.0.0.1", kPort},
+                                      .work_dir = "/work"};
+  w.Start(0, options);
+  ASSERT_EQ(w.AwaitLeader(), 0);
+  w.StartAgent(0);
+  ASSERT_TRUE(w.AwaitAgent(0));
+  const uint64_t epoch = w.master(0)->view().epoch;
+  w.processes[0]->Kill();
+  w.agent_process->Kill();
+  w.world.RunFor(seconds(1));
+  w.Start(0, options);
+  ASSERT_EQ(w.AwaitLeader(), 0);
+  EXPECT_GT(w.master(0)->view().epoch, epoch);
+  const auto state = json::Parse(w.Get(0, "/state").body);
+  EXPECT_EQ((*state)["recovered_slaves"][0]["id"].AsString(), w.agent_id);
+}
+
+TEST(MasterTest, OneOfThreeLeadsAndTheOthersRedirect) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    MasterWorld w(seed);
+    w.StartAll();
+    const std::optional<int> leader = w.AwaitLeader();
+    ASSERT_TRUE(leader.has_value()) << seed;
+    EXPECT_EQ(w.Get(*leader, "/state").status, 200);
+    const int follower = (*leader + 1) % 3;
+    EXPECT_EQ(w.Get(follower, "/health").status, 200);
+    const http::Response response = w.Get(follower, "/state?x=1");
+    EXPECT_EQ(response.status, 307);
+    EXPECT_EQ(response.headers.Get("Location"),
+              absl::StrCat("//10.0.0.", *leader + 1, ":5050/master/state?x=1"));
+  }
+}
+
+TEST(MasterTest, AnotherTakesOverAndKnowsTheAgents) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    MasterWorld w(seed);
+    w.StartAll();
+    const std::optional<int> leader = w.AwaitLeader();
+    ASSERT_TRUE(leader.has_value()) << seed;
+    w.StartAgent(*leader);
+    ASSERT_TRUE(w.AwaitAgent(*leader)) << seed;
+    const std::string id = w.agent_id;
+    const uint64_t epoch = w.master(*leader)->view().epoch;
+    w.processes[*leader]->Kill();
+    const std::optional<int> next = w.AwaitLeader();
+    ASSERT_TRUE(next.has_value()) << seed;
+    EXPECT_GT(w.master(*next)->view().epoch, epoch);
+    w.StartAgent(*next);
+    ASSERT_TRUE(w.AwaitAgent(*next)) << seed;
+    EXPECT_EQ(w.agent_id, id);
+  }
+}
+
+TEST(MasterTest, ALeaderOnTheMinoritySideStepsDown) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    MasterWorld w(seed);
+    w.StartAll();
+    const std::optional<int> leader = w.AwaitLeader();
+    ASSERT_TRUE(leader.has_value()) << seed;
+    for (int i = 0; i < 3; ++i) {
+      if (i == *leader) continue;
+      w.network.Cut(w.hosts[*leader]->ip(), w.hosts[i]->ip());
+      w.network.Cut(w.hosts[i]->ip(), w.hosts[*leader]->ip());
+    }
+    const std::optional<int> next = w.AwaitLeader(*leader);
+    ASSERT_TRUE(next.has_value()) << seed;
+    ASSERT_TRUE(w.RunUntil([&] { return !w.processes[*leader]->alive(); }))
+        << seed;
+    EXPECT_EQ(w.processes[*leader]->ended()->code, io::kExitLostLeadership)
+        << w.processes[*leader]->ended()->message;
+    w.network.MendAll();
+    w.Start(*leader);
+    w.world.RunFor(seconds(30));
+    EXPECT_TRUE(w.master(*next)->view().elected);
+    ASSERT_NE(w.master(*leader), nullptr);
+    EXPECT_FALSE(w.master(*leader)->view().elected);
+  }
+}
+
+}  // namespace
+}  // namespace quorate::sim
