@@ -91,6 +91,7 @@ void ExecutorApi::Handle(const http::Request& request,
   if (!status.ok()) return refuse(400, status.message());
   status = ValidateCall(call);
   if (!status.ok()) {
+    if (call.type() == Call::UPDATE) executors_.CountInvalidUpdate();
     return refuse(400, absl::StrCat("Failed to validate executor::Call: ",
                                     status.message()));
   }

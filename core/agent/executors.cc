@@ -40,6 +40,8 @@ Executors::Executors(Context context)
     : context_(std::move(context)),
       clock_(context_.environment.clock()),
       valid_updates_(context_.metrics.AddCounter("slave/valid_status_updates")),
+      invalid_updates_(
+          context_.metrics.AddCounter("slave/invalid_status_updates")),
       terminated_(context_.metrics.AddCounter("slave/executors_terminated")),
       launch_errors_(
           context_.metrics.AddCounter("slave/container_launch_errors")),

@@ -64,6 +64,8 @@ class Executors final : private Updates::Listener, private Runner::Listener {
                  api::MediaType media, std::unique_ptr<http::Stream> stream);
   // ResourceExhausted when too many updates of the task wait.
   absl::Status Update(Executor& executor, mesos::v1::TaskStatus status);
+  // One that was not valid.
+  void CountInvalidUpdate() { ++invalid_updates_; }
   void ForwardMessage(const Executor& executor, const std::string& data);
 
   // A master listens, or does no longer.
@@ -165,6 +167,7 @@ class Executors final : private Updates::Listener, private Runner::Listener {
   std::function<void()> on_empty_;  // Of ShutDown.
 
   metrics::Counter& valid_updates_;
+  metrics::Counter& invalid_updates_;
   metrics::Counter& terminated_;
   metrics::Counter& launch_errors_;
 

@@ -109,7 +109,6 @@ ExecutorInfo CommandExecutorInfo(const AgentOptions& options,
   command.set_value(absl::StrCat(options.launcher_dir, "/mesos-executor"));
   command.add_arguments("mesos-executor");
   command.add_arguments(absl::StrCat("--launcher_dir=", options.launcher_dir));
-  command.add_arguments(absl::StrCat("--runtime_dir=", options.runtime_dir));
   std::string role;
   if (task.resources_size() > 0) {
     role = task.resources(0).allocation_info().role();
