@@ -88,7 +88,12 @@ bool OperatorApi::TearDown(const std::string& framework_id) {
 }
 
 bool OperatorApi::Answer(const Call& call, Reply* reply) const {
-  switch (call.type()) {
+  return AnswerAboutMaster(call.type(), reply) ||
+         AnswerAboutCluster(call.type(), reply);
+}
+
+bool OperatorApi::AnswerAboutMaster(Call::Type type, Reply* reply) const {
+  switch (type) {
     case Call::GET_HEALTH:
       reply->set_type(Reply::GET_HEALTH);
       reply->mutable_get_health()->set_healthy(true);
@@ -114,16 +119,17 @@ bool OperatorApi::Answer(const Call& call, Reply* reply) const {
         metric.set_value(value);
       }
       return true;
-    case Call::GET_MASTER: {
+    case Call::GET_MASTER:
       reply->set_type(Reply::GET_MASTER);
-      auto& master = *reply->mutable_get_master();
-      *master.mutable_master_info() = context_.info;
-      master.set_start_time(io::ToUnixSeconds(context_.start_time));
-      if (context_.elected_time) {
-        master.set_elected_time(io::ToUnixSeconds(*context_.elected_time));
-      }
+      FillMaster(context_, reply->mutable_get_master());
       return true;
-    }
+    default:
+      return false;
+  }
+}
+
+bool OperatorApi::AnswerAboutCluster(Call::Type type, Reply* reply) const {
+  switch (type) {
     case Call::GET_AGENTS:
       reply->set_type(Reply::GET_AGENTS);
       FillAgents(context_, reply->mutable_get_agents());

@@ -29,6 +29,10 @@ class OperatorApi {
 
   // What can be said at once; false for a call that is not supported.
   bool Answer(const Call& call, mesos::v1::master::Response* reply) const;
+  bool AnswerAboutMaster(Call::Type type,
+                         mesos::v1::master::Response* reply) const;
+  bool AnswerAboutCluster(Call::Type type,
+                          mesos::v1::master::Response* reply) const;
   void ListFiles(const Call& call, api::MediaType type,
                  http::Responder responder);
   void ReadFile(const Call& call, api::MediaType type,

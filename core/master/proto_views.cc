@@ -168,6 +168,14 @@ void FillVersion(mesos::v1::VersionInfo* info) {
   info->set_build_user(kBuildUser);
 }
 
+void FillMaster(const Context& context, Response::GetMaster* master) {
+  *master->mutable_master_info() = context.info;
+  master->set_start_time(io::ToUnixSeconds(context.start_time));
+  if (context.elected_time) {
+    master->set_elected_time(io::ToUnixSeconds(*context.elected_time));
+  }
+}
+
 void FillAgents(const Context& context, Response::GetAgents* agents) {
   for (const auto& [id, agent] : context.cluster.agents()) {
     FillAgent(context, *agent, agents->add_agents());

@@ -11,6 +11,8 @@
 namespace quorate::master {
 
 void FillVersion(mesos::v1::VersionInfo* info);
+void FillMaster(const Context& context,
+                mesos::v1::master::Response::GetMaster* master);
 void FillAgents(const Context& context,
                 mesos::v1::master::Response::GetAgents* agents);
 void FillFrameworks(const Context& context,
