@@ -1,5 +1,6 @@
 // What the operational and the high-availability guide promise of a cluster.
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -9,155 +10,323 @@
 namespace quorate::scenarios {
 namespace {
 
+using sim::AgentNode;
+using sim::Cluster;
+using sim::MasterNode;
+
 // Latencies as different as those of a rack and of a continent.
-void DrawNetwork(sim::World& world, sim::Cluster& c) {
+sim::NetworkOptions DrawNetwork(sim::World& world) {
   auto random = world.NewRandom("weather");
   sim::NetworkOptions options;
   options.latency = random->Between(50us, 5ms);
   options.jitter = random->Between(50us, 20ms);
   options.spike_probability = random->Fraction() * 0.01;
   options.spike = random->Between(100ms, 1s);
-  c.network().SetOptions(options);
+  return options;
 }
 
-bool OnlyThese(const std::vector<std::string>& states) {
-  for (const std::string& state : states) {
-    if (state != "TASK_STAGING" && state != "TASK_STARTING" &&
-        state != "TASK_RUNNING" && state != "TASK_FINISHED") {
-      return false;
-    }
-  }
-  return true;
+// The task went its way without a disturbance that its framework can see.
+bool Undisturbed(const std::vector<std::string>& states) {
+  return std::all_of(states.begin(), states.end(), [](const auto& state) {
+    return state == "TASK_STAGING" || state == "TASK_STARTING" ||
+           state == "TASK_RUNNING" || state == "TASK_FINISHED";
+  });
 }
 
 }  // namespace
 
 // High-availability guide: when the leading master fails, another is elected
-// and takes over; agents and frameworks re-register with it, and tasks keep
-// running meanwhile.
+// and takes over; agents and frameworks register with it again, under their
+// ids, and tasks keep running meanwhile.
 SCENARIO(FailOver, ATaskSurvivesTheDeathOfTheLeadingMaster) {
-  sim::Cluster c(world, {.masters = 3, .quorum = 2, .agents = 2});
-  DrawNetwork(world, c);
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
   auto random = world.NewRandom("story");
-  EXPECT_SOON(c.Registered(c.leader()), 60s);
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
   const std::vector<std::string> ids = c.AgentIds();
   c.framework().Launch("long", "sleep 60");
-  EXPECT_SOON(c.framework().Reached("long", "TASK_RUNNING"), 30s);
+  c.AwaitTask("long", "TASK_RUNNING", 30s);
   const std::string framework = c.framework().id();
 
   world.RunFor(random->Between(0s, 5s));
-  const int old = c.leader();
-  c.KillMaster(old);
-  EXPECT_SOON(c.leader() >= 0 && c.leader() != old, 60s);
-  EXPECT_SOON(c.Registered(c.leader()), 90s);
+  old.Kill();
+  MasterNode& next = c.AwaitLeaderOtherThan(old, 60s);
+  c.AwaitRegistered(next, 90s);
   EXPECT_NOW(c.AgentIds() == ids);
-  EXPECT_SOON(c.framework().Reached("long", "TASK_FINISHED"), 120s);
+  c.AwaitTask("long", "TASK_FINISHED", 120s);
   EXPECT_NOW(c.framework().id() == framework);
   EXPECT_NOW(c.framework().subscriptions() >= 2);
-  EXPECT_NOW(OnlyThese(c.framework().States("long")));
+  EXPECT_NOW(Undisturbed(c.framework().States("long")));
+}
+
+// A framework that died with the leader, and comes back with its id while
+// another leads, hears how its task ended.
+SCENARIO(FailOver, AFrameworkThatComesBackHearsOfItsTask) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)});
+  auto random = world.NewRandom("story");
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  c.framework().Launch("long", "sleep 20");
+  c.AwaitTask("long", "TASK_RUNNING", 30s);
+  const std::string framework = c.framework().id();
+
+  c.framework().Kill();
+  world.RunFor(random->Between(0s, 3s));
+  old.Kill();
+  c.AwaitLeaderOtherThan(old, 60s);
+  world.RunFor(random->Between(0s, 60s));
+  c.framework().Restart();
+  c.AwaitTask("long", "TASK_FINISHED", 120s);
+  EXPECT_NOW(c.framework().id() == framework);
+  EXPECT_NOW(Undisturbed(c.framework().States("long")));
+}
+
+// Leaders die one after another, each restarted by its supervisor.
+SCENARIO(FailOver, EveryMasterMayDieInTurn) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
+  auto random = world.NewRandom("story");
+  c.Supervise();
+  c.AwaitRegistered(60s);
+  c.framework().Launch("long", "sleep 120");
+  c.AwaitTask("long", "TASK_RUNNING", 30s);
+  for (int death = 0; death < 4; ++death) {
+    MasterNode& old = c.AwaitLeader(60s);
+    world.RunFor(random->Between(0s, 10s));
+    if (random->Below(2) == 0) {
+      old.Kill();
+    } else {
+      old.LosePower();
+    }
+    c.AwaitRegistered(90s);
+  }
+  c.AwaitTask("long", "TASK_FINISHED", 240s);
+  EXPECT_NOW(Undisturbed(c.framework().States("long")));
 }
 
 // Agent recovery: an agent that is restarted finds the executors of its
 // previous life, and their tasks go on.
 SCENARIO(AgentRecovery, ATaskSurvivesTheRestartOfItsAgent) {
-  sim::Cluster c(world, {.masters = 1, .quorum = 1, .agents = 2});
-  DrawNetwork(world, c);
+  Cluster c(
+      world,
+      {.masters = 1, .quorum = 1, .agents = 2, .network = DrawNetwork(world)});
   auto random = world.NewRandom("story");
-  EXPECT_SOON(c.Registered(c.leader()), 60s);
+  c.AwaitRegistered(60s);
   c.framework().Launch("steady", "sleep 30");
-  EXPECT_SOON(c.framework().Reached("steady", "TASK_RUNNING"), 30s);
+  c.AwaitTask("steady", "TASK_RUNNING", 30s);
   const std::string id = c.framework().AgentOf("steady");
-  const int agent = c.AgentWithId(id);
+  AgentNode* agent = c.AgentWithId(id);
+  EXPECT_NOW(agent != nullptr);
 
-  c.KillAgent(agent);
+  agent->Kill();
   world.RunFor(random->Between(0s, 10s));
-  c.StartAgent(agent);
-  EXPECT_SOON(c.Registered(c.leader()), 90s);
-  EXPECT_NOW(c.AgentIds()[agent] == id);
-  EXPECT_SOON(c.framework().Reached("steady", "TASK_FINISHED"), 120s);
-  EXPECT_NOW(OnlyThese(c.framework().States("steady")));
+  agent->Restart();
+  c.AwaitRegistered(90s);
+  EXPECT_NOW(agent->id() == id);
+  c.AwaitTask("steady", "TASK_FINISHED", 120s);
+  EXPECT_NOW(Undisturbed(c.framework().States("steady")));
 }
 
-// A partitioned leader must not act: the majority side elects another one, and
-// the old one ends itself.
-SCENARIO(SplitBrain, TheLeaderOfAMinorityStepsDown) {
-  sim::Cluster c(world, {.masters = 3, .quorum = 2, .agents = 2});
-  DrawNetwork(world, c);
-  EXPECT_SOON(c.Registered(c.leader()), 60s);
-  const int old = c.leader();
-  const std::vector<std::string> minority = {c.ip(c.master(old))};
-  c.Cut(minority, c.AllBut(minority));
-  EXPECT_SOON(!c.master(old).up(), 30s);
-  EXPECT_NOW(c.master(old).process->ended()->code == io::kExitLostLeadership);
-  EXPECT_SOON(c.leader() >= 0 && c.leader() != old, 60s);
-  EXPECT_SOON(c.Registered(c.leader()), 90s);
+// What ended while its agent was down is told when the agent is back.
+SCENARIO(AgentRecovery, ATaskEndsWhileItsAgentIsDown) {
+  Cluster c(
+      world,
+      {.masters = 1, .quorum = 1, .agents = 1, .network = DrawNetwork(world)});
+  auto random = world.NewRandom("story");
+  c.AwaitRegistered(60s);
+  c.framework().Launch("brief", "sleep 5");
+  c.AwaitTask("brief", "TASK_RUNNING", 30s);
+  AgentNode& agent = *c.agents().front();
+  agent.Kill();
+  world.RunFor(random->Between(5s, 30s));
+  agent.Restart();
+  c.AwaitTask("brief", "TASK_FINISHED", 60s);
+  EXPECT_NOW(Undisturbed(c.framework().States("brief")));
+}
 
-  c.framework().Launch("after", "sleep 1");
-  EXPECT_SOON(c.framework().Reached("after", "TASK_FINISHED"), 60s);
+// The agent dies at any disk call while a task is launched: either the task
+// runs, or its framework hears that it does not; and it is never started twice.
+SCENARIO(AgentRecovery, AnAgentDiesWhileItLaunchesATask) {
+  Cluster c(
+      world,
+      {.masters = 1, .quorum = 1, .agents = 1, .network = DrawNetwork(world)});
+  auto random = world.NewRandom("story");
+  c.AwaitRegistered(60s);
+  AgentNode& agent = *c.agents().front();
+  agent.Supervise(random->Between(100ms, 5s));
+  agent.DieAtDiskCall(1 + random->Below(60), random->Below(2) == 0);
+  c.framework().Launch("unlucky", "sleep 10");
+  EXPECT_SOON(c.framework().Ended("unlucky"), 300s);
+  c.framework().Launch("lucky", "sleep 1");
+  agent.DieAtDiskCall(0, false);
+  c.AwaitTask("lucky", "TASK_FINISHED", 60s);
+}
+
+// A framework ends what it launched, also while the leader changes.
+SCENARIO(Tasks, AreKilledWhenTheirFrameworkWantsThat) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
+  auto random = world.NewRandom("story");
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(60s);
+  c.framework().Launch("polite", "sleep 1000");
+  c.framework().Launch("stubborn", "trap '' TERM; sleep 1000");
+  c.AwaitTask("polite", "TASK_RUNNING", 30s);
+  c.AwaitTask("stubborn", "TASK_RUNNING", 30s);
+  if (random->Below(2) == 0) old.Kill();
+  world.RunFor(random->Between(0s, 5s));
+  c.framework().KillTask("polite");
+  c.framework().KillTask("stubborn");
+  c.AwaitTask("polite", "TASK_KILLED", 120s);
+  c.AwaitTask("stubborn", "TASK_KILLED", 120s);
+}
+
+// A partitioned leader must not act: the majority side elects a new one, and
+// the old one ends itself.
+SCENARIO(SplitBrain, MinorityLeaderStepsDown) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  c.framework().Launch("long", "sleep 60");
+  c.AwaitTask("long", "TASK_RUNNING", 30s);
+  c.Cut({old}, c.Others(old));
+  c.AwaitExit(old, io::kExitLostLeadership, 30s);
+  MasterNode& next = c.AwaitLeaderOtherThan(old, 60s);
+  c.AwaitRegistered(next, 90s);
+  c.AwaitTask("long", "TASK_FINISHED", 120s);
+
   c.Heal();
-  c.StartMaster(old);
+  old.Restart();
   world.RunFor(30s);
-  EXPECT_NOW(c.leader() >= 0 && c.leader() != old);
+  EXPECT_NOW(c.Leader() == &next);
+}
+
+// A leader that ZooKeeper still hears, but the other masters do not, cannot
+// write its registry: it steps down as well.
+SCENARIO(SplitBrain, ALeaderWithoutAQuorumOfTheLogStepsDown) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  Cluster::Side peers;
+  for (MasterNode* master : c.masters()) {
+    if (master != &old) peers.push_back(*master);
+  }
+  c.Cut({old}, peers);
+  c.AwaitExit(old, io::kExitLostLeadership, 30s);
+  MasterNode& next = c.AwaitLeaderOtherThan(old, 60s);
+  c.AwaitRegistered(next, 90s);
 }
 
 // A leader that was suspended, and wakes after another took over, ends itself
 // before it does harm.
 SCENARIO(SplitBrain, ASuspendedLeaderEndsItselfWhenItWakes) {
-  sim::Cluster c(world, {.masters = 3, .quorum = 2, .agents = 2});
-  DrawNetwork(world, c);
-  EXPECT_SOON(c.Registered(c.leader()), 60s);
-  const int old = c.leader();
-  c.master(old).process->Pause();
-  EXPECT_SOON(c.leader() >= 0 && c.leader() != old, 90s);
-  EXPECT_SOON(c.Registered(c.leader()), 90s);
-  c.master(old).process->Resume();
-  EXPECT_SOON(!c.master(old).up(), 30s);
-  EXPECT_NOW(c.master(old).process->ended()->code == io::kExitLostLeadership);
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  old.Pause();
+  MasterNode& next = c.AwaitLeaderOtherThan(old, 90s);
+  c.AwaitRegistered(next, 90s);
+  old.Resume();
+  c.AwaitExit(old, io::kExitLostLeadership, 30s);
+  EXPECT_NOW(c.Leader() == &next);
 }
 
-// Masters and agents die, restart, and are cut off from each other, again and
-// again; afterwards the cluster serves, and no task that ran was started twice.
-SCENARIO(Cluster, SurvivesAStorm) {
-  sim::Cluster c(world, {.masters = 3, .quorum = 2, .agents = 3});
-  DrawNetwork(world, c);
-  c.SuperviseMasters();
+// Without ZooKeeper nobody leads; tasks do not care, and when it is back all
+// goes on.
+SCENARIO(ZooKeeper, AnOutageEndsTheReignAndNothingElse) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
+  c.Supervise();
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  c.framework().Launch("long", "sleep 60");
+  c.AwaitTask("long", "TASK_RUNNING", 30s);
+  c.zookeepers()[0]->LosePower();
+  c.zookeepers()[1]->LosePower();
+  EXPECT_SOON(c.Leader() == nullptr, 60s);
+  world.RunFor(20s);
+  EXPECT_NOW(c.Leader() == nullptr);
+  c.zookeepers()[0]->Boot();
+  c.AwaitRegistered(120s);
+  c.AwaitTask("long", "TASK_FINISHED", 120s);
+  EXPECT_NOW(Undisturbed(c.framework().States("long")));
+}
+
+namespace {
+
+// One step of a storm: something breaks or heals.
+void Disturb(Cluster& c, io::Random& random) {
+  MasterNode& master = *c.masters()[random.Below(c.masters().size())];
+  AgentNode& agent = *c.agents()[random.Below(c.agents().size())];
+  sim::Host& server = *c.zookeepers()[random.Below(c.zookeepers().size())];
+  switch (random.Below(14)) {
+    case 0:
+      return master.Kill();
+    case 1:
+      return master.LosePower();
+    case 2:
+      return master.DieAtDiskCall(1 + random.Below(40), random.Below(2) == 0);
+    case 3:
+      return master.Pause();
+    case 4:
+      return agent.Kill();
+    case 5:
+      return agent.LosePower();
+    case 6:
+      return agent.DieAtDiskCall(1 + random.Below(40), random.Below(2) == 0);
+    case 7:
+      return agent.Pause();
+    case 8:
+      return c.Cut({master}, c.Others(master));
+    case 9:
+      return c.Cut({agent}, c.Others(agent));
+    case 10:
+      return c.CutOneWay({master}, c.Others(master));
+    case 11:
+      if (!c.zookeepers().front()->up()) return;
+      return server.LosePower();
+    case 12:
+      return c.framework().Kill();
+    default:
+      return c.EndDisturbances();
+  }
+}
+
+}  // namespace
+
+// Everything dies, sleeps, restarts and is cut off, again and again;
+// afterwards the cluster serves as if nothing had been, and no checker has
+// seen a task started twice, or a wrong word about one.
+SCENARIO(Storm, TheClusterServesWhenItIsOver) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 3, .network = DrawNetwork(world)});
+  c.Supervise();
   auto random = world.NewRandom("storm");
-  EXPECT_SOON(c.Registered(c.leader()), 60s);
-  for (int step = 0; step < 25 && !world.failure(); ++step) {
-    const int m = static_cast<int>(random->Below(c.masters()));
-    const int a = static_cast<int>(random->Below(c.agents()));
+  c.AwaitRegistered(60s);
+  for (int step = 0; step < 30 && !world.failure(); ++step) {
     c.framework().Launch(absl::StrCat("task", step),
-                         absl::StrCat("sleep ", random->Below(20)));
-    switch (random->Below(6)) {
-      case 0:
-        if (c.master(m).up()) c.KillMaster(m);
-        break;
-      case 1:
-        if (c.agent(a).up()) c.KillAgent(a);
-        break;
-      case 2:
-        c.Cut({c.ip(c.master(m))}, c.AllBut({c.ip(c.master(m))}));
-        break;
-      case 3:
-        c.Cut({c.ip(c.agent(a))}, c.AllBut({c.ip(c.agent(a))}));
-        break;
-      case 4:
-        if (c.master(m).up()) c.master(m).host->LosePower();
-        break;
-      default:
-        c.Heal();
-        break;
-    }
+                         absl::StrCat("sleep ", random->Below(30)));
+    Disturb(c, *random);
     world.RunFor(random->Between(100ms, 8s));
-    if (!c.agent(a).up()) c.StartAgent(a);
   }
-  c.Heal();
-  for (int i = 0; i < c.agents(); ++i) {
-    if (!c.agent(i).up()) c.StartAgent(i);
-  }
-  EXPECT_SOON(c.Registered(c.leader()), 180s);
+  c.EndDisturbances();
+  c.AwaitRegistered(180s);
   c.framework().Launch("last", "sleep 1");
-  EXPECT_SOON(c.framework().Reached("last", "TASK_FINISHED"), 120s);
+  c.AwaitTask("last", "TASK_FINISHED", 120s);
 }
 
 }  // namespace quorate::scenarios

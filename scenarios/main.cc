@@ -111,8 +111,7 @@ bool RunSeeds(const Scenario& scenario, const Options& options) {
   io::Duration simulated{};
   for (uint64_t seed = first; seed < first + count; ++seed) {
     Outcome outcome;
-    auto failure =
-        RunSeed(scenario, seed, options.check_determinism, &outcome);
+    auto failure = RunSeed(scenario, seed, options.check_determinism, &outcome);
     events += outcome.events;
     simulated += outcome.simulated;
     hash ^= outcome.trace_hash;
@@ -148,7 +147,8 @@ int Main(const Options& options) {
                  options.scenario.c_str());
     return kUsage;
   }
-  if (!options.list) std::printf("%d passed, %d failed\n", run - failed, failed);
+  if (!options.list)
+    std::printf("%d passed, %d failed\n", run - failed, failed);
   return failed == 0 ? kPassed : kFailed;
 }
 
@@ -160,8 +160,8 @@ int main(int argc, char** argv) {
   Options options;
   quorate::flags::FlagSet flags(SimProgram());
   AddFlags(options, flags);
-  absl::Status loaded =
-      flags.Load({.arguments = std::vector<std::string>(argv + 1, argv + argc)});
+  absl::Status loaded = flags.Load(
+      {.arguments = std::vector<std::string>(argv + 1, argv + argc)});
   if (!loaded.ok()) {
     std::fprintf(stderr, "%s\nTry --help.\n",
                  std::string(loaded.message()).c_str());

@@ -1,11 +1,12 @@
 // Deliberate mistakes in the replicated log make its scenarios fail: proof
 // that they could.
 
+#include "core/base/planted_bugs.h"
+
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "core/base/planted_bugs.h"
 #include "gtest/gtest.h"
 #include "scenarios/scenario.h"
 
@@ -36,8 +37,8 @@ TEST_P(PlantedBugs, IsFound) {
     if (!outcome.failure) continue;
     RecordProperty("seed", static_cast<int>(seed));
     EXPECT_TRUE(absl::StrContains(
-        *outcome.failure, absl::StrCat("./dev sim --scenario=", kStory,
-                                       " --seed=", seed)))
+        *outcome.failure,
+        absl::StrCat("./dev sim --scenario=", kStory, " --seed=", seed)))
         << *outcome.failure;
     // It is the bug's fault.
     Plant(Bug::kNone);

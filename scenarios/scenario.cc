@@ -33,6 +33,7 @@ Outcome Run(const Scenario& scenario, uint64_t seed) {
   outcome.trace_hash = world.trace_hash();
   outcome.events = world.events();
   outcome.simulated = world.elapsed();
+  outcome.stuck = world.stuck();
   if (world.failure()) {
     outcome.failure = absl::StrCat(
         scenario.name, " failed with seed ", seed, ":\n  ", *world.failure(),

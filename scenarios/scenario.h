@@ -44,6 +44,7 @@ class Registration {
 
 struct Outcome {
   std::optional<std::string> failure;  // With events and replay command.
+  bool stuck = false;                  // What failed is progress, not safety.
   uint64_t trace_hash = 0;
   uint64_t events = 0;
   io::Duration simulated{};
@@ -53,31 +54,29 @@ Outcome Run(const Scenario& scenario, uint64_t seed);
 
 }  // namespace quorate::scenarios
 
-#define SCENARIO(suite, name)                                             \
-  static void Scenario_##suite##_##name(quorate::sim::World& world);      \
-  static const quorate::scenarios::Registration                           \
-      registration_##suite##_##name(#suite "." #name,                     \
-                                    Scenario_##suite##_##name);           \
-  static void Scenario_##suite##_##name(                                  \
+#define SCENARIO(suite, name)                                                  \
+  static void Scenario_##suite##_##name(quorate::sim::World& world);           \
+  static const quorate::scenarios::Registration registration_##suite##_##name( \
+      #suite "." #name, Scenario_##suite##_##name);                            \
+  static void Scenario_##suite##_##name(                                       \
       [[maybe_unused]] quorate::sim::World& world)
 
 // Both end the scenario when they do not hold.
-#define EXPECT_NOW(condition)                                             \
-  do {                                                                    \
-    if (world.failure()) return;                                          \
-    if (!(condition)) {                                                   \
-      return world.Fail(absl::StrCat(__FILE__, ":", __LINE__,             \
-                                     ": does not hold: " #condition));    \
-    }                                                                     \
+#define EXPECT_NOW(condition)                                          \
+  do {                                                                 \
+    if (world.failure()) return;                                       \
+    if (!(condition)) {                                                \
+      return world.Fail(absl::StrCat(__FILE__, ":", __LINE__,          \
+                                     ": does not hold: " #condition)); \
+    }                                                                  \
   } while (false)
 
-#define EXPECT_SOON(condition, time)                                      \
-  do {                                                                    \
-    if (!world.RunUntil([&] { return (condition); }, (time))) {           \
-      return world.Fail(absl::StrCat(__FILE__, ":", __LINE__,             \
-                                     ": not within " #time                \
-                                     ": " #condition));                   \
-    }                                                                     \
+#define EXPECT_SOON(condition, time)                                        \
+  do {                                                                      \
+    if (!world.RunUntil([&] { return (condition); }, (time))) {             \
+      return world.FailStuck(absl::StrCat(                                  \
+          __FILE__, ":", __LINE__, ": not within " #time ": " #condition)); \
+    }                                                                       \
   } while (false)
 
 #endif  // QUORATE_SCENARIOS_SCENARIO_H_

@@ -3,277 +3,234 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "core/executor/command_executor.h"
-#include "sim/containers.h"
 
 namespace quorate::sim {
 namespace {
 
-constexpr uint16_t kMasterPort = 5050;
-constexpr uint16_t kAgentPort = 5051;
-constexpr char kBootId[] = "boot-";
-constexpr io::Duration kRestartDelay = std::chrono::seconds(1);
+constexpr io::Duration kSupervisorDelay = std::chrono::seconds(1);
+constexpr char kAgentResources[] =
+    "cpus:4;mem:4096;disk:4096;ports:[31000-32000]";
 
-class MasterProgram final : public Program {
- public:
-  MasterProgram(io::Environment& environment, master::MasterOptions options)
-      : role(environment, std::move(options)) {
-    absl::Status started = role.Start();
-    if (!started.ok()) environment.Exit(io::kExitFailure, started.message());
+std::string Ip(int net, int i) { return absl::StrCat("10.0.", net, ".", i); }
+
+election::ZooKeeperUrl UrlOf(const std::vector<Host*>& servers) {
+  election::ZooKeeperUrl url;
+  url.path = "/mesos";
+  for (const Host* server : servers) {
+    url.servers.push_back(absl::StrCat(server->ip(), ":2181"));
   }
-  master::Master role;
-};
-
-class AgentProgram final : public Program {
- public:
-  AgentProgram(io::Environment& environment, agent::AgentOptions options)
-      : role(environment, std::move(options)) {
-    absl::Status started = role.Start();
-    if (!started.ok()) environment.Exit(io::kExitFailure, started.message());
-  }
-  agent::Agent role;
-};
-
-class ExecutorProgram final : public Program {
- public:
-  ExecutorProgram(io::Environment& environment,
-                  const std::map<std::string, std::string>& variables) {
-    auto options = executor::OptionsFromEnvironment(variables);
-    if (!options.ok()) {
-      environment.Exit(io::kExitFailure, options.status().message());
-      return;
-    }
-    role_ = std::make_unique<executor::CommandExecutor>(environment,
-                                                        *std::move(options));
-    role_->Start();
-  }
-
- private:
-  std::unique_ptr<executor::CommandExecutor> role_;
-};
-
-ProgramFactory ExecutorFor(const io::ContainerSpec& spec) {
-  return [variables = spec.environment](io::Environment& environment) {
-    return std::make_unique<ExecutorProgram>(environment, variables);
-  };
+  return url;
 }
 
 }  // namespace
 
 Cluster::Cluster(World& world, ClusterOptions options)
-    : world_(world), network_(world, {}), options_(options) {
-  std::vector<Host*> servers;
-  for (int i = 0; i < options.zookeepers; ++i) {
-    zookeepers_.push_back(
-        std::make_unique<Host>(world, network_, absl::StrCat("zookeeper", i),
-                               absl::StrCat("10.0.1.", i + 1)));
-    servers.push_back(zookeepers_.back().get());
+    : world_(world),
+      network_(world, options.network),
+      one_leader_(world),
+      obedience_(world),
+      task_truth_(world),
+      log_agreement_(world),
+      ensemble_(world, MakeZooKeepers(options.zookeepers)),
+      zk_(UrlOf(ensemble_.servers())) {
+  for (int i = 0; i < options.masters; ++i) {
+    const std::string name = absl::StrCat("master", i);
+    master::MasterOptions flags;
+    flags.zk = zk_;
+    flags.quorum = options.quorum;
+    flags.log_observer = log_agreement_.Observe(name);
+    master_list_.push_back(new MasterNode(world, network_, ensemble_, name,
+                                          Ip(2, i + 1), std::move(flags)));
+    nodes_.emplace_back(master_list_.back());
   }
-  ensemble_ = std::make_unique<Ensemble>(world, servers);
-  const auto add = [&](std::vector<Node>& nodes, const char* kind, int net) {
-    const int i = static_cast<int>(nodes.size());
-    nodes.push_back(
-        {std::make_unique<Host>(world, network_, absl::StrCat(kind, i),
-                                absl::StrCat("10.0.", net, ".", i + 1)),
-         nullptr});
-    nodes.back().host->ensemble = ensemble_.get();
-  };
-  for (int i = 0; i < options.masters; ++i) add(masters_, "master", 2);
-  for (int i = 0; i < options.agents; ++i) add(agents_, "agent", 3);
-  obeyed_epochs_.resize(agents_.size());
-  for (Node& agent : agents_) {
-    agent.host->containers().Register("mesos-executor", ExecutorFor);
-    agent.host->containers().on_command =
-        [this, name = agent.host->name()](const io::ContainerSpec& spec) {
-          // The sandbox names the framework and the executor.
-          const std::string task =
-              spec.stdout_path.substr(0, spec.stdout_path.find("/runs/"));
-          if (++launches_[absl::StrCat(name, " ", task)] > 1) {
-            world_.Fail(absl::StrCat(name, " started a task twice: ", task));
-          }
-        };
+  for (int i = 0; i < options.agents; ++i) {
+    agent::AgentOptions flags;
+    flags.master.zookeeper = zk_;
+    flags.resources = kAgentResources;
+    agent_list_.push_back(new AgentNode(world, network_, ensemble_,
+                                        absl::StrCat("agent", i), Ip(3, i + 1),
+                                        std::move(flags)));
+    nodes_.emplace_back(agent_list_.back());
+    task_truth_.Watch(*agent_list_.back());
   }
-  for (int i = 0; i < masters(); ++i) StartMaster(i);
-  for (int i = 0; i < agents(); ++i) StartAgent(i);
-  framework_host_ =
-      std::make_unique<Host>(world, network_, "framework", "10.0.4.1");
-  framework_host_->ensemble = ensemble_.get();
-  framework_ = std::make_unique<Framework>(
-      *framework_host_,
-      election::ZooKeeperUrl{{ZooKeeperServer()}, "", "/mesos"});
+  framework_ = new FrameworkNode(world, network_, ensemble_, "framework",
+                                 Ip(4, 1), zk_, task_truth_);
+  nodes_.emplace_back(framework_);
+  for (const auto& node : nodes_) {
+    node->on_ended = [this](Node& ending, const Process::Ended& ended) {
+      OnEnded(ending, ended);
+    };
+    node->Restart();
+  }
   world_.AfterEachEvent([this] { CheckAll(); });
 }
 
 Cluster::~Cluster() { world_.ClearChecks(); }
 
-std::string Cluster::ZooKeeperServer() const {
-  return absl::StrCat(zookeepers_.front()->ip(), ":2181");
+std::vector<Host*> Cluster::MakeZooKeepers(int count) {
+  std::vector<Host*> servers;
+  for (int i = 0; i < count; ++i) {
+    zookeepers_.push_back(std::make_unique<Host>(
+        world_, network_, absl::StrCat("zookeeper", i), Ip(1, i + 1)));
+    servers.push_back(zookeepers_.back().get());
+  }
+  return servers;
 }
 
-void Cluster::StartMaster(int i) {
-  Node& node = masters_[i];
-  node.host->Boot();
-  master::MasterOptions options;
-  options.bind = options.advertise = {node.host->ip(), kMasterPort};
-  options.hostname = node.host->ip();
-  options.work_dir = "/var/lib/mesos";
-  options.zk = election::ZooKeeperUrl{{ZooKeeperServer()}, "", "/mesos"};
-  options.quorum = options_.quorum;
-  node.process =
-      &node.host->Start(node.host->name(), [options](io::Environment& env) {
-        return std::make_unique<MasterProgram>(env, options);
-      });
-  node.process->on_ended = [this, i](const Process::Ended& ended) {
-    if (!ended.killed && ended.code == io::kExitLostLeadership) {
-      ++lost_leadership_;
-    } else if (!ended.killed) {
-      world_.Fail(absl::StrCat("master", i, " exited with ", ended.code, ": ",
-                               ended.message));
-    }
-    if (!supervised_) return;
-    world_.After(kRestartDelay, "supervisor", [this, i] {
-      if (!masters_[i].up()) StartMaster(i);
-    });
-  };
+// A program ends by itself only where the guides say that it does.
+void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
+  if (ended.killed || ended.code == io::kExitLostLeadership) return;
+  // A master that is cut off gives up after its --registry_fetch_timeout or
+  // --registry_store_timeout.
+  if (absl::StrContains(ended.message, " the registry:") &&
+      network_.stalled_segments() > 0) {
+    return;
+  }
+  world_.Fail(absl::StrCat(node.name(), " exits with ", ended.code, ": ",
+                           ended.message));
 }
 
-void Cluster::StartAgent(int i) {
-  Node& node = agents_[i];
-  const bool booted = !node.host->up();
-  node.host->Boot();
-  if (booted) ++node.boots;
-  agent::AgentOptions options;
-  options.bind = options.advertise = {node.host->ip(), kAgentPort};
-  options.hostname = node.host->ip();
-  options.master.zookeeper =
-      election::ZooKeeperUrl{{ZooKeeperServer()}, "", "/mesos"};
-  options.work_dir = "/var/lib/mesos";
-  options.runtime_dir = "/run/mesos";
-  options.launcher_dir = "/usr/libexec/mesos";
-  options.resources = "cpus:4;mem:4096;disk:4096;ports:[31000-32000]";
-  options.boot_id = absl::StrCat(kBootId, node.boots);
-  node.process =
-      &node.host->Start(node.host->name(), [options](io::Environment& env) {
-        return std::make_unique<AgentProgram>(env, options);
-      });
-  node.process->on_ended = [this, i](const Process::Ended& ended) {
-    if (!ended.killed) {
-      world_.Fail(absl::StrCat("agent", i, " exited with ", ended.code, ": ",
-                               ended.message));
-    }
-  };
-}
+// -----------------------------------------------------------------------------
 
-master::Master* Cluster::MasterRole(int i) {
-  if (!masters_[i].up()) return nullptr;
-  return &static_cast<MasterProgram*>(masters_[i].process->program())->role;
-}
-
-agent::Agent* Cluster::AgentRole(int i) {
-  if (!agents_[i].up()) return nullptr;
-  return &static_cast<AgentProgram*>(agents_[i].process->program())->role;
-}
-
-int Cluster::leader() {
-  int leader = -1;
-  uint64_t epoch = 0;
-  for (int i = 0; i < masters(); ++i) {
-    master::Master* role = MasterRole(i);
-    if (role == nullptr) continue;
-    const master::Master::View view = role->view();
-    if (view.elected && view.epoch >= epoch) {
-      leader = i;
-      epoch = view.epoch;
-    }
+MasterNode* Cluster::Leader() {
+  MasterNode* leader = nullptr;
+  for (MasterNode* master : master_list_) {
+    if (!master->leads()) continue;
+    if (leader == nullptr || master->epoch() > leader->epoch()) leader = master;
   }
   return leader;
 }
 
-bool Cluster::Registered(int master) {
-  if (master < 0 || MasterRole(master) == nullptr) return false;
-  for (int i = 0; i < agents(); ++i) {
-    if (AgentRole(i) == nullptr || !AgentRole(i)->view().registered) {
-      return false;
-    }
+bool Cluster::Registered(MasterNode& master) {
+  if (!master.leads()) return false;
+  const master::Master::View view = master.role()->view();
+  return std::all_of(agent_list_.begin(), agent_list_.end(),
+                     [&](AgentNode* agent) {
+                       if (!agent->running()) return true;
+                       auto known = view.agents.find(agent->id());
+                       return known != view.agents.end() && known->second &&
+                              agent->role()->view().registered;
+                     });
+}
+
+AgentNode* Cluster::AgentWithId(const std::string& id) {
+  for (AgentNode* agent : agent_list_) {
+    if (agent->id() == id) return agent;
   }
-  const master::Master::View view = MasterRole(master)->view();
-  return view.agents.size() == agents_.size() &&
-         std::all_of(view.agents.begin(), view.agents.end(),
-                     [](const auto& agent) { return agent.second; });
+  return nullptr;
 }
 
 std::vector<std::string> Cluster::AgentIds() {
   std::vector<std::string> ids;
-  for (int i = 0; i < agents(); ++i) {
-    ids.push_back(AgentRole(i) == nullptr ? "" : AgentRole(i)->view().id);
-  }
+  for (AgentNode* agent : agent_list_) ids.push_back(agent->id());
   return ids;
 }
 
-int Cluster::AgentWithId(const std::string& id) {
-  const std::vector<std::string> ids = AgentIds();
-  auto found = std::find(ids.begin(), ids.end(), id);
-  return found == ids.end() ? -1 : static_cast<int>(found - ids.begin());
+void Cluster::Await(const std::function<bool()>& condition,
+                    io::Duration at_most, const std::string& what) {
+  if (world_.RunUntil(condition, at_most)) return;
+  world_.FailStuck(absl::StrCat(
+      "not within ",
+      std::chrono::duration_cast<std::chrono::seconds>(at_most).count(),
+      " s: ", what));
 }
 
-void Cluster::Cut(const std::vector<std::string>& side,
-                  const std::vector<std::string>& other) {
-  for (const std::string& a : side) {
-    for (const std::string& b : other) {
-      network_.Cut(a, b);
-      network_.Cut(b, a);
-    }
+MasterNode& Cluster::AwaitLeader(io::Duration at_most) {
+  Await([this] { return Leader() != nullptr; }, at_most, "a master leads");
+  MasterNode* leader = Leader();
+  return leader == nullptr ? *master_list_.front() : *leader;
+}
+
+MasterNode& Cluster::AwaitLeaderOtherThan(const MasterNode& old,
+                                          io::Duration at_most) {
+  Await([&] { return Leader() != nullptr && Leader() != &old; }, at_most,
+        absl::StrCat("another master than ", old.name(), " leads"));
+  MasterNode* leader = Leader();
+  return leader == nullptr ? *master_list_.front() : *leader;
+}
+
+void Cluster::AwaitRegistered(MasterNode& master, io::Duration at_most) {
+  Await([&] { return Registered(master); }, at_most,
+        absl::StrCat("all agents are registered with ", master.name()));
+}
+
+void Cluster::AwaitRegistered(io::Duration at_most) {
+  Await([this] { return Leader() != nullptr && Registered(*Leader()); },
+        at_most, "all agents are registered with a leading master");
+}
+
+void Cluster::AwaitExit(const Node& node, int code, io::Duration at_most) {
+  Await([&] { return node.Exited(code); }, at_most,
+        absl::StrCat(node.name(), " exits with code ", code));
+}
+
+void Cluster::AwaitTask(const std::string& task_id, const std::string& state,
+                        io::Duration at_most) {
+  Await([&] { return framework_->Reached(task_id, state); }, at_most,
+        absl::StrCat(task_id, " is ", state));
+}
+
+// -----------------------------------------------------------------------------
+
+std::vector<Host*> Cluster::AllHosts() const {
+  std::vector<Host*> hosts = ensemble_.servers();
+  for (const auto& node : nodes_) hosts.push_back(node.get());
+  return hosts;
+}
+
+void Cluster::CutOneWay(const Side& from, const Side& to) {
+  for (const Host& source : from) {
+    for (const Host& target : to) network_.Cut(source.ip(), target.ip());
   }
 }
 
-std::vector<std::string> Cluster::AllBut(
-    const std::vector<std::string>& ips) const {
-  std::vector<std::string> others;
-  const auto add = [&](const std::string& ip) {
-    if (std::find(ips.begin(), ips.end(), ip) == ips.end()) {
-      others.push_back(ip);
-    }
-  };
-  for (const auto& host : zookeepers_) add(host->ip());
-  for (const Node& node : masters_) add(node.host->ip());
-  for (const Node& node : agents_) add(node.host->ip());
-  add(framework_host_->ip());
+void Cluster::Cut(const Side& side, const Side& other) {
+  CutOneWay(side, other);
+  CutOneWay(other, side);
+}
+
+Cluster::Side Cluster::Others(const Side& side) const {
+  Side others;
+  for (const Host* host : AllHosts()) {
+    const bool within =
+        std::any_of(side.begin(), side.end(),
+                    [&](const Host& one) { return &one == host; });
+    if (!within) others.push_back(*host);
+  }
   return others;
 }
 
-void Cluster::CheckAll() {
-  CheckEpochs();
-  CheckAgents();
+void Cluster::Supervise() {
+  for (const auto& node : nodes_) node->Supervise(kSupervisorDelay);
 }
 
-void Cluster::CheckEpochs() {
-  for (int i = 0; i < masters(); ++i) {
-    master::Master* role = MasterRole(i);
-    if (role == nullptr) continue;
-    role->CheckInvariants();
-    const master::Master::View view = role->view();
-    if (!view.elected) continue;
-    auto [holder, is_new] = epoch_holders_.emplace(view.epoch, view.id);
-    if (!is_new && holder->second != view.id) {
-      world_.Fail(absl::StrCat("two masters act in epoch ", view.epoch));
-    }
+void Cluster::EndDisturbances() {
+  Heal();
+  for (Host* server : ensemble_.servers()) server->Boot();
+  for (const auto& node : nodes_) {
+    node->DieAtDiskCall(0, false);
+    node->Resume();
+    node->Restart();
   }
 }
 
-void Cluster::CheckAgents() {
-  for (int i = 0; i < agents(); ++i) {
-    agent::Agent* role = AgentRole(i);
-    if (role == nullptr) continue;
-    role->CheckInvariants();
-    const uint64_t epoch = role->view().epoch;
+// -----------------------------------------------------------------------------
+
+void Cluster::CheckAll() {
+  for (MasterNode* master : master_list_) {
+    if (master->role() == nullptr) continue;
+    master->role()->CheckInvariants();
+    const master::Master::View view = master->role()->view();
+    if (view.elected) one_leader_.Acts(view.id, view.epoch);
+  }
+  for (AgentNode* agent : agent_list_) {
+    if (agent->role() == nullptr) continue;
+    agent->role()->CheckInvariants();
     // Zero until a restarted agent has read its checkpoint.
-    if (epoch == 0) continue;
-    if (epoch < obeyed_epochs_[i]) {
-      world_.Fail(absl::StrCat("agent", i, " obeys epoch ", epoch, " after ",
-                               obeyed_epochs_[i]));
-    }
-    obeyed_epochs_[i] = epoch;
+    const uint64_t epoch = agent->role()->view().epoch;
+    if (epoch != 0) obedience_.Obeys(agent->name(), epoch);
   }
 }
 

@@ -1,30 +1,32 @@
-// A whole cluster in the simulated world: ZooKeeper, masters, agents and one
-// framework, each a process on a host of its own.
+// A whole cluster in one simulated world: ZooKeeper, masters, agents and a
+// framework, each on a machine of its own, and the checkers that watch them.
 //
 //   Cluster c(world, {.masters = 3, .quorum = 2, .agents = 2});
-//   EXPECT_SOON(c.leader() >= 0, 30s);
-//   c.framework().Launch("t", "sleep 60");
-//   c.KillMaster(c.leader());
+//   MasterNode& old = c.AwaitLeader(60s);
+//   c.Cut({old}, c.Others(old));
+//   MasterNode& next = c.AwaitLeaderOtherThan(old, 60s);
+//   c.Heal();
+//   c.AwaitRegistered(next, 60s);
 //
-// Checkers run after every event: two masters never act in one epoch, no agent
-// obeys an older epoch than it has, no agent starts a task twice, and every
-// role's own invariants hold.
+// What is awaited and does not come fails the run. After a failure time stands
+// still and the rest of the story does nothing, so that stories need not ask.
 
 #ifndef QUORATE_SIM_CLUSTER_H_
 #define QUORATE_SIM_CLUSTER_H_
 
-#include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/agent/agent.h"
-#include "core/master/master.h"
+#include "sim/checkers/log_agreement.h"
+#include "sim/checkers/obedience.h"
+#include "sim/checkers/one_leader.h"
+#include "sim/checkers/task_truth.h"
 #include "sim/coordination.h"
 #include "sim/framework.h"
-#include "sim/machine.h"
 #include "sim/network.h"
+#include "sim/node.h"
 #include "sim/world.h"
 
 namespace quorate::sim {
@@ -34,85 +36,82 @@ struct ClusterOptions {
   int quorum = 2;
   int agents = 2;
   int zookeepers = 3;
-};
-
-// One host with the process that matters on it.
-struct Node {
-  std::unique_ptr<Host> host;
-  Process* process = nullptr;
-  int boots = 1;
-
-  bool up() const { return process != nullptr && process->alive(); }
+  NetworkOptions network;
 };
 
 class Cluster {
  public:
+  // Hosts on one side of a cut.
+  using Side = std::vector<std::reference_wrapper<const Host>>;
+
   // Everything is started. `world` outlives the cluster.
   Cluster(World& world, ClusterOptions options);
   ~Cluster();
 
+  const std::vector<MasterNode*>& masters() const { return master_list_; }
+  const std::vector<AgentNode*>& agents() const { return agent_list_; }
+  const std::vector<Host*>& zookeepers() const { return ensemble_.servers(); }
+  FrameworkNode& framework() { return *framework_; }
   Network& network() { return network_; }
-  Ensemble& zookeeper() { return *ensemble_; }
-  Framework& framework() { return *framework_; }
-  int masters() const { return static_cast<int>(masters_.size()); }
-  int agents() const { return static_cast<int>(agents_.size()); }
-  Node& master(int i) { return masters_[i]; }
-  Node& agent(int i) { return agents_[i]; }
+  Ensemble& zookeeper() { return ensemble_; }
 
-  // Of a running process; null otherwise.
-  master::Master* MasterRole(int i);
-  agent::Agent* AgentRole(int i);
-
-  // The master that acts as leader; of several the one of the newest epoch;
-  // -1 when none does.
-  int leader();
-  // All agents are registered and connected there, and know it.
-  bool Registered(int master);
-  // Agent index -> id, "" for none yet.
+  // The master that leads; of several, all but one of which have yet to find
+  // out, that of the newest epoch. Null when none does.
+  MasterNode* Leader();
+  // Whether every agent that runs is registered with `master` and knows it.
+  bool Registered(MasterNode& master);
+  // The agent with that id, in this or an earlier life; null for none.
+  AgentNode* AgentWithId(const std::string& id);
   std::vector<std::string> AgentIds();
-  // The agent whose id this is; -1 for none.
-  int AgentWithId(const std::string& id);
-  // Whether every master that ended by itself did so for losing leadership.
-  int exits_for_lost_leadership() const { return lost_leadership_; }
 
-  // SIGKILL.
-  void KillMaster(int i) { masters_[i].process->Kill(); }
-  void KillAgent(int i) { agents_[i].process->Kill(); }
-  // After an end, as a supervisor would; also boots the host.
-  void StartMaster(int i);
-  void StartAgent(int i);
-  // Restarts, a moment later, every master that ends, as a supervisor does.
-  void SuperviseMasters() { supervised_ = true; }
+  // The result is arbitrary if the run has failed.
+  MasterNode& AwaitLeader(io::Duration at_most);
+  MasterNode& AwaitLeaderOtherThan(const MasterNode& old, io::Duration at_most);
+  void AwaitRegistered(MasterNode& master, io::Duration at_most);
+  // With whoever leads then.
+  void AwaitRegistered(io::Duration at_most);
+  void AwaitExit(const Node& node, int code, io::Duration at_most);
+  void AwaitTask(const std::string& task_id, const std::string& state,
+                 io::Duration at_most);
 
-  // Cuts every link between the two sides, both ways, by ip.
-  void Cut(const std::vector<std::string>& side,
-           const std::vector<std::string>& other);
+  // No link between the two sides carries anything, in either direction.
+  void Cut(const Side& side, const Side& other);
+  // What `from` sends does not arrive at `to`.
+  void CutOneWay(const Side& from, const Side& to);
   void Heal() { network_.MendAll(); }
-  std::string ip(const Node& node) const { return node.host->ip(); }
-  // The ips of all hosts but these.
-  std::vector<std::string> AllBut(const std::vector<std::string>& ips) const;
+  // All hosts but these.
+  Side Others(const Side& side) const;
+  Side Others(const Host& host) const { return Others(Side{host}); }
+
+  // Starts every program that ends again, a moment later.
+  void Supervise();
+  // Ends all disturbances: links are whole, everything has power and runs.
+  void EndDisturbances();
 
  private:
+  std::vector<Host*> MakeZooKeepers(int count);
+  void Add(MasterNode* master);
+  void Add(AgentNode* agent);
+  void Await(const std::function<bool()>& condition, io::Duration at_most,
+             const std::string& what);
+  void OnEnded(Node& node, const Process::Ended& ended);
   void CheckAll();
-  void CheckEpochs();
-  void CheckAgents();
-  std::string ZooKeeperServer() const;
+  std::vector<Host*> AllHosts() const;
+  std::vector<Node*> AllNodes() const;
 
   World& world_;
   Network network_;
+  OneLeader one_leader_;
+  Obedience obedience_;
+  TaskTruth task_truth_;
+  LogAgreement log_agreement_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
-  std::unique_ptr<Ensemble> ensemble_;
-  const ClusterOptions options_;
-  std::vector<Node> masters_;
-  std::vector<Node> agents_;
-  std::unique_ptr<Host> framework_host_;
-  std::unique_ptr<Framework> framework_;
-  bool supervised_ = false;
-  int lost_leadership_ = 0;
-
-  std::map<uint64_t, std::string> epoch_holders_;  // epoch -> master id
-  std::vector<uint64_t> obeyed_epochs_;            // of each agent
-  std::map<std::string, int> launches_;            // agent and task
+  Ensemble ensemble_;
+  const election::ZooKeeperUrl zk_;
+  std::vector<std::unique_ptr<Node>> nodes_;  // the framework's as well
+  std::vector<MasterNode*> master_list_;
+  std::vector<AgentNode*> agent_list_;
+  FrameworkNode* framework_ = nullptr;
 };
 
 }  // namespace quorate::sim

@@ -43,8 +43,7 @@ class HostContainers::Script {
   Script(HostContainers& owner, std::string id, const io::ContainerSpec& spec,
          absl::string_view text)
       : owner_(owner), id_(std::move(id)), stdout_path_(spec.stdout_path) {
-    const std::string marked =
-        absl::StrReplaceAll(text, {{"&&", ";&"}});
+    const std::string marked = absl::StrReplaceAll(text, {{"&&", ";&"}});
     for (absl::string_view part : absl::StrSplit(marked, ';')) {
       steps_.emplace_back(absl::StripAsciiWhitespace(part));
     }
@@ -136,10 +135,9 @@ class HostContainers::View final : public io::Containers {
 
   void Launch(const io::ContainerSpec& spec, OnLaunched done) override {
     auto info = owner_.Launch(process_, spec);
-    process_.Later(kForkCost, "launched",
-                   [info = std::move(info), done = std::move(done)] {
-                     done(info);
-                   });
+    process_.Later(
+        kForkCost, "launched",
+        [info = std::move(info), done = std::move(done)] { done(info); });
   }
 
   void Wait(const std::string& id, OnExited done) override {
@@ -185,10 +183,9 @@ class HostContainers::View final : public io::Containers {
     for (const auto& [id, container] : owner_.running_) {
       all.push_back(container->info);
     }
-    process_.Later(io::Duration::zero(), "listed",
-                   [all = std::move(all), done = std::move(done)] {
-                     done(all);
-                   });
+    process_.Later(
+        io::Duration::zero(), "listed",
+        [all = std::move(all), done = std::move(done)] { done(all); });
   }
 
   // A child of this process that nobody waited for yet.
@@ -248,9 +245,8 @@ absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
         [this, id = spec.id, factory = program->second(spec)] {
           auto found = running_.find(id);
           if (found == running_.end()) return;
-          Process& process =
-              host_.Start(absl::StrCat(host_.name(), "/", id.substr(0, 12)),
-                          factory);
+          Process& process = host_.Start(
+              absl::StrCat(host_.name(), "/", id.substr(0, 12)), factory);
           found->second->process = &process;
           process.on_ended = [this, id](const Process::Ended& ended) {
             OnEnded(id, ended.killed ? SIGKILL : ExitStatus(ended.code));
@@ -264,8 +260,8 @@ absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
         absl::StrCat("launching ", spec.program, ": no such program"));
   }
   if (on_command) on_command(spec);
-  container->script = std::make_unique<Script>(*this, spec.id, spec,
-                                               spec.arguments[2]);
+  container->script =
+      std::make_unique<Script>(*this, spec.id, spec, spec.arguments[2]);
   const io::ContainerInfo info = container->info;
   running_[spec.id] = std::move(container);
   return info;
@@ -289,7 +285,10 @@ void HostContainers::OnEnded(const std::string& id, int wait_status) {
   if (found == running_.end()) return;
   std::unique_ptr<Container> container = std::move(found->second);
   running_.erase(found);
-  if (container->script != nullptr) container->script->Stop();
+  if (container->script != nullptr) {
+    container->script->Stop();
+    if (on_command_ended) on_command_ended(id, wait_status);
+  }
   host_.world().Note(host_.name(), "container ends",
                      static_cast<uint64_t>(wait_status));
   // What is nested in it ends with it.
@@ -303,7 +302,8 @@ void HostContainers::OnEnded(const std::string& id, int wait_status) {
   }
   if (container->waiter != nullptr && container->waiter->alive()) {
     io::ContainerExit exit;
-    if (container->waiter == container->launcher) exit.wait_status = wait_status;
+    if (container->waiter == container->launcher)
+      exit.wait_status = wait_status;
     container->waiter->Later(
         io::Duration::zero(), "exited",
         [exit, done = std::move(container->on_exited)] { done(exit); });
@@ -312,9 +312,9 @@ void HostContainers::OnEnded(const std::string& id, int wait_status) {
         .KeepStatus(id, wait_status);
   }
   // A script that ends itself is still on the stack.
-  host_.world().After(io::Duration::zero(), "reap",
-                      [dead = std::shared_ptr<Container>(
-                           std::move(container))] {});
+  host_.world().After(
+      io::Duration::zero(), "reap",
+      [dead = std::shared_ptr<Container>(std::move(container))] {});
 }
 
 void HostContainers::Append(const std::string& path, absl::string_view text) {
@@ -328,12 +328,17 @@ void HostContainers::Append(const std::string& path, absl::string_view text) {
   }
   if (!text.empty()) {
     // As a shell's echo: what does not fit is lost.
-    host_.files()
-        .Write(**file, (*file)->content.size(), text)
-        .IgnoreError();
+    host_.files().Write(**file, (*file)->content.size(), text).IgnoreError();
   }
 }
 
-void HostContainers::LosePower() { running_.clear(); }
+void HostContainers::LosePower() {
+  for (const auto& [id, container] : running_) {
+    if (container->script != nullptr && on_command_ended) {
+      on_command_ended(id, std::nullopt);
+    }
+  }
+  running_.clear();
+}
 
 }  // namespace quorate::sim

@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,8 +44,11 @@ class HostContainers {
 
   void LosePower();
 
-  // Called at each launch of a shell command, for checkers.
+  // For checkers: each launch of a shell command, and its end; without a
+  // status when the host lost its power.
   std::function<void(const io::ContainerSpec& spec)> on_command;
+  std::function<void(const std::string& id, std::optional<int> wait_status)>
+      on_command_ended;
 
  private:
   class View;

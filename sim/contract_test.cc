@@ -20,8 +20,8 @@ class SimContractWorld final : public io::contract::ContractWorld {
  public:
   SimContractWorld() {
     for (int i = 0; i < kProcesses; ++i) {
-      hosts_.push_back(std::make_unique<Host>(
-          world_, network_, absl::StrCat("host", i), ip(i)));
+      hosts_.push_back(std::make_unique<Host>(world_, network_,
+                                              absl::StrCat("host", i), ip(i)));
       hosts_[i]->ensemble = &ensemble_;
       processes_.push_back(nullptr);
       Restart(i);
@@ -39,10 +39,8 @@ class SimContractWorld final : public io::contract::ContractWorld {
   std::string directory(int) override { return kDirectory; }
   void Restart(int process) override {
     if (processes_[process] != nullptr) processes_[process]->Kill();
-    processes_[process] =
-        &hosts_[process]->Start("test", [](io::Environment&) {
-          return std::make_unique<Program>();
-        });
+    processes_[process] = &hosts_[process]->Start(
+        "test", [](io::Environment&) { return std::make_unique<Program>(); });
   }
 
   bool RunUntil(const std::function<bool()>& done,

@@ -106,8 +106,8 @@ Ensemble::Node* Ensemble::Parent(const std::string& path, std::string* name) {
 
 bool Ensemble::MayWrite(int64_t session, const Node& node) const {
   auto found = sessions_.find(session);
-  return node.writer.empty() || (found != sessions_.end() &&
-                                 found->second.credentials == node.writer);
+  return node.writer.empty() ||
+         (found != sessions_.end() && found->second.credentials == node.writer);
 }
 
 absl::StatusOr<std::string> Ensemble::Create(

@@ -28,7 +28,7 @@ class Ensemble {
   struct Node {
     std::string data;
     int32_t version = 0;
-    int64_t owner = 0;  // Session, 0 for a persistent node.
+    int64_t owner = 0;   // Session, 0 for a persistent node.
     std::string writer;  // Credentials of the creator; empty: open to all.
     uint64_t next_sequence = 0;  // For children.
     std::map<std::string, Node> children;
@@ -62,8 +62,7 @@ class Ensemble {
       int64_t session, const std::string& path, const std::string& data,
       io::CoordinationSession::CreateOptions options);
   absl::StatusOr<io::Znode> Get(const std::string& path);
-  absl::StatusOr<std::vector<std::string>> GetChildren(
-      const std::string& path);
+  absl::StatusOr<std::vector<std::string>> GetChildren(const std::string& path);
   absl::Status Set(int64_t session, const std::string& path,
                    const std::string& data, int32_t version);
   absl::Status Delete(int64_t session, const std::string& path,

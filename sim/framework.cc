@@ -1,5 +1,7 @@
 #include "sim/framework.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -9,82 +11,136 @@
 namespace quorate::sim {
 namespace {
 
+using mesos::v1::FrameworkInfo;
+using mesos::v1::TaskState;
+using mesos::v1::TaskStatus;
 using mesos::v1::scheduler::Call;
 using mesos::v1::scheduler::Event;
 
 constexpr char kResourcesOfTask[] = "cpus:0.1;mem:32";
+constexpr double kFailoverSeconds = 3600;
+constexpr double kRefuseSeconds = 1;
+// A call or its effect may get lost: what waits for one is asked for again.
+constexpr io::Duration kRepeatInterval = std::chrono::seconds(30);
 
-scheduler::DriverOptions OptionsFor(election::ZooKeeperUrl zk) {
+scheduler::DriverOptions OptionsFor(const election::ZooKeeperUrl& zk,
+                                    const std::string& id) {
   scheduler::DriverOptions options;
-  options.master.zookeeper = std::move(zk);
-  options.framework.set_user("root");
-  options.framework.set_name("simulated");
-  options.framework.set_failover_timeout(3600);
-  options.framework.set_checkpoint(true);
-  options.framework.add_roles("*");
-  for (auto capability : {mesos::v1::FrameworkInfo::Capability::MULTI_ROLE,
-                          mesos::v1::FrameworkInfo::Capability::
-                              RESERVATION_REFINEMENT,
-                          mesos::v1::FrameworkInfo::Capability::
-                              PARTITION_AWARE}) {
-    options.framework.add_capabilities()->set_type(capability);
+  options.master.zookeeper = zk;
+  FrameworkInfo& framework = options.framework;
+  framework.set_user("root");
+  framework.set_name("simulated");
+  framework.set_failover_timeout(kFailoverSeconds);
+  framework.set_checkpoint(true);
+  framework.add_roles("*");
+  if (!id.empty()) framework.mutable_id()->set_value(id);
+  for (auto capability : {FrameworkInfo::Capability::MULTI_ROLE,
+                          FrameworkInfo::Capability::RESERVATION_REFINEMENT,
+                          FrameworkInfo::Capability::PARTITION_AWARE}) {
+    framework.add_capabilities()->set_type(capability);
   }
   return options;
 }
 
+bool IsTerminal(TaskState state) {
+  return state != mesos::v1::TASK_STAGING &&
+         state != mesos::v1::TASK_STARTING &&
+         state != mesos::v1::TASK_RUNNING && state != mesos::v1::TASK_KILLING &&
+         state != mesos::v1::TASK_UNREACHABLE;
+}
+
 }  // namespace
 
-class FrameworkProgram final : public Program, public scheduler::Scheduler {
+// One life of the framework's process.
+class FrameworkNode::Running final : public Program,
+                                     public scheduler::Scheduler {
  public:
-  FrameworkProgram(io::Environment& environment, Framework& owner,
-                   election::ZooKeeperUrl zk)
-      : owner_(owner), driver_(environment, OptionsFor(std::move(zk)), this) {
+  Running(io::Environment& environment, FrameworkNode& node)
+      : environment_(environment),
+        node_(node),
+        driver_(environment, OptionsFor(node.zk_, node.id_), this) {
     driver_.Start();
   }
 
-  void OnSubscribed(const mesos::v1::FrameworkID&,
+  void OnSubscribed(const mesos::v1::FrameworkID& id,
                     const mesos::v1::MasterInfo&) override {
-    ++owner_.subscriptions_;
-    // What was launched into a leader that died is told by reconciliation.
-    Call call;
-    call.set_type(Call::RECONCILE);
-    call.mutable_reconcile();
-    driver_.Send(std::move(call)).IgnoreError();
+    node_.id_ = id.value();
+    ++node_.subscriptions_;
+    Repeat();
   }
-  void OnDisconnected() override {}
+
+  void OnDisconnected() override { repeat_.Cancel(); }
+
   void OnError(const std::string& message) override {
-    owner_.errors_.push_back(message);
+    node_.errors_.push_back(message);
   }
 
   void OnEvent(const Event& event) override {
     if (event.type() == Event::UPDATE) {
-      const mesos::v1::TaskStatus& status = event.update().status();
-      owner_.tasks_[status.task_id().value()].states.push_back(
-          mesos::v1::TaskState_Name(status.state()));
-      driver_.Acknowledge(status);
+      OnUpdate(event.update().status());
     } else if (event.type() == Event::OFFERS) {
       for (const auto& offer : event.offers().offers()) OnOffer(offer);
     }
   }
 
-  scheduler::Driver& driver() { return driver_; }
+  void SendKill(const std::string& task_id) {
+    Call call;
+    call.set_type(Call::KILL);
+    call.mutable_kill()->mutable_task_id()->set_value(task_id);
+    call.mutable_kill()->mutable_agent_id()->set_value(node_.AgentOf(task_id));
+    Send(std::move(call));
+  }
+
+  bool subscribed() const { return driver_.subscribed(); }
 
  private:
+  // What is lost with a connection comes again after the next subscription.
+  void Send(Call call) { driver_.Send(std::move(call)).IgnoreError(); }
+
+  void Reconcile() {
+    Call call;
+    call.set_type(Call::RECONCILE);
+    auto& reconcile = *call.mutable_reconcile();
+    for (const auto& [id, task] : node_.tasks_) {
+      if (task.ended || task.agent_id.empty()) continue;
+      auto& asked = *reconcile.add_tasks();
+      asked.mutable_task_id()->set_value(id);
+      asked.mutable_agent_id()->set_value(task.agent_id);
+    }
+    if (reconcile.tasks_size() > 0) Send(std::move(call));
+  }
+
+  void Repeat() {
+    Reconcile();
+    for (const auto& [task_id, task] : node_.tasks_) {
+      if (task.kill_wanted && !task.ended) SendKill(task_id);
+    }
+    repeat_ =
+        environment_.clock().RunAfter(kRepeatInterval, [this] { Repeat(); });
+  }
+
+  void OnUpdate(const TaskStatus& status) {
+    Task& task = node_.tasks_[status.task_id().value()];
+    const std::string& state = mesos::v1::TaskState_Name(status.state());
+    driver_.Acknowledge(status);
+    if (status.has_uuid() && !task.seen.insert(status.uuid()).second) return;
+    task.states.push_back(state);
+    if (IsTerminal(status.state())) task.ended = true;
+    node_.truth_.Told(node_.id_, status.task_id().value(), state);
+  }
+
   void OnOffer(const mesos::v1::Offer& offer) {
     Call call;
     call.set_type(Call::ACCEPT);
     Call::Accept& accept = *call.mutable_accept();
     *accept.add_offer_ids() = offer.id();
-    accept.mutable_filters()->set_refuse_seconds(1);
-    Resources wanted = *Resources::ParseText(kResourcesOfTask);
+    accept.mutable_filters()->set_refuse_seconds(kRefuseSeconds);
+    Resources wanted = Resources::ParseText(kResourcesOfTask).value();
     wanted.Allocate("*");
-    auto left = Resources::FromProto(offer.resources());
-    for (auto& [id, task] : owner_.tasks_) {
-      if (!task.agent_id.empty() || task.command.empty() || !left.ok() ||
-          !left->Contains(wanted)) {
-        continue;
-      }
-      *left -= wanted;
+    Resources left = Resources::FromProto(offer.resources()).value();
+    for (auto& [id, task] : node_.tasks_) {
+      if (!task.agent_id.empty() || !left.Contains(wanted)) continue;
+      left -= wanted;
       task.agent_id = offer.agent_id().value();
       auto& operation = *accept.add_operations();
       operation.set_type(mesos::v1::Offer::Operation::LAUNCH);
@@ -96,63 +152,67 @@ class FrameworkProgram final : public Program, public scheduler::Scheduler {
       info.mutable_command()->set_value(task.command);
     }
     // Without an operation this declines.
-    driver_.Send(std::move(call)).IgnoreError();
+    Send(std::move(call));
   }
 
-  Framework& owner_;
+  io::Environment& environment_;
+  FrameworkNode& node_;
   scheduler::Driver driver_;
+  io::Timer repeat_;
 };
 
-Framework::Framework(Host& host, election::ZooKeeperUrl zk) : host_(host) {
-  process_ = &host.Start("framework", [this, zk](io::Environment& environment) {
-    return std::make_unique<FrameworkProgram>(environment, *this, zk);
-  });
-}
-Framework::~Framework() = default;
+FrameworkNode::FrameworkNode(World& world, Network& network, Ensemble& ensemble,
+                             std::string name, std::string ip,
+                             election::ZooKeeperUrl zk, TaskTruth& truth)
+    : Node(world, network, ensemble, std::move(name), std::move(ip)),
+      zk_(std::move(zk)),
+      truth_(truth) {}
 
-void Framework::Launch(const std::string& task_id, const std::string& command) {
+FrameworkNode::~FrameworkNode() = default;
+
+ProgramFactory FrameworkNode::MakeFactory() {
+  return [this](io::Environment& environment) {
+    return std::make_unique<Running>(environment, *this);
+  };
+}
+
+void FrameworkNode::Launch(const std::string& task_id,
+                           const std::string& command) {
+  CHECK(tasks_.count(task_id) == 0) << task_id << " was launched before";
   tasks_[task_id].command = command;
 }
 
-void Framework::Kill(const std::string& task_id) {
-  process_->Run([this, task_id] {
-    Call call;
-    call.set_type(Call::KILL);
-    call.mutable_kill()->mutable_task_id()->set_value(task_id);
-    call.mutable_kill()->mutable_agent_id()->set_value(AgentOf(task_id));
-    static_cast<FrameworkProgram*>(process_->program())
-        ->driver()
-        .Send(std::move(call))
-        .IgnoreError();
-  });
+void FrameworkNode::KillTask(const std::string& task_id) {
+  tasks_[task_id].kill_wanted = true;
+  truth_.KillWanted(id_, task_id);
+  if (!running()) return;
+  process()->Run(
+      [this, task_id] { static_cast<Running*>(program())->SendKill(task_id); });
 }
 
-bool Framework::subscribed() const {
-  return static_cast<FrameworkProgram*>(process_->program())
-      ->driver()
-      .subscribed();
+bool FrameworkNode::subscribed() {
+  return program() != nullptr && static_cast<Running*>(program())->subscribed();
 }
 
-std::string Framework::id() const {
-  return static_cast<FrameworkProgram*>(process_->program())
-      ->driver()
-      .framework_id()
-      .value();
-}
-
-std::vector<std::string> Framework::States(const std::string& task_id) const {
+const std::vector<std::string>& FrameworkNode::States(
+    const std::string& task_id) const {
+  static const auto& none = *new std::vector<std::string>;
   auto task = tasks_.find(task_id);
-  return task == tasks_.end() ? std::vector<std::string>()
-                              : task->second.states;
+  return task == tasks_.end() ? none : task->second.states;
 }
 
-bool Framework::Reached(const std::string& task_id,
-                        const std::string& state) const {
-  const std::vector<std::string> states = States(task_id);
+bool FrameworkNode::Reached(const std::string& task_id,
+                            const std::string& state) const {
+  const std::vector<std::string>& states = States(task_id);
   return std::find(states.begin(), states.end(), state) != states.end();
 }
 
-std::string Framework::AgentOf(const std::string& task_id) const {
+bool FrameworkNode::Ended(const std::string& task_id) const {
+  auto task = tasks_.find(task_id);
+  return task != tasks_.end() && task->second.ended;
+}
+
+std::string FrameworkNode::AgentOf(const std::string& task_id) const {
   auto task = tasks_.find(task_id);
   return task == tasks_.end() ? "" : task->second.agent_id;
 }

@@ -25,8 +25,8 @@ class LogReplica final : public Program, public log::LogNode::Listener {
              [this](std::unique_ptr<wire::Link> link) {
                node_.Accept(std::move(link));
              },
-         .handshake = [this](const wire::Handshake&)
-             -> absl::StatusOr<wire::Handshake> {
+         .handshake =
+             [this](const wire::Handshake&) -> absl::StatusOr<wire::Handshake> {
            return node_.MyHandshake();
          }});
     if (!port.ok()) {
@@ -79,8 +79,8 @@ void LogCluster::Start(int i) {
   options.observer = agreement_.Observe(host.name());
   std::vector<io::Endpoint> peers;
   for (const auto& peer : hosts_) peers.push_back({peer->ip(), kPort});
-  processes_[i] = &host.Start(
-      host.name(), [options, peers](io::Environment& environment) {
+  processes_[i] =
+      &host.Start(host.name(), [options, peers](io::Environment& environment) {
         return std::make_unique<LogReplica>(environment, options, peers);
       });
 }

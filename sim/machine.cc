@@ -31,6 +31,7 @@ Host::Host(World& world, Network& network, std::string name, std::string ip)
 }
 
 Host::~Host() {
+  containers_->LosePower();
   // The containers' processes are among them.
   for (auto& process : processes_) process->Vanish();
 }
@@ -46,9 +47,9 @@ Process& Host::Start(const std::string& name, ProgramFactory factory) {
 void Host::LosePower() {
   world_.Note(name_, "loses power", uint64_t{0});
   up_ = false;
+  containers_->LosePower();
   // By index: an end that is told may start another process elsewhere.
   for (size_t i = 0; i < processes_.size(); ++i) processes_[i]->Vanish();
-  containers_->LosePower();
   files_.LosePower(*random_);
 }
 
@@ -103,11 +104,10 @@ class Process::VirtualClock final : public io::Clock {
 class Process::VirtualDisk final : public ProcessDisk {
  public:
   explicit VirtualDisk(Process& process)
-      : ProcessDisk(process.host().files(),
-                    [&process](io::Duration cost) {
-                      return process.OnDiskCall(cost);
-                    },
-                    [&process] { return process.clock().WallNow(); }) {}
+      : ProcessDisk(
+            process.host().files(),
+            [&process](io::Duration cost) { return process.OnDiskCall(cost); },
+            [&process] { return process.clock().WallNow(); }) {}
 };
 
 // Work runs inline at one instant; its result is told when its disk calls

@@ -12,6 +12,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr char kAnyIp[] = "0.0.0.0";
+constexpr io::Duration kLoopbackLatency = std::chrono::microseconds(20);
 
 }  // namespace
 
@@ -89,8 +90,8 @@ class ProcessNetwork::Attempt final : public io::Connector {
       Finish(absl::DeadlineExceededError(
           absl::StrCat("connecting to ", to_.ToString(), ": timed out")));
     });
-    network_.world().After(network_.DrawLatency(), "syn",
-                           [this, life = life_] {
+    network_.world().After(network_.DrawLatency(process_.host().ip(), to.ip),
+                           "syn", [this, life = life_] {
                              if (*life) OnSyn();
                            });
   }
@@ -100,8 +101,8 @@ class ProcessNetwork::Attempt final : public io::Connector {
   bool Connected() const {
     const Host* target = network_.Find(to_.ip);
     const std::string& ip = process_.host().ip();
-    return target != nullptr && target->up() &&
-           network_.Reaches(ip, to_.ip) && network_.Reaches(to_.ip, ip);
+    return target != nullptr && target->up() && network_.Reaches(ip, to_.ip) &&
+           network_.Reaches(to_.ip, ip);
   }
 
   void OnSyn() {
@@ -128,8 +129,8 @@ class ProcessNetwork::Attempt final : public io::Connector {
   }
 
   void Answer(std::function<void()> answer) {
-    process_.Later(network_.DrawLatency(), "syn ack",
-                   [this, life = life_, answer = std::move(answer)] {
+    process_.Later(network_.DrawLatency(to_.ip, process_.host().ip()),
+                   "syn ack", [this, life = life_, answer = std::move(answer)] {
                      if (*life) answer();
                    });
   }
@@ -170,14 +171,21 @@ Host* Network::Find(const std::string& ip) const {
 
 void Network::Cut(const std::string& from, const std::string& to) {
   cut_.insert({from, to});
-  world_.Note(from, "cut from", to);
+  world_.Note(from, "is cut off from", "", to);
 }
 
 void Network::Mend(const std::string& from, const std::string& to) {
-  cut_.erase({from, to});
+  if (cut_.erase({from, to}) != 0) world_.Note(from, "reaches again", "", to);
 }
 
-io::Duration Network::DrawLatency() {
+void Network::MendAll() {
+  if (!cut_.empty()) world_.Note("network", "is whole again", uint64_t{0});
+  cut_.clear();
+}
+
+io::Duration Network::DrawLatency(const std::string& from,
+                                  const std::string& to) {
+  if (from == to) return kLoopbackLatency;
   const double exponential = -std::log(1.0 - random_->Fraction());
   io::Duration latency =
       options_.latency +

@@ -26,7 +26,8 @@ class Host;
 class Process;
 
 struct NetworkOptions {
-  // Of one segment, one way: the base plus an exponentially distributed part.
+  // Of one segment, one way, between hosts: the base plus an exponentially
+  // distributed part.
   io::Duration latency = std::chrono::microseconds(100);
   io::Duration jitter = std::chrono::microseconds(100);
   // How likely a segment is to be late by up to `spike`.
@@ -54,7 +55,7 @@ class Network {
   // Nothing goes from `from` to `to`. Addresses are ips.
   void Cut(const std::string& from, const std::string& to);
   void Mend(const std::string& from, const std::string& to);
-  void MendAll() { cut_.clear(); }
+  void MendAll();
   bool Reaches(const std::string& from, const std::string& to) const {
     return from == to || cut_.count({from, to}) == 0;
   }
@@ -62,8 +63,8 @@ class Network {
   uint64_t stalled_segments() const { return stalled_segments_; }
   uint64_t broken_connections() const { return broken_connections_; }
 
-  // One way, drawn anew; for models that talk over links without a stream.
-  io::Duration DrawLatency();
+  // Of one segment, one way, drawn anew.
+  io::Duration DrawLatency(const std::string& from, const std::string& to);
 
   // The network as a process sees it.
   std::unique_ptr<io::Network> For(Process* process);

@@ -18,8 +18,7 @@ constexpr io::Duration kSyncCost = std::chrono::microseconds(100);
 constexpr uint64_t kTotalBytes = uint64_t{100} << 30;
 
 absl::Status WrongKind(const std::string& path, absl::string_view wanted) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(path, " is not ", wanted));
+  return absl::FailedPreconditionError(absl::StrCat(path, " is not ", wanted));
 }
 
 }  // namespace
@@ -276,8 +275,8 @@ absl::StatusOr<std::unique_ptr<io::FileLock>> ProcessDisk::Lock(
   auto node = files_.Find(path, true);
   if (!node.ok()) return node.status();
   if ((*node)->locked) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, " is locked: another process uses this directory"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is locked: another process uses this directory"));
   }
   return std::make_unique<HeldLock>(*node);
 }

@@ -92,18 +92,16 @@ ProcessSession::~ProcessSession() {
   session->second.client = nullptr;
   // A process that dies says nothing: its session lives until its timeout.
   if (!process_.alive() || !connected_ || !LinkUp()) return;
-  ensemble_.world_.After(NextArrival(&last_there_), "zk closes",
-                         [&ensemble = ensemble_, session = session_] {
-                           ensemble.Close(session);
-                         });
+  ensemble_.world_.After(
+      NextArrival(&last_there_), "zk closes",
+      [&ensemble = ensemble_, session = session_] { ensemble.Close(session); });
 }
 
 void ProcessSession::Later(io::Duration delay, const char* kind,
                            std::function<void()> callback) {
-  process_.Later(delay, kind,
-                 [life = life_, callback = std::move(callback)] {
-                   if (*life) callback();
-                 });
+  process_.Later(delay, kind, [life = life_, callback = std::move(callback)] {
+    if (*life) callback();
+  });
 }
 
 bool ProcessSession::LinkUp() const {
@@ -116,7 +114,10 @@ bool ProcessSession::LinkUp() const {
 
 io::Duration ProcessSession::NextArrival(io::Instant* last) {
   const io::Instant now = process_.world().now();
-  *last = std::max(*last, now + process_.host().network().DrawLatency());
+  // Both ways are alike.
+  const std::string& ip = process_.host().ip();
+  *last = std::max(*last, now + process_.host().network().DrawLatency(
+                                    ip, ensemble_.servers()[server_]->ip()));
   return *last - now;
 }
 
@@ -181,6 +182,13 @@ void ProcessSession::Disconnect() {
   listener_->OnDisconnected();
 }
 
+// A connection loses nothing in the middle: what does not arrive breaks it.
+void ProcessSession::BreakSoon() {
+  Later(io::Duration::zero(), "zk breaks", [this, connection = connection_] {
+    if (connected_ && connection == connection_) Disconnect();
+  });
+}
+
 void ProcessSession::OnExpiredAtServer() {
   // The server closes the connection; the client hears why when it connects
   // again.
@@ -202,21 +210,23 @@ void ProcessSession::Call(std::function<Result()> at_server,
   pending_[call] = [reply] { reply(Lost()); };
   const uint64_t connection = connection_;
   // At the server nothing depends on this process any more.
-  ensemble_.world_.After(
-      NextArrival(&last_there_), "zk request",
-      [this, life = life_, call, connection, reply,
-       at_server = std::move(at_server)] {
-        if (!*life || connection != connection_ || !LinkUp() ||
-            !ensemble_.Valid(session_)) {
-          return;
-        }
-        Result result = at_server();
-        Later(NextArrival(&last_back_), "zk reply",
-              [this, call, reply, result = std::move(result)] {
-                if (!LinkUp() || pending_.erase(call) == 0) return;
-                reply(result);
-              });
-      });
+  ensemble_.world_.After(NextArrival(&last_there_), "zk request",
+                         [this, life = life_, call, connection, reply,
+                          at_server = std::move(at_server)] {
+                           if (!*life || connection != connection_) return;
+                           if (!LinkUp() || !ensemble_.Valid(session_)) {
+                             return BreakSoon();
+                           }
+                           Result result = at_server();
+                           Later(
+                               NextArrival(&last_back_), "zk reply",
+                               [this, call, reply, result = std::move(result)] {
+                                 if (pending_.count(call) == 0) return;
+                                 if (!LinkUp()) return BreakSoon();
+                                 pending_.erase(call);
+                                 reply(result);
+                               });
+                         });
 }
 
 uint64_t ProcessSession::AddWatch(const std::string& path,
@@ -242,9 +252,8 @@ void ProcessSession::SendFired(uint64_t id) {
   const uint64_t connection = connection_;
   Later(NextArrival(&last_back_), "zk watch", [this, id, connection] {
     auto watch = watches_.find(id);
-    if (watch == watches_.end() || connection != connection_ || !LinkUp()) {
-      return;
-    }
+    if (watch == watches_.end() || connection != connection_) return;
+    if (!LinkUp()) return BreakSoon();
     OnChange callback = std::move(watch->second.callback);
     watches_.erase(watch);
     callback();

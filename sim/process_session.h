@@ -52,6 +52,7 @@ class ProcessSession final : public io::CoordinationSession {
   void OnAttached();
   void Ping();
   void Disconnect();
+  void BreakSoon();
   bool LinkUp() const;
   io::Duration NextArrival(io::Instant* last);
   uint64_t AddWatch(const std::string& path, Ensemble::Watched what,

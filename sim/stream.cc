@@ -102,14 +102,13 @@ void Stream::Pump(int from) {
   }
   if (end.blocked && end.queue.size() < io::Connection::kLowWaterBytes) {
     end.blocked = false;
-    end.process->Later(io::Duration::zero(), "writable",
-                       [self = shared_from_this(), from] {
-                         End& end = self->ends_[from];
-                         if (end.connection != nullptr && end.listener &&
-                             !end.broken) {
-                           end.listener->OnWritable();
-                         }
-                       });
+    end.process->Later(
+        io::Duration::zero(), "writable", [self = shared_from_this(), from] {
+          End& end = self->ends_[from];
+          if (end.connection != nullptr && end.listener && !end.broken) {
+            end.listener->OnWritable();
+          }
+        });
   }
 }
 
@@ -118,8 +117,9 @@ void Stream::Send(int from, Packet packet, std::string bytes) {
   End& end = ends_[from];
   const io::Instant before =
       end.in_flight.empty() ? world.now() : end.in_flight.back().arrives;
-  const io::Instant arrives =
-      std::max(before, world.now() + network_.DrawLatency());
+  const io::Instant arrives = std::max(
+      before, world.now() + network_.DrawLatency(end.process->host().ip(),
+                                                 other(from).address.ip));
   end.in_flight.push_back({packet, std::move(bytes), world.now(), arrives});
   world.After(arrives - world.now(), "packet",
               [self = shared_from_this(), from] { self->Land(from); });
@@ -138,7 +138,8 @@ bool Stream::Connected(int from) const {
 void Stream::Land(int from) {
   World& world = network_.world_;
   End& end = ends_[from];
-  while (!end.in_flight.empty() && end.in_flight.front().arrives <= world.now()) {
+  while (!end.in_flight.empty() &&
+         end.in_flight.front().arrives <= world.now()) {
     if (Connected(from)) {
       InFlight packet = std::move(end.in_flight.front());
       end.in_flight.pop_front();
@@ -168,20 +169,34 @@ void Stream::GiveUp(int from) {
 
 // The other end is no more and could not say so: TCP's keep-alive finds out.
 void Stream::BreakWhenNoticed(int which) {
-  network_.world_.After(patience_, "keep-alive", [self = shared_from_this(),
-                                                  which] {
-    self->Break(which, absl::UnavailableError("the peer is unreachable"));
-  });
+  network_.world_.After(
+      patience_, "keep-alive", [self = shared_from_this(), which] {
+        self->Break(which, absl::UnavailableError("the peer is unreachable"));
+      });
+}
+
+const char* Stream::NameOf(Packet packet) {
+  switch (packet) {
+    case Packet::kData:
+      return "receives data from";
+    case Packet::kFin:
+      return "receives the end from";
+    case Packet::kReset:
+      return "receives a reset from";
+  }
+  return "";
 }
 
 void Stream::Arrive(int to, InFlight packet) {
   End& end = ends_[to];
-  network_.world_.Note(end.process->name(), "receives", packet.bytes);
+  network_.world_.Note(end.process->name(), NameOf(packet.packet), packet.bytes,
+                       other(to).process->name());
   if (packet.packet == Packet::kReset) {
     return Break(to, absl::UnavailableError("connection reset by peer"));
   }
   // Nobody is there any more: the sender is told.
-  if (end.connection == nullptr || end.broken) return Send(to, Packet::kReset, "");
+  if (end.connection == nullptr || end.broken)
+    return Send(to, Packet::kReset, "");
   if (packet.packet == Packet::kFin) {
     end.fin_received = true;
   } else {
@@ -233,14 +248,14 @@ void Stream::Break(int which, const absl::Status& reason) {
   end.broken = true;
   end.queue.clear();
   if (end.connection == nullptr || end.process == nullptr) return;
-  end.process->Later(io::Duration::zero(), "closed",
-                     [self = shared_from_this(), which, reason] {
-                       End& end = self->ends_[which];
-                       if (end.connection != nullptr &&
-                           end.listener != nullptr) {
-                         end.listener->OnClosed(reason);
-                       }
-                     });
+  end.process->Later(
+      io::Duration::zero(), "closed",
+      [self = shared_from_this(), which, reason] {
+        End& end = self->ends_[which];
+        if (end.connection != nullptr && end.listener != nullptr) {
+          end.listener->OnClosed(reason);
+        }
+      });
 }
 
 // What is on the way still arrives; what is queued does not. A process that

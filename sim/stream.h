@@ -45,15 +45,15 @@ class Stream : public std::enable_shared_from_this<Stream> {
     io::Endpoint address;
     SimConnection* connection = nullptr;  // Null once destroyed.
     io::Connection::Listener* listener = nullptr;
-    std::string queue;        // Written, not sent.
+    std::string queue;  // Written, not sent.
     bool write_closed = false;
     bool fin_sent = false;
-    size_t on_the_way = 0;    // Bytes sent that the other end has not taken.
+    size_t on_the_way = 0;  // Bytes sent that the other end has not taken.
     std::deque<std::string> received;  // Arrived, not delivered.
     bool fin_received = false;
     bool end_told = false;
     bool paused = false;
-    bool blocked = false;     // Its Write said false.
+    bool blocked = false;  // Its Write said false.
     bool broken = false;
     bool delivering = false;
     // What it has sent and the other end has not got, in order.
@@ -61,6 +61,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
     bool resend_pending = false;
   };
 
+  static const char* NameOf(Packet packet);
   End& other(int end) { return ends_[1 - end]; }
   void Pump(int from);
   void Send(int from, Packet packet, std::string bytes);

@@ -77,7 +77,8 @@ bool World::Step() {
       finished_ = 0;
     }
     for (const auto& check : checks_) check();
-    if (++events_run_ > kMaxEvents) Fail("too many events: something spins");
+    if (++events_run_ > kMaxEvents)
+      FailStuck("too many events: something spins");
     return !failure_;
   }
   return false;
@@ -104,7 +105,10 @@ void World::Fold(uint64_t value) {
   hash_ ^= hash_ >> 29;
 }
 
-void World::Record(absl::string_view who, const char* what, uint64_t number) {
+void World::Record(absl::string_view who, const char* what,
+                   absl::string_view whom, uint64_t number) {
+  // What happens after a failure is only its clearing up.
+  if (failure_) return;
   Fold(StableHash(who));
   Fold(StableHash(what));
   Fold(number);
@@ -112,21 +116,28 @@ void World::Record(absl::string_view who, const char* what, uint64_t number) {
   note.when = now_;
   note.who.assign(who.data(), who.size());
   note.what = what;
+  note.whom.assign(whom.data(), whom.size());
   note.number = number;
 }
 
 void World::Note(absl::string_view who, const char* what, uint64_t number) {
-  Record(who, what, number);
+  Record(who, what, "", number);
 }
 
 void World::Note(absl::string_view who, const char* what,
-                 absl::string_view bytes) {
+                 absl::string_view bytes, absl::string_view whom) {
   Fold(StableHash(bytes));
-  Record(who, what, bytes.size());
+  Record(who, what, whom, bytes.size());
 }
 
 void World::Fail(std::string cause) {
   if (!failure_) failure_ = std::move(cause);
+}
+
+void World::FailStuck(std::string cause) {
+  if (failure_) return;
+  stuck_ = true;
+  failure_ = std::move(cause);
 }
 
 std::vector<std::string> World::LastNotes() const {
@@ -136,8 +147,9 @@ std::vector<std::string> World::LastNotes() const {
     const NoteRecord& note = notes_[i % kNotes];
     const double seconds =
         std::chrono::duration<double>(note.when.time_since_epoch()).count();
-    lines.push_back(absl::StrFormat("%12.6f  %-14s %s %d", seconds, note.who,
-                                    note.what, note.number));
+    lines.push_back(
+        absl::StrFormat("%12.6f  %-14s %s%s%s %d", seconds, note.who, note.what,
+                        note.whom.empty() ? "" : " ", note.whom, note.number));
   }
   return lines;
 }

@@ -61,7 +61,9 @@ class World {
   // Notes something that happened, with a number or some bytes that must be
   // the same in every run of the seed.
   void Note(absl::string_view who, const char* what, uint64_t number);
-  void Note(absl::string_view who, const char* what, absl::string_view bytes);
+  // `whom` is the other side, if there is one: "receives data from", "agent1".
+  void Note(absl::string_view who, const char* what, absl::string_view bytes,
+            absl::string_view whom = "");
 
   // After every event, in order of registration.
   void AfterEachEvent(std::function<void()> check) {
@@ -72,11 +74,15 @@ class World {
 
   // Ends the run as failed: a property was violated. The first cause counts.
   void Fail(std::string cause);
+  // The same for a run that does not get on: what should happen does not.
+  void FailStuck(std::string cause);
   const std::optional<std::string>& failure() const { return failure_; }
+  bool stuck() const { return stuck_; }
 
   uint64_t trace_hash() const { return hash_; }
   uint64_t events() const { return events_run_; }
-  // The last things noted, oldest first, a line each.
+  // The last things noted, oldest first, a line each; of a failed run, up to
+  // its failure.
   std::vector<std::string> LastNotes() const;
 
  private:
@@ -95,13 +101,15 @@ class World {
     io::Instant when;
     std::string who;
     const char* what = "";
+    std::string whom;
     uint64_t number = 0;
   };
   static constexpr size_t kNotes = 50;
 
   Event* Find(uint64_t id);
   void Fold(uint64_t value);
-  void Record(absl::string_view who, const char* what, uint64_t number);
+  void Record(absl::string_view who, const char* what, absl::string_view whom,
+              uint64_t number);
 
   const uint64_t seed_;
   io::SeededRandom random_;
@@ -117,6 +125,7 @@ class World {
   size_t next_note_ = 0;
   std::vector<std::function<void()>> checks_;
   std::optional<std::string> failure_;
+  bool stuck_ = false;
 };
 
 // A 64-bit hash that is the same everywhere (FNV-1a).

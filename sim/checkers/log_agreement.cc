@@ -12,8 +12,8 @@ class LogAgreement::Observer final : public log::LogObserver {
   void OnPromised(uint64_t round, const std::string& member) override {
     const std::pair<uint64_t, std::string> promised{round, member};
     if (promised < promised_) {
-      checker_.world_.Fail(absl::StrCat(
-          replica_, " promised round ", promised_.first, " and then ", round));
+      checker_.world_.Fail(absl::StrCat(replica_, " promised round ",
+                                        promised_.first, " and then ", round));
     }
     promised_ = promised;
   }

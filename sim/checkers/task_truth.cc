@@ -1,0 +1,96 @@
+#include "sim/checkers/task_truth.h"
+
+#include <sys/wait.h>
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "sim/containers.h"
+
+namespace quorate::sim {
+namespace {
+
+// A task of which one of these is told does not run, nor will it.
+bool IsEnd(const std::string& state) {
+  static const auto& ends = *new std::set<std::string>{
+      "TASK_FINISHED", "TASK_FAILED",  "TASK_KILLED",
+      "TASK_ERROR",    "TASK_LOST",    "TASK_DROPPED",
+      "TASK_GONE",     "TASK_UNKNOWN", "TASK_GONE_BY_OPERATOR",
+  };
+  return ends.count(state) != 0;
+}
+
+std::string ValueOf(const std::map<std::string, std::string>& variables,
+                    const std::string& name) {
+  auto variable = variables.find(name);
+  return variable == variables.end() ? "" : variable->second;
+}
+
+}  // namespace
+
+void TaskTruth::Watch(Host& host) {
+  // A command inherits its executor's variables, and a command executor is
+  // called as its task.
+  host.containers().on_command = [this](const io::ContainerSpec& spec) {
+    Started(spec.id, ValueOf(spec.environment, "MESOS_FRAMEWORK_ID"),
+            ValueOf(spec.environment, "MESOS_EXECUTOR_ID"));
+  };
+  host.containers().on_command_ended = [this](const std::string& id,
+                                              std::optional<int> wait_status) {
+    Ended(id, wait_status);
+  };
+}
+
+TaskTruth::Task& TaskTruth::Find(const std::string& framework_id,
+                                 const std::string& task_id) {
+  Task& task = tasks_[absl::StrCat(framework_id, "/", task_id)];
+  task.name = task_id;
+  return task;
+}
+
+void TaskTruth::Started(const std::string& container_id,
+                        const std::string& framework_id,
+                        const std::string& task_id) {
+  Task& task = Find(framework_id, task_id);
+  if (task.started) world_.Fail(absl::StrCat(task_id, " was started twice"));
+  task.started = task.runs = true;
+  running_[container_id] = &task;
+  ++started_;
+}
+
+void TaskTruth::Ended(const std::string& container_id,
+                      std::optional<int> wait_status) {
+  auto running = running_.find(container_id);
+  if (running == running_.end()) return;
+  Task& task = *running->second;
+  running_.erase(running);
+  task.runs = false;
+  task.ended_well = wait_status == 0;
+  if (wait_status && WIFSIGNALED(*wait_status) && !task.kill_wanted) {
+    world_.Fail(absl::StrCat(task.name, " was killed by signal ",
+                             WTERMSIG(*wait_status),
+                             ", and its framework did not want that"));
+  }
+}
+
+void TaskTruth::KillWanted(const std::string& framework_id,
+                           const std::string& task_id) {
+  Find(framework_id, task_id).kill_wanted = true;
+}
+
+void TaskTruth::Told(const std::string& framework_id,
+                     const std::string& task_id, const std::string& state) {
+  const Task& task = Find(framework_id, task_id);
+  if (state == "TASK_RUNNING" && !task.started) {
+    world_.Fail(absl::StrCat(task_id, " is told to run and was not started"));
+  }
+  if (state == "TASK_FINISHED" && !task.ended_well) {
+    world_.Fail(absl::StrCat(task_id, " is told to have finished and did not"));
+  }
+  if (IsEnd(state) && task.runs) {
+    world_.Fail(
+        absl::StrCat(task_id, " is told to be ", state, " while it runs"));
+  }
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,108 @@
+// A machine of a simulated cluster, and the program that matters on it: a
+// master, an agent, or a framework.
+//
+//   MasterNode& master = cluster.AwaitLeader(30s);
+//   master.Kill();
+//   master.Restart();
+//
+// Between the lives of the program the machine's disk stays.
+
+#ifndef QUORATE_SIM_NODE_H_
+#define QUORATE_SIM_NODE_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/agent/agent.h"
+#include "core/election/master_url.h"
+#include "core/master/master.h"
+#include "sim/machine.h"
+
+namespace quorate::sim {
+
+class Ensemble;
+
+class Node : public Host {
+ public:
+  // `ensemble` outlives the node. Nothing runs before Restart.
+  Node(World& world, Network& network, Ensemble& ensemble, std::string name,
+       std::string ip);
+  virtual ~Node();
+
+  // Starts the program, again if it has ended, as a supervisor would; boots a
+  // machine that has no power. Nothing happens while the program runs.
+  void Restart();
+  // From now on the program is started again so long after each of its ends.
+  void Supervise(io::Duration after) { restart_after_ = after; }
+
+  // No effect when the program does not run.
+  void Kill();
+  void Pause();
+  void Resume();
+  // The program dies at its n-th disk call from now; its machine with it when
+  // `power`.
+  void DieAtDiskCall(uint64_t n, bool power);
+
+  bool running() const { return process_ != nullptr && process_->alive(); }
+  bool paused() const { return running() && process_->paused(); }
+  // How the program last ended; nothing while it runs.
+  std::optional<Process::Ended> ended() const;
+  // Whether it has ended by itself, with that code.
+  bool Exited(int code) const;
+
+  // Told of each end of the program.
+  std::function<void(Node& node, const Process::Ended& ended)> on_ended;
+
+ protected:
+  virtual ProgramFactory MakeFactory() = 0;
+  Process* process() { return process_; }
+  // Null when it does not run.
+  Program* program();
+  // Of the machine's current boot, unique.
+  std::string BootId() const;
+
+ private:
+  Process* process_ = nullptr;
+  int boots_ = 1;
+  std::optional<io::Duration> restart_after_;
+};
+
+class MasterNode final : public Node {
+ public:
+  MasterNode(World& world, Network& network, Ensemble& ensemble,
+             std::string name, std::string ip, master::MasterOptions options);
+
+  // Null when it does not run.
+  master::Master* role();
+  // It may act as leader, as far as it knows.
+  bool leads();
+  uint64_t epoch();
+
+ private:
+  ProgramFactory MakeFactory() override;
+
+  const master::MasterOptions options_;
+};
+
+class AgentNode final : public Node {
+ public:
+  AgentNode(World& world, Network& network, Ensemble& ensemble,
+            std::string name, std::string ip, agent::AgentOptions options);
+
+  // Null when it does not run.
+  agent::Agent* role();
+  // Of its latest registration, in this or an earlier life; empty before.
+  const std::string& id();
+
+ private:
+  ProgramFactory MakeFactory() override;
+
+  const agent::AgentOptions options_;
+  std::string id_;
+};
+
+}  // namespace quorate::sim
+
+#endif  // QUORATE_SIM_NODE_H_
