@@ -197,6 +197,11 @@ absl::StatusOr<Child> Fork(const Command& command) {
     if (!identity.ok()) return identity.status();
     if (identity->uid != geteuid()) plan.identity = *std::move(identity);
   }
+  if (plan.identity.has_value() &&
+      chown(command.directory.c_str(), plan.identity->uid,
+            plan.identity->gid) != 0) {
+    return ErrnoStatus(errno, command.directory);
+  }
   auto report = NewPipe();
   if (!report.ok()) return report.status();
   auto go = NewPipe();

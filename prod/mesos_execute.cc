@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   if (!options.ok()) {
     prod::FailUsage("mesos-execute", options.status().message());
   }
-  prod::InitLogging("mesos-execute", {.logging_level = "WARNING"});
+  prod::InitLogging("mesos-execute", {.logging_level = "ERROR"});
 
   prod::EventLoop loop;
   prod::Environment environment(&loop, {});

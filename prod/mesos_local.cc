@@ -1,8 +1,12 @@
 // mesos-local: a whole cluster on this machine, in processes of its own.
 
+#include <glog/logging.h>
+
+#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +23,8 @@ namespace {
 constexpr char kIp[] = "127.0.0.1";
 constexpr uint32_t kMaxProcesses = 100;
 constexpr io::Duration kRestartDelay = std::chrono::seconds(1);
+// For agents to end their tasks.
+constexpr io::Duration kStopGrace = std::chrono::seconds(15);
 
 struct LocalFlags {
   options::LoggingFlags logging;
@@ -81,16 +87,22 @@ class Local {
       specs_.push_back(AgentSpec(i));
     }
     timers_.resize(specs_.size());
+    running_.resize(specs_.size());
     for (size_t i = 0; i < specs_.size(); ++i) Launch(i);
   }
 
-  // Ends the process when all of its children have ended.
+  // Agents first, with their tasks; they tell the masters. Ends the process
+  // when all agents have ended, or have had their time.
   void Stop() {
-    stopping_ = true;
-    for (const io::ContainerSpec& spec : specs_) {
-      environment_.containers().Destroy(spec.id);
+    if (std::exchange(stopping_, true)) return;
+    grace_ = environment_.clock().RunAfter(kStopGrace, [this] { End(); });
+    for (size_t i = flags_.num_masters; i < specs_.size(); ++i) {
+      if (!running_[i]) continue;
+      absl::Status told = environment_.containers().Signal(specs_[i].id,
+                                                           SIGUSR1);
+      LOG_IF(WARNING, !told.ok()) << told;
     }
-    environment_.Exit(io::kExitOk, "told to stop");
+    EndIfAgentsHave();
   }
 
  private:
@@ -145,13 +157,32 @@ class Local {
             return environment_.Exit(io::kExitFailure,
                                      info.status().message());
           }
+          running_[i] = true;
           environment_.containers().Wait(
-              specs_[i].id, [this, i](const io::ContainerExit&) {
-                if (stopping_) return;
-                timers_[i] = environment_.clock().RunAfter(
-                    kRestartDelay, [this, i] { Launch(i); });
-              });
+              specs_[i].id, [this, i](const io::ContainerExit&) { OnEnded(i); });
         });
+  }
+
+  void OnEnded(size_t i) {
+    running_[i] = false;
+    if (stopping_) return EndIfAgentsHave();
+    LOG(WARNING) << specs_[i].id << " has ended; starting it again";
+    timers_[i] = environment_.clock().RunAfter(kRestartDelay,
+                                               [this, i] { Launch(i); });
+  }
+
+  void EndIfAgentsHave() {
+    if (std::find(running_.begin() + flags_.num_masters, running_.end(),
+                  true) == running_.end()) {
+      End();
+    }
+  }
+
+  void End() {
+    for (const io::ContainerSpec& spec : specs_) {
+      environment_.containers().Destroy(spec.id);
+    }
+    environment_.Exit(io::kExitOk, "told to stop");
   }
 
   prod::Environment& environment_;
@@ -159,7 +190,9 @@ class Local {
   const std::string programs_;
   std::vector<io::ContainerSpec> specs_;
   std::vector<io::Timer> timers_;
+  std::vector<bool> running_;
   bool stopping_ = false;
+  io::Timer grace_;
 };
 
 }  // namespace

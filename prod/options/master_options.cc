@@ -103,6 +103,10 @@ void MasterFlags::AddTo(flags::FlagSet* flags) {
   flags->Add(&cluster, "cluster", "Name of the cluster, for people.");
   flags->Add(&registry, "registry", "Where the registry is kept.")
       .Check(CheckRegistry);
+  AddTimingTo(flags);
+}
+
+void MasterFlags::AddTimingTo(flags::FlagSet* flags) {
   flags->Add(&registry_fetch_timeout, "registry_fetch_timeout",
              "How long an elected master tries to read the registry before it "
              "exits.")

@@ -34,6 +34,9 @@ struct MasterFlags {
   bool root_submissions = true;
 
   void AddTo(flags::FlagSet* flags);
+
+ private:
+  void AddTimingTo(flags::FlagSet* flags);
 };
 
 flags::Program MasterProgram();
