@@ -1,0 +1,3 @@
+#!/bin/bash
+# Runs the scenarios' program with the given flags, as a test.
+exec "$@"
