@@ -30,7 +30,8 @@ struct ContainerSpec {
   // Appended to; created when missing. Standard input is empty.
   std::string stdout_path;
   std::string stderr_path;
-  std::string user;  // Empty: as this process.
+  // Empty: as this process. Otherwise `directory` is given to that user.
+  std::string user;
   // Part of the container that this process itself runs in: it ends at the
   // latest when that one does, whoever ends it. An executor's tasks are.
   bool nested = false;

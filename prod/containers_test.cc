@@ -227,15 +227,20 @@ TEST_F(ProcessContainersTest, Users) {
     return;
   }
   // Nobody may not write here, and must not be helped by our rights.
+  spec.directory = folder_ + "/work";
+  ASSERT_TRUE(PosixDisk().MakeDirectories(spec.directory).ok());
   EXPECT_TRUE(absl::IsPermissionDenied(Launch(spec).status()));
-  ASSERT_EQ(chmod(folder_.c_str(), 0777), 0);
+  // But the working directory is its own.
+  ASSERT_EQ(chmod(folder_.c_str(), 0711), 0);
+  spec.stdout_path = spec.directory + "/out";
+  spec.stderr_path = spec.directory + "/err";
   const auto launched = Launch(spec);
   if (absl::IsPermissionDenied(launched.status())) {
     GTEST_SKIP() << "no way to the folder, or no such right, for nobody";
   }
   ASSERT_TRUE(launched.ok()) << launched.status();
   EXPECT_EQ(Wait("a"), 0);
-  EXPECT_EQ(Output("a"), "65534\n65534\n");
+  EXPECT_EQ(PosixDisk().ReadFile(spec.stdout_path).value(), "65534\n65534\n");
 }
 
 // ---- The end of all processes ----

@@ -200,7 +200,8 @@ absl::StatusOr<Child> Fork(const Command& command) {
   if (plan.identity.has_value() &&
       chown(command.directory.c_str(), plan.identity->uid,
             plan.identity->gid) != 0) {
-    return ErrnoStatus(errno, command.directory);
+    return absl::PermissionDeniedError(absl::StrCat(
+        "cannot give ", command.directory, " to user ", command.user));
   }
   auto report = NewPipe();
   if (!report.ok()) return report.status();
