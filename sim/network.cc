@@ -123,7 +123,10 @@ class ProcessNetwork::Attempt final : public io::Connector {
         [&network = network_, to = to_, stream] {
           std::unique_ptr<io::Connection> accepted = stream->MakeEnd(1);
           sim::Network::Listening* listening = network.FindListening(to);
-          if (listening != nullptr) listening->on_accepted(std::move(accepted));
+          if (listening == nullptr) return;
+          // A copy: the callback may close the port, and itself with it.
+          const io::Network::OnAccepted on_accepted = listening->on_accepted;
+          on_accepted(std::move(accepted));
         });
     Answer([this, stream] { Finish(stream->MakeEnd(0)); });
   }
