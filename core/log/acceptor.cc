@@ -111,6 +111,7 @@ void Acceptor::OnWrite(const MemberId& from, const Write& request,
       }
       if (found == slots_.end() || found->second.ballot != ballot) {
         Store(position, {ballot, false, request.entry()});
+        pending_.accepted.insert(position);
       }
     }
   }
@@ -143,8 +144,7 @@ absl::Status Acceptor::OnLearned(uint64_t position, const EntryProto& entry) {
   }
   // The ballot stays what was accepted: it may not decrease, and what was
   // learned was chosen at an unknown one.
-  const Ballot ballot =
-      found == slots_.end() ? Ballot() : found->second.ballot;
+  const Ballot ballot = found == slots_.end() ? Ballot() : found->second.ballot;
   Store(position, {ballot, true, entry});
   for (auto next = slots_.find(learned_upto_);
        next != slots_.end() && next->first == learned_upto_ &&

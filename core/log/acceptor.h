@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,12 +25,16 @@ struct Slot {
   EntryProto entry;
 };
 
-// Writes that must reach the disk together, in order of `number`.
+// Writes that must reach the disk together, in order of `number`: the promise
+// before the slots.
 struct DurableWrite {
   uint64_t number = 0;
   bool promised_changed = false;
   Ballot promised;
   std::map<uint64_t, Slot> slots;
+  // Those of `slots` that were accepted, and not only learned. A crash may
+  // take the others away: nobody counts on this replica for them.
+  std::set<uint64_t> accepted;
 
   bool empty() const { return !promised_changed && slots.empty(); }
 };

@@ -8,20 +8,17 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/log/messages.h"
 
 namespace quorate::log {
 namespace {
 
-constexpr size_t kMaxPeers = 100;
+constexpr size_t kMaxPeers = kMaxMembers;
 constexpr size_t kClusterIdBytes = 16;
 
 bool SameMembers(const Config& a, const Config& b) {
-  return std::equal(a.members().begin(), a.members().end(),
-                    b.members().begin(), b.members().end());
-}
-
-std::string Short(const MemberId& member) {
-  return absl::BytesToHexString(member).substr(0, 8);
+  return std::equal(a.members().begin(), a.members().end(), b.members().begin(),
+                    b.members().end());
 }
 
 }  // namespace
@@ -60,16 +57,19 @@ void Formation::OnHello(io::Instant now, const MemberId& from,
   if (from == me_ || (peers_.size() >= kMaxPeers && peers_.count(from) == 0)) {
     return;
   }
-  peers_[from] = {hello.status(), hello.members(), now};
-  // A formed cluster: its genesis, unless this member has pinned another set,
-  // which may have completed somewhere.
-  if (hello.status() == ACTIVE && hello.members().members_size() > 0 &&
-      ClusterIdOf(hello.members()) == cluster_id &&
-      (!pinned_.has_value() || SameMembers(*pinned_, hello.members()))) {
-    out->genesis = Output::Genesis{cluster_id, hello.members()};
-    return;
+  const Config& theirs = hello.members();
+  peers_[from] = {hello.status(), theirs, hello.declared_quorum(), now};
+  if (hello.status() != ACTIVE || ClusterIdOf(theirs) != cluster_id) {
+    return OnTick(now, out);
   }
-  OnTick(now, out);
+  const bool named =
+      std::count(theirs.members().begin(), theirs.members().end(), me_) != 0;
+  if (!pinned_.has_value() && named) {
+    forgotten_ = true;
+  } else if (!pinned_.has_value() || SameMembers(*pinned_, theirs)) {
+    // Not if another set is pinned: it may have completed somewhere.
+    out->genesis = Output::Genesis{cluster_id, theirs};
+  }
 }
 
 void Formation::Forget(io::Instant now) {
@@ -90,59 +90,84 @@ void Formation::OnTick(io::Instant now, Output* out) {
     seen_ = std::move(seen);
     since_ = now;
   }
-  const bool formed_elsewhere =
-      std::any_of(peers_.begin(), peers_.end(), [](const auto& peer) {
-        return peer.second.status == ACTIVE;
-      });
-  const int wanted = 2 * options_.quorum - 1;
-  if (options_.auto_initialize && !formed_elsewhere &&
-      seen_.members_size() == wanted &&
-      // Nobody else can be meant when there is to be only one.
-      (wanted == 1 || now - since_ >= options_.delay)) {
-    out->pin = seen_;
-  }
+  // Nobody else can be meant when there is to be only one.
+  const bool settled = options_.quorum == 1 || now - since_ >= options_.delay;
+  if (settled && Obstacle().empty()) out->pin = seen_;
 }
 
 void Formation::OnPinned(const Config& members) { pinned_ = members; }
+
+bool Formation::HasPinned(const Peer& peer, const Config& members) const {
+  return peer.status != FORMATTED && SameMembers(peer.members, members);
+}
 
 // Every single member, not a number of them, has to have pinned this set.
 void Formation::CheckComplete(Output* out) const {
   for (const MemberId& member : pinned_->members()) {
     if (member == me_) continue;
     auto peer = peers_.find(member);
-    if (peer == peers_.end() || peer->second.status == FORMATTED ||
-        !SameMembers(peer->second.members, *pinned_)) {
-      return;
-    }
+    if (peer == peers_.end() || !HasPinned(peer->second, *pinned_)) return;
   }
   out->genesis = Output::Genesis{ClusterIdOf(*pinned_), *pinned_};
 }
 
-std::string Formation::Explain(io::Instant) const {
-  const int wanted = 2 * options_.quorum - 1;
-  if (pinned_.has_value()) {
-    std::vector<std::string> missing;
-    for (const MemberId& member : pinned_->members()) {
-      auto peer = peers_.find(member);
-      if (member != me_ &&
-          (peer == peers_.end() || peer->second.status == FORMATTED)) {
-        missing.push_back(Short(member));
-      }
-    }
-    return absl::StrCat("forming a new log of ", wanted,
-                        " members; waiting for ", absl::StrJoin(missing, ", "));
+std::string Formation::Obstacle() const {
+  if (forgotten_) {
+    return "it has belonged to one, but what its disk holds is older, as after "
+           "restoring a backup. Move its directory away and start it empty: "
+           "it joins as a new one";
+  }
+  if (!options_.auto_initialize) {
+    return "--no-log_auto_initialize forbids to form one";
   }
   const Config seen = Seen();
-  if (!options_.auto_initialize) {
-    return "not part of a log, and --no-log_auto_initialize forbids to form "
-           "one";
+  for (const auto& [id, peer] : peers_) {
+    if (peer.status == ACTIVE) {
+      return absl::StrCat("replica ", ShortId(id), " belongs to a log already");
+    }
+    if (peer.quorum != options_.quorum) {
+      return absl::StrCat("replica ", ShortId(id),
+                          " runs with --quorum=", peer.quorum,
+                          ", this one with --quorum=", options_.quorum);
+    }
+    if (peer.status == PINNED && !SameMembers(peer.members, seen)) {
+      return absl::StrCat("replica ", ShortId(id),
+                          " waits for others than those that are here. If one "
+                          "of them is lost, move its directory away and start "
+                          "it empty");
+    }
   }
-  return absl::StrCat("forming a new log: ", seen.members_size(), " of ",
-                      wanted, " members seen",
+  const int wanted = 2 * options_.quorum - 1;
+  if (seen.members_size() == wanted) return "";
+  return absl::StrCat(seen.members_size(), " of ", wanted, " members seen",
                       seen.members_size() > wanted
-                          ? "; too many: --quorum does not fit the number of "
-                            "masters"
+                          ? "; --quorum does not fit the number of masters"
                           : "");
+}
+
+std::string Formation::ExplainPinned() const {
+  std::vector<std::string> waiting;
+  for (const MemberId& member : pinned_->members()) {
+    if (member == me_) continue;
+    auto peer = peers_.find(member);
+    if (peer == peers_.end()) {
+      waiting.push_back(absl::StrCat(ShortId(member), " (not heard of)"));
+    } else if (peer->second.status == FORMATTED) {
+      waiting.push_back(absl::StrCat(ShortId(member), " (has not agreed yet)"));
+    } else if (!SameMembers(peer->second.members, *pinned_)) {
+      waiting.push_back(
+          absl::StrCat(ShortId(member), " (has agreed with others)"));
+    }
+  }
+  return absl::StrCat(pinned_->members_size(), " members have been chosen",
+                      waiting.empty() ? "" : "; waiting for ",
+                      absl::StrJoin(waiting, ", "));
+}
+
+std::string Formation::Explain() const {
+  const std::string why = pinned_.has_value() ? ExplainPinned() : Obstacle();
+  return absl::StrCat("not part of a log yet: ",
+                      why.empty() ? "all members are here" : why);
 }
 
 }  // namespace quorate::log

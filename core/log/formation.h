@@ -3,11 +3,14 @@
 //
 // A formatted member that has seen exactly 2*quorum-1 members that belong to
 // no cluster, itself included, for a while, pins that set: durably, once, for
-// ever. When every member of the set says that it has pinned the same set, the
+// ever; unless one of them declares another quorum, or has pinned another set.
+// When every member of the set says that it has pinned the same set, the
 // genesis configuration is that set. Two sets that both complete have no
 // member in common, and their cluster ids differ, so they refuse each other.
 // A member that meets a formed cluster does not form another: it adopts that
-// cluster's genesis and follows without a vote.
+// cluster's genesis and follows without a vote. One that is named there and
+// does not know it has lost its memory, and with it what it promised: it stays
+// out.
 
 #ifndef QUORATE_CORE_LOG_FORMATION_H_
 #define QUORATE_CORE_LOG_FORMATION_H_
@@ -53,22 +56,28 @@ class Formation {
 
   const std::optional<Config>& pinned() const { return pinned_; }
   // For the operator.
-  std::string Explain(io::Instant now) const;
+  std::string Explain() const;
 
  private:
   struct Peer {
     MemberStatus status;
     Config members;
+    int quorum;
     io::Instant heard;
   };
 
+  bool HasPinned(const Peer& peer, const Config& members) const;
   void Forget(io::Instant now);
   void CheckComplete(Output* out) const;
   Config Seen() const;
+  // Why the members seen may not be pinned; empty when they may.
+  std::string Obstacle() const;
+  std::string ExplainPinned() const;
 
   const MemberId me_;
   const Options options_;
   std::optional<Config> pinned_;
+  bool forgotten_ = false;  // Named by a cluster that it does not know.
   std::map<MemberId, Peer> peers_;
   // The set now seen, and since when.
   Config seen_;

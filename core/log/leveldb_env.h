@@ -45,8 +45,7 @@ class LevelDbEnv final : public leveldb::Env {
   leveldb::Status RemoveFile(const std::string& path) override;
   leveldb::Status CreateDir(const std::string& path) override;
   leveldb::Status RemoveDir(const std::string& path) override;
-  leveldb::Status GetFileSize(const std::string& path,
-                              uint64_t* size) override;
+  leveldb::Status GetFileSize(const std::string& path, uint64_t* size) override;
   leveldb::Status RenameFile(const std::string& from,
                              const std::string& to) override;
   leveldb::Status LockFile(const std::string& path,

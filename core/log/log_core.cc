@@ -5,18 +5,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "core/log/messages.h"
 
 namespace quorate::log {
 namespace {
 
 constexpr io::Duration kHelloInterval = std::chrono::milliseconds(500);
 constexpr io::Duration kFetchTimeout = std::chrono::seconds(1);
-
-std::string Short(const MemberId& member) {
-  return absl::BytesToHexString(member).substr(0, 8);
-}
 
 }  // namespace
 
@@ -26,7 +22,8 @@ LogNode::Core::Core(io::Environment& environment, LogOptions options,
       options_(std::move(options)),
       listener_(listener),
       random_(environment.random().Split("log")),
-      peers_(environment, [this] { return MyHandshake(); }, this),
+      peers_(
+          environment, [this] { return MyHandshake(); }, this),
       lane_(environment.NewLane("log")) {}
 
 LogNode::Core::~Core() = default;
@@ -44,8 +41,8 @@ void LogNode::Core::Start() {
   const MemberId fresh_id = random_->UuidBytes();
   lane_->Run(
       [this, fresh_id] {
-        auto storage = Storage::Open(environment_.disk(), options_.directory,
-                                     fresh_id);
+        auto storage =
+            Storage::Open(environment_.disk(), options_.directory, fresh_id);
         open_status_ = storage.status();
         if (storage.ok()) storage_ = *std::move(storage);
       },
@@ -67,15 +64,15 @@ void LogNode::Core::OnOpened() {
     members_.assign(identity_.members().members().begin(),
                     identity_.members().members().end());
   } else {
-    formation_.emplace(identity_.member_id(),
-                       Formation::Options{
-                           .quorum = options_.quorum,
+    formation_.emplace(
+        identity_.member_id(),
+        Formation::Options{.quorum = options_.quorum,
                            .auto_initialize = options_.auto_initialize,
                            .delay = options_.formation_delay},
-                       std::move(pinned));
+        std::move(pinned));
   }
-  LOG(INFO) << "replica " << Short(identity_.member_id()) << " of "
-            << (active() ? "cluster " + Short(cluster_id_) : "no cluster yet")
+  LOG(INFO) << "replica " << ShortId(identity_.member_id()) << " of "
+            << (active() ? "cluster " + ShortId(cluster_id_) : "no cluster yet")
             << ", incarnation " << identity_.incarnation() << ", "
             << acceptor_->learned_upto() << " positions learned";
   Replay(0);
@@ -85,36 +82,39 @@ void LogNode::Core::OnOpened() {
 void LogNode::Core::Replay(uint64_t position) {
   const uint64_t end = acceptor_->learned_upto();
   if (position >= end) return BeReady();
-  auto entries =
-      std::make_shared<absl::StatusOr<std::vector<EntryProto>>>();
-  lane_->Run(
-      [this, entries, position, end] {
-        *entries = storage_->Read(position, end, kFetchBytes);
-      },
-      [this, entries, position] {
-        if (!entries->ok()) return Fail(io::kExitDiskFailure, entries->status());
-        if ((*entries)->empty()) {
-          return Fail(io::kExitFailure,
-                      absl::DataLossError(absl::StrCat(
-                          "position ", position, " is missing on disk")));
-        }
-        uint64_t next = position;
-        for (const EntryProto& entry : **entries) {
-          if (entry.type() == APPEND) {
-            listener_->OnCommitted(next, entry.payload());
-          }
-          ++next;
-        }
-        Replay(next);
-      });
+  auto entries = std::make_shared<absl::StatusOr<std::vector<EntryProto>>>();
+  lane_->Run([this, entries, position,
+              end] { *entries = storage_->Read(position, end, kFetchBytes); },
+             [this, entries, position] {
+               if (!entries->ok())
+                 return Fail(io::kExitDiskFailure, entries->status());
+               if ((*entries)->empty()) {
+                 return Fail(io::kExitFailure, absl::DataLossError(absl::StrCat(
+                                                   "position ", position,
+                                                   " is missing on disk")));
+               }
+               uint64_t next = position;
+               for (const EntryProto& entry : **entries) Deliver(next++, entry);
+               Replay(next);
+             });
 }
 
 void LogNode::Core::BeReady() {
   ready_ = true;
+  if (active()) LearnGenesis();
   peers_.SetAddresses(addresses_);
   Tick();
   if (elect_done_) TryToLead();
   Settle();
+}
+
+// Position 0 holds the configuration, the same everywhere by construction. A
+// crash may have come before it was written.
+void LogNode::Core::LearnGenesis() {
+  EntryProto genesis;
+  genesis.set_type(CONFIG);
+  genesis.set_payload(identity_.members().SerializeAsString());
+  Learn(0, genesis);
 }
 
 void LogNode::Core::SetPeers(const std::vector<io::Endpoint>& addresses) {
@@ -132,9 +132,8 @@ bool LogNode::Core::IsMember(const MemberId& id) const {
 
 void LogNode::Core::Fail(int code, const absl::Status& status) {
   failed_ = true;
-  environment_.Exit(code, absl::StrCat("replicated log in ",
-                                       options_.directory, ": ",
-                                       status.message()));
+  environment_.Exit(code, absl::StrCat("replicated log in ", options_.directory,
+                                       ": ", status.message()));
 }
 
 // Messages.
@@ -143,14 +142,14 @@ void LogNode::Core::OnPeerUp() {
   if (ready_) SendHello();
 }
 
-void LogNode::Core::OnMessage(absl::string_view payload) {
+void LogNode::Core::OnMessage(absl::string_view payload, MemberId* from) {
   if (!ready_ || failed_) return;
   LogMessage message;
-  if (!message.ParseFromArray(payload.data(),
-                              static_cast<int>(payload.size()))) {
+  if (!ParseMessage(payload, &message)) {
     LOG(WARNING) << "dropping what is no message of the log";
     return;
   }
+  *from = message.from();
   Handle(message);
   Settle();
 }
@@ -196,7 +195,8 @@ void LogNode::Core::HandleActive(const LogMessage& message) {
       }
       break;
     case LogMessage::kSlotReply:
-      if (proposer_) proposer_->OnSlotReply(from, message.slot_reply(), &output);
+      if (proposer_)
+        proposer_->OnSlotReply(from, message.slot_reply(), &output);
       break;
     case LogMessage::kWriteReply:
       if (proposer_) {
@@ -241,7 +241,6 @@ void LogNode::Core::SendHello() {
     *hello.mutable_members() = identity_.members();
   }
   hello.set_declared_quorum(options_.quorum);
-  hello.set_boot_nonce(identity_.incarnation());
   Broadcast(std::move(message));
 }
 
@@ -284,24 +283,22 @@ void LogNode::Core::ServeFetch(const MemberId& from, uint64_t position) {
   const uint64_t end = acceptor_->learned_upto();
   if (position >= end || fetches_served_ >= kMaxFetches) return;
   ++fetches_served_;
-  auto entries =
-      std::make_shared<absl::StatusOr<std::vector<EntryProto>>>();
-  lane_->Run(
-      [this, entries, position, end] {
-        *entries = storage_->Read(position, end, kFetchBytes);
-      },
-      [this, entries, from, position] {
-        --fetches_served_;
-        if (!entries->ok()) return Fail(io::kExitDiskFailure, entries->status());
-        Outgoing answer{from, {}, 0};
-        FetchReply& reply = *answer.message.mutable_fetch_reply();
-        reply.set_position(position);
-        for (EntryProto& entry : **entries) {
-          *reply.add_entries() = std::move(entry);
-        }
-        Transmit(std::move(answer));
-        Settle();
-      });
+  auto entries = std::make_shared<absl::StatusOr<std::vector<EntryProto>>>();
+  lane_->Run([this, entries, position,
+              end] { *entries = storage_->Read(position, end, kFetchBytes); },
+             [this, entries, from, position] {
+               --fetches_served_;
+               if (!entries->ok())
+                 return Fail(io::kExitDiskFailure, entries->status());
+               Outgoing answer{from, {}, 0};
+               FetchReply& reply = *answer.message.mutable_fetch_reply();
+               reply.set_position(position);
+               for (EntryProto& entry : **entries) {
+                 *reply.add_entries() = std::move(entry);
+               }
+               Transmit(std::move(answer));
+               Settle();
+             });
 }
 
 void LogNode::Core::FetchFrom(const MemberId& from, uint64_t position) {
@@ -333,7 +330,10 @@ void LogNode::Core::CatchUp() {
 
 void LogNode::Core::OnHeartbeatReply(const MemberId& from,
                                      const HeartbeatReply& reply) {
-  if (!leading_ || FromProto(reply.ballot()) != proposer_->ballot()) return;
+  if (!leading_ || !IsMember(from) ||
+      FromProto(reply.ballot()) != proposer_->ballot()) {
+    return;
+  }
   // A member that has promised a higher ballot is no part of our quorum.
   if (!(proposer_->ballot() < FromProto(reply.promised()))) {
     heard_[from] = environment_.clock().Now();
@@ -355,15 +355,8 @@ void LogNode::Core::Settle() {
     }
     std::vector<Acceptor::Delivery> delivered = acceptor_->TakeDelivered();
     if (delivered.empty()) break;
-    for (const Acceptor::Delivery& entry : delivered) {
-      if (entry.entry.type() == LEADER) leader_epoch_ = entry.position;
-      if (options_.observer != nullptr) {
-        options_.observer->OnLearned(entry.position,
-                                     entry.entry.SerializeAsString());
-      }
-      if (entry.entry.type() == APPEND) {
-        listener_->OnCommitted(entry.position, entry.entry.payload());
-      }
+    for (const Acceptor::Delivery& delivery : delivered) {
+      Deliver(delivery.position, delivery.entry);
     }
     if (proposer_) {
       Proposer::Output output;
@@ -379,6 +372,14 @@ void LogNode::Core::Settle() {
   AnswerAppend();
   NextAppend();
   Flush();
+}
+
+void LogNode::Core::Deliver(uint64_t position, const EntryProto& entry) {
+  if (entry.type() == LEADER) leader_epoch_ = position;
+  if (options_.observer != nullptr) {
+    options_.observer->OnLearned(position, entry.SerializeAsString());
+  }
+  if (entry.type() == APPEND) listener_->OnCommitted(position, entry.payload());
 }
 
 void LogNode::Core::Learn(uint64_t position, const EntryProto& entry) {
@@ -442,16 +443,11 @@ void LogNode::Core::OnFormation(Formation::Output output) {
       cluster_id_ = identity_.cluster_id();
       members_.assign(identity_.members().members().begin(),
                       identity_.members().members().end());
-      LOG(INFO) << "the log of cluster " << Short(cluster_id_) << " has "
+      LOG(INFO) << "the log of cluster " << ShortId(cluster_id_) << " has "
                 << members_.size() << " members; this replica is "
                 << (IsMember(identity_.member_id()) ? "one of them"
                                                     : "not one of them");
-      // Position 0 holds the configuration, the same everywhere by
-      // construction.
-      EntryProto genesis;
-      genesis.set_type(CONFIG);
-      genesis.set_payload(identity_.members().SerializeAsString());
-      Learn(0, genesis);
+      LearnGenesis();
       SendHello();
       if (elect_done_) TryToLead();
       Settle();

@@ -37,7 +37,7 @@ class LogNode::Core final : public Peers::Listener {
   void SetPeers(const std::vector<io::Endpoint>& addresses);
 
   void OnPeerUp() override;
-  void OnMessage(absl::string_view payload) override;
+  void OnMessage(absl::string_view payload, MemberId* from) override;
 
  private:
   struct PendingAppend {
@@ -50,13 +50,14 @@ class LogNode::Core final : public Peers::Listener {
   static constexpr size_t kMaxWaiting = 10000;
   static constexpr size_t kMaxAppends = 10000;
 
-  bool active() const { return cluster_id_ != ""; }
+  bool active() const { return !cluster_id_.empty(); }
   bool IsMember(const MemberId& id) const;
 
   // Opening.
   void OnOpened();
   void Replay(uint64_t position);
   void BeReady();
+  void LearnGenesis();
 
   // Messages.
   void Handle(const LogMessage& message);
@@ -74,6 +75,7 @@ class LogNode::Core final : public Peers::Listener {
   // Machines.
   void Settle();
   void Learn(uint64_t position, const EntryProto& entry);
+  void Deliver(uint64_t position, const EntryProto& entry);
   void Carry(Proposer::Output output);
   void Flush();
   void OnFormation(Formation::Output output);
@@ -87,6 +89,7 @@ class LogNode::Core final : public Peers::Listener {
   void FailAppends(const absl::Status& status);
   void Lead();
   void CheckQuorum();
+  std::string ExplainElection() const;
 
   void Tick();
   void Fail(int code, const absl::Status& status);

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/log/log_core.h"
+#include "core/log/messages.h"
 
 namespace quorate::log {
 namespace {
@@ -29,9 +31,9 @@ void LogNode::Core::Elect(OnElected done) {
 void LogNode::Core::TryToLead() {
   if (!active() || leading_ || proposer_) return;
   if (!IsMember(identity_.member_id())) {
-    LOG(WARNING) << "this replica is not a member of the log's configuration "
-                    "and cannot lead";
-    return;
+    OnElected done = std::exchange(elect_done_, nullptr);
+    return done(absl::FailedPreconditionError(
+        "this replica is not one of the log's members and cannot lead"));
   }
   const uint64_t round =
       std::max(acceptor_->promised().round, highest_round_) + 1;
@@ -55,17 +57,18 @@ void LogNode::Core::Lead() {
   heard_.clear();
   for (const MemberId& member : members_) heard_[member] = now;
   LOG(INFO) << "leading the log in epoch " << *proposer_->epoch();
-  OnElected done = std::move(elect_done_);
-  elect_done_ = nullptr;
+  OnElected done = std::exchange(elect_done_, nullptr);
   done(*proposer_->epoch());
 }
 
 void LogNode::Core::OnDeposed(const absl::Status& reason) {
   highest_round_ = std::max(highest_round_, proposer_->highest_round());
   proposer_.reset();
-  FailAppends(absl::AbortedError("leadership of the log was lost; the entry "
-                                 "may be in it or not"));
-  if (std::exchange(leading_, false)) {
+  const bool led = std::exchange(leading_, false);
+  FailAppends(
+      absl::AbortedError("leadership of the log was lost; the entry "
+                         "may be in it or not"));
+  if (led) {
     LOG(WARNING) << "no longer leading the log: " << reason;
     return listener_->OnLostLeadership(reason);
   }
@@ -164,6 +167,18 @@ void LogNode::Core::CheckQuorum() {
   Broadcast(std::move(message));
 }
 
+std::string LogNode::Core::ExplainElection() const {
+  std::vector<std::string> unheard;
+  for (const MemberId& member : proposer_->Unheard()) {
+    unheard.push_back(ShortId(member));
+  }
+  return absl::StrCat(
+      "trying to lead, which needs the answers of ",
+      WriteQuorum(members_.size()), " of ", members_.size(),
+      " members; waiting for ",
+      unheard.empty() ? "nobody" : absl::StrJoin(unheard, ", "));
+}
+
 LogStatus LogNode::Core::status() const {
   LogStatus status;
   status.member_id = identity_.member_id();
@@ -179,23 +194,20 @@ LogStatus LogNode::Core::status() const {
   status.learned_upto = acceptor_->learned_upto();
   if (formation_ || !active()) {
     status.state = LogStatus::State::kForming;
-    if (formation_) {
-      status.explanation = formation_->Explain(environment_.clock().Now());
-    }
+    if (formation_) status.explanation = formation_->Explain();
   } else if (leading_) {
     status.state = LogStatus::State::kLeading;
   } else if (proposer_) {
     status.state = LogStatus::State::kElecting;
-    status.explanation = absl::StrCat(
-        "trying to lead; needs the answers of ",
-        WriteQuorum(members_.size()), " of ", members_.size(), " members");
+    status.explanation = ExplainElection();
   } else {
     status.state = IsMember(identity_.member_id())
                        ? LogStatus::State::kFollowing
                        : LogStatus::State::kJoining;
     if (status.state == LogStatus::State::kJoining) {
-      status.explanation = "follows the log without a vote: it is not one of "
-                           "its members";
+      status.explanation =
+          "follows the log without a vote: it is not one of "
+          "its members";
     }
   }
   return status;

@@ -70,13 +70,19 @@ inline constexpr size_t kMaxEntryBytes = 16 << 20;
 struct LogStatus {
   std::string member_id;   // 16 bytes
   std::string cluster_id;  // 16 bytes, empty before genesis
-  enum class State { kOpening, kForming, kJoining, kFollowing, kElecting,
-                     kLeading };
+  enum class State {
+    kOpening,
+    kForming,
+    kJoining,
+    kFollowing,
+    kElecting,
+    kLeading
+  };
   State state = State::kOpening;
   uint64_t promised_round = 0;
   std::string promised_member;
-  uint64_t epoch = 0;         // of the leader that this node knows or is; 0: none
-  uint64_t learned_upto = 0;  // every position below is learned
+  uint64_t epoch = 0;  // of the leader that this node knows or is; 0: none
+  uint64_t learned_upto = 0;         // every position below is learned
   std::vector<std::string> members;  // ids, sorted
   // In words, why there is no progress ("waiting for 1 more member: ...").
   std::string explanation;
@@ -116,12 +122,15 @@ class LogNode {
   wire::Handshake MyHandshake() const;
 
   // Tries until it leads: calls back with the epoch (the position of its own
-  // first entry) after every entry below has been delivered to OnCommitted,
-  // or with Aborted when another with a higher ballot won meanwhile; the
-  // caller decides whether to try again. One election at a time.
+  // first entry) after every entry below has been delivered to OnCommitted.
+  // Whoever leads is deposed; a higher ballot in the way is answered, after a
+  // random pause, with a yet higher one: who should try is the caller's
+  // decision. FailedPrecondition, at once, when this replica is no member.
+  // One election at a time.
   void Elect(OnElected done);
 
-  // Gives up leadership, or an election under way, without a callback.
+  // Gives up leadership, or an election under way, without OnLostLeadership
+  // or OnElected; pending appends are answered Aborted.
   void Resign();
 
   // FailedPrecondition when not leading, InvalidArgument when too large,

@@ -20,7 +20,7 @@ class Peers::Dialed final : public wire::Dialer::Listener {
     peers_->listener_->OnPeerUp();
   }
   void OnMessage(absl::string_view payload) override {
-    peers_->listener_->OnMessage(payload);
+    peers_->listener_->OnMessage(payload, &member_);
   }
   void OnDown(const absl::Status& reason) override {
     VLOG(1) << "link to a replica lost: " << reason;
@@ -40,12 +40,15 @@ class Peers::Dialed final : public wire::Dialer::Listener {
 class Peers::Accepted final : public wire::Link::Listener {
  public:
   Accepted(Peers* peers, uint64_t id, std::unique_ptr<wire::Link> link)
-      : peers_(peers), id_(id), link_(std::move(link)) {
+      : peers_(peers),
+        id_(id),
+        member_(link->peer().node_id),
+        link_(std::move(link)) {
     link_->Start(this);
   }
 
   void OnMessage(absl::string_view payload) override {
-    peers_->listener_->OnMessage(payload);
+    peers_->listener_->OnMessage(payload, &member_);
   }
   void OnClosed(const absl::Status&) override {
     closed_ = true;
@@ -54,7 +57,7 @@ class Peers::Accepted final : public wire::Link::Listener {
         io::Duration::zero(), [this] { peers_->accepted_.erase(id_); });
   }
 
-  const MemberId& member() const { return link_->peer().node_id; }
+  const MemberId& member() const { return member_; }
   bool Send(absl::string_view payload) {
     return !closed_ && link_->Send(payload);
   }
@@ -62,6 +65,7 @@ class Peers::Accepted final : public wire::Link::Listener {
  private:
   Peers* const peers_;
   const uint64_t id_;
+  MemberId member_;
   bool closed_ = false;
   std::unique_ptr<wire::Link> link_;
   io::Timer reap_;

@@ -22,7 +22,10 @@ class Peers {
    public:
     virtual ~Listener() = default;
     virtual void OnPeerUp() = 0;
-    virtual void OnMessage(absl::string_view payload) = 0;
+    // Sets `*from` to who sent it, before anything else: the link then leads
+    // to that member, whatever its handshake said. Leaves it alone when that
+    // cannot be told.
+    virtual void OnMessage(absl::string_view payload, MemberId* from) = 0;
   };
 
   static constexpr size_t kMaxAccepted = 200;

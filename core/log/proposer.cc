@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace quorate::log {
@@ -31,14 +32,16 @@ void Proposer::SendPromise(const MemberId& to, Output* out) const {
   out->messages.push_back(std::move(message));
 }
 
-bool Proposer::Refused(const MemberId& from, const BallotProto& promised,
+void Proposer::Refused(const MemberId& from, const BallotProto& promised,
                        size_t needed, Output* out) {
   highest_round_ = std::max(highest_round_, promised.round());
   refused_.insert(from);
-  if (members_.size() - refused_.size() >= needed && from != me_) return false;
+  if (members_.size() - refused_.size() < needed || from == me_) Depose(out);
+}
+
+void Proposer::Depose(Output* out) {
   phase_ = Phase::kDeposed;
   out->deposed = true;
-  return true;
 }
 
 void Proposer::OnPromiseReply(const MemberId& from, const PromiseReply& reply,
@@ -118,20 +121,22 @@ void Proposer::OnSlotReply(const MemberId& from, const SlotReply& reply,
 // to be written; with nothing accepted in a quorum the position is free.
 void Proposer::Decide(Output* out) {
   const SlotProto* best = nullptr;
+  const MemberId* knows = nullptr;
   for (const auto& [member, slot] : slots_) {
-    if (slot.state() == SlotProto::LEARNED) {
-      if (!slot.has_entry()) {
-        out->fetch = {member, position_};
-        return;
-      }
+    if (slot.state() == SlotProto::LEARNED && slot.has_entry()) {
       out->chosen.push_back({position_, slot.entry(), false});
       return;  // OnLearned goes on.
     }
+    if (slot.state() == SlotProto::LEARNED) knows = &member;
     if (slot.state() == SlotProto::ACCEPTED &&
         (best == nullptr ||
          FromProto(best->ballot()) < FromProto(slot.ballot()))) {
       best = &slot;
     }
+  }
+  if (knows != nullptr) {
+    out->fetch = {*knows, position_};
+    return;
   }
   if (slots_.size() < promise_quorum()) return;
   if (best != nullptr) return WriteEntry(best->entry(), false, out);
@@ -145,6 +150,7 @@ void Proposer::WriteEntry(EntryProto entry, bool own, Output* out) {
   entry_ = std::move(entry);
   own_ = own;
   accepted_.clear();
+  chosen_ = false;
   for (const MemberId& member : members_) SendWrite(member, out);
 }
 
@@ -166,14 +172,17 @@ void Proposer::OnWriteReply(const MemberId& from, const WriteReply& reply,
     Refused(from, reply.promised(), write_quorum(), out);
     return;
   }
-  if (phase_ != Phase::kWrite || reply.position() != position_) return;
+  if (phase_ != Phase::kWrite || chosen_ || reply.position() != position_) {
+    return;
+  }
   if (reply.result() == KNOWN) {
     out->fetch = {from, position_};
     return;
   }
   if (reply.result() != OK) return;
   accepted_.insert(from);
-  if (accepted_.size() != write_quorum()) return;
+  if (accepted_.size() < write_quorum()) return;
+  chosen_ = true;
   const bool elected = own_ && !epoch_.has_value();
   if (elected) epoch_ = position_;
   out->chosen.push_back({position_, entry_, own_});
@@ -182,6 +191,9 @@ void Proposer::OnWriteReply(const MemberId& from, const WriteReply& reply,
 
 void Proposer::OnLearned(uint64_t learned_upto, Output* out) {
   if (deposed() || learned_upto <= position_) return;
+  const bool by_us =
+      std::exchange(chosen_, false) && learned_upto == position_ + 1;
+  if (leading() && !by_us) return Depose(out);
   position_ = learned_upto;
   slots_.clear();
   if (phase_ == Phase::kRecover || phase_ == Phase::kWrite) NextPosition(out);
@@ -197,7 +209,13 @@ void Proposer::OnRetry(Output* out) {
       }
       return;
     case Phase::kRecover:
-      // A slot that a promised member could not tell may be told by another.
+      // Who has learned the entry without telling it may be gone by now: the
+      // others' slots decide as well, if they are enough.
+      for (auto slot = slots_.begin(); slot != slots_.end();) {
+        const bool untold = slot->second.state() == SlotProto::LEARNED &&
+                            !slot->second.has_entry();
+        slot = untold ? slots_.erase(slot) : std::next(slot);
+      }
       for (const MemberId& member : members_) {
         if (promised_.count(member) == 0) SendPromise(member, out);
       }
@@ -217,6 +235,17 @@ void Proposer::OnRetry(Output* out) {
 void Proposer::Propose(EntryProto entry, Output* out) {
   CHECK(leading() && idle());
   WriteEntry(std::move(entry), true, out);
+}
+
+std::vector<MemberId> Proposer::Unheard() const {
+  std::vector<MemberId> unheard;
+  if (phase_ == Phase::kIdle || phase_ == Phase::kDeposed) return unheard;
+  const std::set<MemberId>& heard =
+      phase_ == Phase::kWrite ? accepted_ : promised_;
+  for (const MemberId& member : members_) {
+    if (heard.count(member) == 0) unheard.push_back(member);
+  }
+  return unheard;
 }
 
 void Proposer::CheckInvariants() const {

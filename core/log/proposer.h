@@ -6,12 +6,15 @@
 // from a quorum, finishes every position that an earlier leader may have left
 // half done, and writes its LEADER entry. When that is chosen it leads, and
 // its position is the epoch. One position is under way at a time.
+//
+// Invariants: a ballot proposes at most one value at a position; each member
+// of the configuration counts once, whatever is duplicated; once it leads, it
+// alone chooses, so that an entry learned from elsewhere deposes it.
 
 #ifndef QUORATE_CORE_LOG_PROPOSER_H_
 #define QUORATE_CORE_LOG_PROPOSER_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -25,12 +28,12 @@ namespace quorate::log {
 class Proposer {
  public:
   enum class Phase {
-    kSelf,      // our own promise is being made durable
-    kPromise,   // promises of the others
-    kRecover,   // finding out what a position below the end holds
-    kWrite,     // an entry is being written at `position()`
-    kIdle,      // leading, nothing to write
-    kDeposed,   // another ballot is in the way; the end
+    kSelf,     // our own promise is being made durable
+    kPromise,  // promises of the others
+    kRecover,  // finding out what a position below the end holds
+    kWrite,    // an entry is being written at `position()`
+    kIdle,     // leading, nothing to write
+    kDeposed,  // another ballot is in the way; the end
   };
 
   struct Chosen {
@@ -58,7 +61,7 @@ class Proposer {
                       Output* out);
   void OnSlotReply(const MemberId& from, const SlotReply& reply, Output* out);
   void OnWriteReply(const MemberId& from, const WriteReply& reply, Output* out);
-  // Our acceptor has learned everything below.
+  // Our acceptor has learned everything below, what was chosen here included.
   void OnLearned(uint64_t learned_upto, Output* out);
   // Time for what was not answered to be sent again.
   void OnRetry(Output* out);
@@ -75,6 +78,8 @@ class Proposer {
   std::optional<uint64_t> epoch() const { return epoch_; }
   // The highest round that stood in the way.
   uint64_t highest_round() const { return highest_round_; }
+  // The members whose answers would carry it on; none when nothing is asked.
+  std::vector<MemberId> Unheard() const;
 
   void CheckInvariants() const;
 
@@ -88,9 +93,10 @@ class Proposer {
   void Decide(Output* out);
   void WriteEntry(EntryProto entry, bool own, Output* out);
   void SendWrite(const MemberId& to, Output* out) const;
-  // Notes a refusal; true when it makes `needed` votes impossible.
-  bool Refused(const MemberId& from, const BallotProto& promised,
-               size_t needed, Output* out);
+  // Notes a refusal, and gives up when it makes `needed` votes impossible.
+  void Refused(const MemberId& from, const BallotProto& promised, size_t needed,
+               Output* out);
+  void Depose(Output* out);
   bool Counts(const MemberId& from) const;
 
   const MemberId me_;
@@ -108,6 +114,7 @@ class Proposer {
   EntryProto entry_;                     // being written at position_
   bool own_ = false;
   std::set<MemberId> accepted_;
+  bool chosen_ = false;  // entry_ is, and our acceptor will learn it next.
   std::optional<uint64_t> epoch_;
 };
 

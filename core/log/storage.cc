@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
+#include "core/log/fixed_bytes.h"
+#include "core/log/identifiers.h"
 #include "core/log/leveldb_env.h"
 #include "core/log/superblock.h"
 #include "leveldb/db.h"
@@ -17,6 +19,7 @@ namespace {
 
 constexpr absl::string_view kRecordsName = "records";
 constexpr absl::string_view kSuperblockName = "superblock";
+constexpr absl::string_view kIdentifiersName = "identifiers";
 constexpr absl::string_view kLockName = "lock";
 constexpr size_t kKeyBytes = 8;
 constexpr size_t kChecksumBytes = 4;
@@ -47,11 +50,8 @@ std::string EncodeRecord(const std::string& cluster_id, uint64_t position,
   record.set_learned(slot.learned);
   *record.mutable_entry() = slot.entry;
   const std::string bytes = record.SerializeAsString();
-  const uint32_t crc = Crc32c(bytes);
   std::string value;
-  for (int i = 0; i < 4; ++i) {
-    value.push_back(static_cast<char>((crc >> (8 * i)) & 0xff));
-  }
+  PutFixed(Crc32c(bytes), kChecksumBytes, &value);
   return value + bytes;
 }
 
@@ -64,12 +64,9 @@ std::optional<Slot> DecodeRecord(const leveldb::Slice& key,
   }
   const absl::string_view bytes(value.data() + kChecksumBytes,
                                 value.size() - kChecksumBytes);
-  uint32_t crc = 0;
-  for (int i = 3; i >= 0; --i) {
-    crc = (crc << 8) | static_cast<unsigned char>(value[i]);
-  }
+  const absl::string_view checksum(value.data(), kChecksumBytes);
   Record record;
-  if (Crc32c(bytes) != crc ||
+  if (Crc32c(bytes) != GetFixed(checksum, 0, kChecksumBytes) ||
       !record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
       record.cluster_id() != cluster_id ||
       record.position() != PositionOf(key)) {
@@ -79,11 +76,19 @@ std::optional<Slot> DecodeRecord(const leveldb::Slice& key,
               std::move(*record.mutable_entry())};
 }
 
+constexpr absl::string_view kRemedy =
+    ". Move the directory away and start it empty: the replica joins as a new "
+    "one";
+
 absl::Status Damaged(uint64_t position) {
-  return absl::DataLossError(absl::StrCat(
-      "the record of position ", position,
-      " is damaged. Move the directory away and start it empty: the replica "
-      "joins as a new one"));
+  return absl::DataLossError(absl::StrCat("the record of position ", position,
+                                          " is damaged", kRemedy));
+}
+
+absl::Status Missing(uint64_t position) {
+  return absl::DataLossError(
+      absl::StrCat("the record of position ", position,
+                   ", which this replica has accepted, is missing", kRemedy));
 }
 
 absl::Status FromLevelDb(const leveldb::Status& status) {
@@ -110,7 +115,12 @@ class DiskStorage final : public Storage {
   }
   Acceptor::State TakeState() override { return std::move(state_); }
 
-  absl::Status SetIdentity(const SuperblockProto& identity) override {
+  absl::Status SetIdentity(SuperblockProto identity) override {
+    // The promise is Apply's.
+    identity.clear_promised();
+    if (superblock_->content().has_promised()) {
+      *identity.mutable_promised() = superblock_->content().promised();
+    }
     return superblock_->Update(identity);
   }
   absl::Status Apply(const DurableWrite& write) override;
@@ -124,11 +134,13 @@ class DiskStorage final : public Storage {
   absl::Status OpenSuperblock(const MemberId& fresh_id);
   absl::Status OpenRecords();
   absl::Status LoadState();
+  absl::Status CheckIdentifiers() const;
 
   io::Disk& disk_;
   const std::string directory_;
   std::unique_ptr<io::FileLock> lock_;
   std::unique_ptr<Superblock> superblock_;
+  std::unique_ptr<IdentifierRing> identifiers_;
   LevelDbEnv env_;
   std::unique_ptr<leveldb::DB> db_;
   Acceptor::State state_;
@@ -143,6 +155,7 @@ absl::Status DiskStorage::Open(const MemberId& fresh_id) {
   status = OpenSuperblock(fresh_id);
   if (status.ok()) status = OpenRecords();
   if (status.ok()) status = LoadState();
+  if (status.ok()) status = CheckIdentifiers();
   return status;
 }
 
@@ -157,12 +170,13 @@ absl::Status DiskStorage::OpenSuperblock(const MemberId& fresh_id) {
   }
   if (!absl::IsNotFound(opened.status())) return opened.status();
   // Whoever forgot his promises must not go on under his old name.
-  if (disk_.Stat(PathOf(kRecordsName)).ok()) {
+  if (disk_.Stat(PathOf(kRecordsName)).ok() ||
+      disk_.Stat(PathOf(kIdentifiersName)).ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
         directory_,
         " holds records of a log but not its superblock: the replica's "
-        "identity is lost. Move the directory away and start it empty: it "
-        "joins as a new one"));
+        "identity is lost",
+        kRemedy));
   }
   // The directory's own entry has to survive with it.
   for (std::string path = directory_; path.size() > 1;
@@ -181,11 +195,19 @@ absl::Status DiskStorage::OpenSuperblock(const MemberId& fresh_id) {
 }
 
 absl::Status DiskStorage::OpenRecords() {
+  // Before it is a member a replica has accepted nothing; afterwards what is
+  // missing is lost.
+  const bool create = superblock_->content().status() != ACTIVE;
+  if (!create && (!disk_.Stat(PathOf(kRecordsName)).ok() ||
+                  !disk_.Stat(PathOf(kIdentifiersName)).ok())) {
+    return absl::DataLossError(
+        absl::StrCat("the records are gone from ", directory_, kRemedy));
+  }
   leveldb::Options options;
   options.env = &env_;
-  options.create_if_missing = true;
+  options.create_if_missing = create;
   // One bad byte in the write-ahead log must not take the other records away:
-  // what is damaged is found record by record.
+  // what is missing is found by its identifier.
   options.paranoid_checks = false;
   leveldb::DB* db = nullptr;
   leveldb::Status status =
@@ -193,6 +215,9 @@ absl::Status DiskStorage::OpenRecords() {
   db_.reset(db);
   env_.Drain();
   if (!status.ok()) return FromLevelDb(status);
+  auto ring = IdentifierRing::Open(disk_, PathOf(kIdentifiersName), create);
+  if (!ring.ok()) return ring.status();
+  identifiers_ = *std::move(ring);
   return disk_.SyncDirectory(directory_);
 }
 
@@ -213,22 +238,56 @@ absl::Status DiskStorage::LoadState() {
                          : state_.learned_upto);
     }
     const uint64_t position = PositionOf(record->key());
+    // The promise is made durable before what was accepted under it.
+    if (state_.promised < slot->ballot) {
+      return absl::DataLossError(absl::StrCat(
+          "the superblock is older than the record of position ", position,
+          ": parts of ", directory_, " come from a backup", kRemedy));
+    }
     in_prefix &= position == state_.learned_upto && slot->learned;
     if (in_prefix) {
       ++state_.learned_upto;
     } else {
-      // The promise is made durable before what was accepted under it.
-      if (state_.promised < slot->ballot) {
-        return absl::DataLossError(absl::StrCat(
-            "the superblock is older than the record of position ", position,
-            ": parts of ", directory_, " come from a backup"));
-      }
       state_.slots[position] = *std::move(slot);
     }
   }
   absl::Status status = FromLevelDb(record->status());
   env_.Drain();
   return status;
+}
+
+// Every accepted position has its record, at that ballot or a higher one.
+absl::Status DiskStorage::CheckIdentifiers() const {
+  auto ring = identifiers_->Read();
+  if (!ring.ok()) return ring.status();
+  for (const auto& [position, identifier] : ring->identifiers) {
+    if (position < state_.learned_upto) continue;
+    // No position further ahead of the learned ones is ever accepted, so that
+    // the ring still holds all that may have been.
+    static_assert(Acceptor::kMaxAhead < IdentifierRing::kSlots);
+    if (position - state_.learned_upto >= Acceptor::kMaxAhead) {
+      return Missing(state_.learned_upto);
+    }
+    auto found = state_.slots.find(position);
+    if (found == state_.slots.end()) return Missing(position);
+    const Slot& slot = found->second;
+    if (slot.learned || identifier.ballot < slot.ballot) continue;
+    if (slot.ballot < identifier.ballot ||
+        EntryHash(slot.entry) != identifier.entry_hash) {
+      return Damaged(position);
+    }
+  }
+  for (uint64_t slot : ring->damaged_slots) {
+    // The only position of this slot that may have been accepted since.
+    const uint64_t position =
+        state_.learned_upto +
+        (slot - state_.learned_upto) % IdentifierRing::kSlots;
+    if (position - state_.learned_upto < Acceptor::kMaxAhead &&
+        state_.slots.count(position) == 0) {
+      return Missing(position);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status DiskStorage::Apply(const DurableWrite& write) {
@@ -241,15 +300,20 @@ absl::Status DiskStorage::Apply(const DurableWrite& write) {
   if (write.slots.empty()) return absl::OkStatus();
   leveldb::WriteBatch batch;
   for (const auto& [position, slot] : write.slots) {
-    batch.Put(KeyOf(position),
-              EncodeRecord(superblock_->content().cluster_id(), position,
-                           slot));
+    batch.Put(KeyOf(position), EncodeRecord(superblock_->content().cluster_id(),
+                                            position, slot));
   }
   leveldb::WriteOptions options;
-  options.sync = true;
+  options.sync = !write.accepted.empty();
   absl::Status status = FromLevelDb(db_->Write(options, &batch));
   env_.Drain();
-  return status;
+  if (!status.ok() || write.accepted.empty()) return status;
+  std::vector<Identifier> identifiers;
+  for (uint64_t position : write.accepted) {
+    const Slot& slot = write.slots.at(position);
+    identifiers.push_back({position, slot.ballot, EntryHash(slot.entry)});
+  }
+  return identifiers_->Write(identifiers);
 }
 
 absl::StatusOr<std::vector<EntryProto>> DiskStorage::Read(uint64_t position,
@@ -266,7 +330,8 @@ absl::StatusOr<std::vector<EntryProto>> DiskStorage::Read(uint64_t position,
     std::optional<Slot> slot = DecodeRecord(
         record->key(), record->value(), superblock_->content().cluster_id());
     if (!slot.has_value()) return Damaged(position);
-    if (PositionOf(record->key()) != position) break;
+    // What is only accepted may yet be replaced.
+    if (PositionOf(record->key()) != position || !slot->learned) break;
     bytes += record->value().size();
     entries.push_back(std::move(slot->entry));
   }

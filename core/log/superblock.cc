@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
+#include "core/log/fixed_bytes.h"
 
 namespace quorate::log {
 namespace {
@@ -15,31 +16,18 @@ constexpr uint32_t kVersion = 1;
 // of it is in the last four bytes of the sector.
 constexpr size_t kHeaderBytes = 8 + 4 + 4 + 8 + 4;
 constexpr size_t kChecksumAt = Superblock::kSectorBytes - 4;
-
-void Put(uint64_t value, int bytes, std::string* out) {
-  for (int i = 0; i < bytes; ++i) {
-    out->push_back(static_cast<char>((value >> (8 * i)) & 0xff));
-  }
-}
-
-uint64_t Get(absl::string_view in, size_t at, int bytes) {
-  uint64_t value = 0;
-  for (int i = bytes - 1; i >= 0; --i) {
-    value = (value << 8) | static_cast<unsigned char>(in[at + i]);
-  }
-  return value;
-}
+constexpr int kHalf = Superblock::kCopies / 2;
 
 std::string EncodeSector(uint32_t copy, uint64_t sequence,
                          const std::string& content) {
   std::string sector(kMagic);
-  Put(kVersion, 4, &sector);
-  Put(copy, 4, &sector);
-  Put(sequence, 8, &sector);
-  Put(content.size(), 4, &sector);
+  PutFixed(kVersion, 4, &sector);
+  PutFixed(copy, 4, &sector);
+  PutFixed(sequence, 8, &sector);
+  PutFixed(content.size(), 4, &sector);
   sector += content;
   sector.resize(kChecksumAt, '\0');
-  Put(Crc32c(sector), 4, &sector);
+  PutFixed(Crc32c(sector), 4, &sector);
   return sector;
 }
 
@@ -51,13 +39,14 @@ struct Decoded {
 std::optional<Decoded> DecodeSector(absl::string_view sector, uint32_t copy) {
   if (sector.size() != Superblock::kSectorBytes ||
       sector.substr(0, kMagic.size()) != kMagic ||
-      Get(sector, kChecksumAt, 4) != Crc32c(sector.substr(0, kChecksumAt)) ||
-      Get(sector, 8, 4) != kVersion || Get(sector, 12, 4) != copy) {
+      GetFixed(sector, kChecksumAt, 4) !=
+          Crc32c(sector.substr(0, kChecksumAt)) ||
+      GetFixed(sector, 8, 4) != kVersion || GetFixed(sector, 12, 4) != copy) {
     return std::nullopt;
   }
-  const uint64_t size = Get(sector, 24, 4);
+  const uint64_t size = GetFixed(sector, 24, 4);
   if (size > kChecksumAt - kHeaderBytes) return std::nullopt;
-  Decoded decoded{Get(sector, 16, 8), {}};
+  Decoded decoded{GetFixed(sector, 16, 8), {}};
   if (!decoded.content.ParseFromArray(sector.data() + kHeaderBytes,
                                       static_cast<int>(size))) {
     return std::nullopt;
@@ -100,6 +89,7 @@ absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Open(
   auto file = disk.Open(path, io::Disk::Mode::kReadWrite);
   if (!file.ok()) return file.status();
   std::optional<Decoded> newest;
+  int newest_copy = 0;
   bool all_equal = true;
   for (int copy = 0; copy < kCopies; ++copy) {
     std::string sector;
@@ -113,36 +103,42 @@ absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Open(
     if (decoded.has_value() &&
         (!newest.has_value() || newest->sequence < decoded->sequence)) {
       newest = std::move(decoded);
+      newest_copy = copy;
     }
   }
   if (!newest.has_value()) {
     return absl::DataLossError(absl::StrCat(
-        "no copy of ", path, " is whole: this replica has lost its identity. "
+        "no copy of ", path,
+        " is whole: this replica has lost its identity. "
         "Move its directory away and start it empty: it joins as a new one"));
   }
   std::unique_ptr<Superblock> superblock(new Superblock(
       *std::move(file), newest->sequence, std::move(newest->content)));
-  if (!all_equal) {
-    absl::Status repaired = superblock->Update(superblock->content_);
-    if (!repaired.ok()) return repaired;
+  if (all_equal) return superblock;
+  // The half with the newest copy, which may be the only one, comes last.
+  ++superblock->sequence_;
+  absl::Status repaired = superblock->WriteHalf(newest_copy < kHalf ? 1 : 0);
+  if (repaired.ok()) {
+    repaired = superblock->WriteHalf(newest_copy < kHalf ? 0 : 1);
   }
+  if (!repaired.ok()) return repaired;
   return superblock;
 }
 
 absl::Status Superblock::Update(const SuperblockProto& content) {
   content_ = content;
   ++sequence_;
-  absl::Status status = WriteCopies(0, kCopies / 2);
-  if (status.ok()) status = WriteCopies(kCopies / 2, kCopies);
+  absl::Status status = WriteHalf(0);
+  if (status.ok()) status = WriteHalf(1);
   return status;
 }
 
-absl::Status Superblock::WriteCopies(int first, int last) {
+absl::Status Superblock::WriteHalf(int half) {
   const std::string content = content_.SerializeAsString();
   if (content.size() > kChecksumAt - kHeaderBytes) {
     return absl::InternalError("the superblock's content is too large");
   }
-  for (int copy = first; copy < last; ++copy) {
+  for (int copy = half * kHalf; copy < (half + 1) * kHalf; ++copy) {
     absl::Status written = file_->WriteAt(
         copy * kSectorBytes,
         EncodeSector(static_cast<uint32_t>(copy), sequence_, content));

@@ -43,7 +43,7 @@ class Superblock {
   Superblock(std::unique_ptr<io::File> file, uint64_t sequence,
              SuperblockProto content);
 
-  absl::Status WriteCopies(int first, int last);
+  absl::Status WriteHalf(int half);
 
   std::unique_ptr<io::File> file_;
   uint64_t sequence_;
