@@ -47,27 +47,10 @@ void Storm(sim::LogCluster& log, io::Random& random) {
   }
 }
 
-void HealAll(sim::LogCluster& log) {
-  log.network().MendAll();
-  for (int i = 0; i < log.size(); ++i) {
-    log.process(i).DieAtDiskCall(0, false);
-    log.process(i).Resume();
-    if (!log.up(i)) log.Start(i);
-  }
-}
-
-void RunStorm(sim::World& world, int replicas) {
-  auto random = world.NewRandom("storm");
-  sim::LogCluster log(world, replicas);
-  EXPECT_SOON(log.Converged(), 30s);
-  for (int step = 0; step < 60 && !world.failure(); ++step) {
-    Storm(log, *random);
-    for (int leader : log.Leaders()) log.Append(leader);
-    world.RunFor(random->Between(1ms, 400ms));
-  }
-  HealAll(log);
-  // Disturbances have ended: deposed leaders find out, one that is asked to
-  // leads, and everybody catches up.
+// Disturbances have ended: deposed leaders find out, one that is asked to
+// leads, and everybody catches up.
+void AwaitRecovery(sim::World& world, sim::LogCluster& log) {
+  log.HealAll();
   world.RunFor(3s);
   log.Elect(0);
   EXPECT_SOON(log.Leaders() == std::vector<int>{0}, 30s);
@@ -77,6 +60,22 @@ void RunStorm(sim::World& world, int replicas) {
   EXPECT_SOON(log.Converged(), 10s);
 }
 
+void AppendEverywhere(sim::LogCluster& log) {
+  for (int leader : log.Leaders()) log.Append(leader);
+}
+
+void RunStorm(sim::World& world, int replicas) {
+  auto random = world.NewRandom("storm");
+  sim::LogCluster log(world, replicas);
+  EXPECT_SOON(log.Converged(), 30s);
+  for (int step = 0; step < 60 && !world.failure(); ++step) {
+    Storm(log, *random);
+    AppendEverywhere(log);
+    world.RunFor(random->Between(1ms, 400ms));
+  }
+  AwaitRecovery(world, log);
+}
+
 }  // namespace
 
 // Acknowledged entries survive crashes, power losses, pauses and partitions
@@ -84,6 +83,71 @@ void RunStorm(sim::World& world, int replicas) {
 SCENARIO(Log, ThreeReplicasInAStorm) { RunStorm(world, 3); }
 
 SCENARIO(Log, FiveReplicasInAStorm) { RunStorm(world, 5); }
+
+// Two candidates that do not hear each other need the same third replica, and
+// that one loses its power while it promises. If it forgot a promise that it
+// has given, both would have a majority.
+SCENARIO(Log, TheOnlyWitnessLosesItsPower) {
+  auto random = world.NewRandom("story");
+  sim::LogCluster log(world, 3);
+  EXPECT_SOON(log.Converged(), 30s);
+  for (int turn = 0; turn < 10 && !world.failure(); ++turn) {
+    const int first = static_cast<int>(random->Below(3));
+    const int second = static_cast<int>((first + 1 + random->Below(2)) % 3);
+    const int witness = 3 - first - second;
+    log.Elect(first);
+    world.RunFor(500ms);
+    log.Cut(first, second);
+    log.process(witness).DieAtDiskCall(1 + random->Below(16), true);
+    log.Elect(second);
+    for (int i = 0; i < 4; ++i) {
+      AppendEverywhere(log);
+      world.RunFor(random->Between(100us, 2ms));
+    }
+    if (!log.up(witness)) log.Start(witness);
+    for (int i = 0; i < 4; ++i) {
+      AppendEverywhere(log);
+      world.RunFor(random->Between(10ms, 400ms));
+    }
+    log.HealAll();
+    world.RunFor(random->Between(10ms, 3s));
+  }
+  AwaitRecovery(world, log);
+}
+
+// A disk that fails to sync ends the process: what it wrote is uncertain, and
+// only its disk can tell the next life.
+SCENARIO(Log, AReplicaWhoseDiskFailsEndsItself) {
+  auto random = world.NewRandom("story");
+  sim::LogCluster log(world, 3);
+  EXPECT_SOON(log.Converged(), 30s);
+  log.Elect(0);
+  EXPECT_SOON(log.Leaders() == std::vector<int>{0}, 10s);
+  for (int turn = 0; turn < 5 && !world.failure(); ++turn) {
+    const int i = static_cast<int>(random->Below(3));
+    if (random->Below(2) == 0) {
+      log.host(i).files().failing_syncs = 1;
+    } else {
+      log.host(i).files().full = true;
+    }
+    for (int k = 0; k < 5 && log.up(i); ++k) {
+      AppendEverywhere(log);
+      world.RunFor(random->Between(1ms, 500ms));
+    }
+    EXPECT_NOW(!log.up(i) || log.Leaders().empty());
+    if (!log.up(i)) {
+      EXPECT_NOW(log.process(i).ended()->code == io::kExitDiskFailure);
+    }
+    log.host(i).files().failing_syncs = 0;
+    log.host(i).files().full = false;
+    if (log.up(i)) log.Kill(i);
+    if (random->Below(2) == 0) log.LosePower(i);
+    log.Start(i);
+    log.Elect(0);
+    world.RunFor(3s);
+  }
+  AwaitRecovery(world, log);
+}
 
 // A single replica is a log, too: what it acknowledged survives its power.
 SCENARIO(Log, OneReplicaKeepsWhatItAcknowledged) {

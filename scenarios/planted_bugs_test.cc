@@ -13,8 +13,13 @@
 namespace quorate::scenarios {
 namespace {
 
-constexpr char kStory[] = "Log.ThreeReplicasInAStorm";
-constexpr uint64_t kSeeds = 3000;
+constexpr uint64_t kSeeds = 200;
+
+// And the story that finds it soonest.
+struct Case {
+  Bug bug;
+  const char* story;
+};
 
 const Scenario& Story(const std::string& name) {
   for (const Scenario& scenario : All()) {
@@ -24,21 +29,20 @@ const Scenario& Story(const std::string& name) {
   return All().front();
 }
 
-class PlantedBugs : public testing::TestWithParam<Bug> {
+class PlantedBugs : public testing::TestWithParam<Case> {
  protected:
   void TearDown() override { Plant(Bug::kNone); }
 };
 
 TEST_P(PlantedBugs, IsFound) {
-  const Scenario& story = Story(kStory);
+  const Scenario& story = Story(GetParam().story);
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    Plant(GetParam());
+    Plant(GetParam().bug);
     const Outcome outcome = scenarios::Run(story, seed);
     if (!outcome.failure) continue;
-    RecordProperty("seed", static_cast<int>(seed));
     EXPECT_TRUE(absl::StrContains(
         *outcome.failure,
-        absl::StrCat("./dev sim --scenario=", kStory, " --seed=", seed)))
+        absl::StrCat("./dev sim --scenario=", story.name, " --seed=", seed)))
         << *outcome.failure;
     // It is the bug's fault.
     Plant(Bug::kNone);
@@ -48,10 +52,12 @@ TEST_P(PlantedBugs, IsFound) {
   FAIL() << "not found with " << kSeeds << " seeds";
 }
 
-INSTANTIATE_TEST_SUITE_P(Log, PlantedBugs,
-                         testing::Values(Bug::kPromiseBeforeDurable,
-                                         Bug::kWriteAckBeforeDurable,
-                                         Bug::kAcceptKeepsPromise));
+INSTANTIATE_TEST_SUITE_P(
+    Log, PlantedBugs,
+    testing::Values(
+        Case{Bug::kPromiseBeforeDurable, "Log.TheOnlyWitnessLosesItsPower"},
+        Case{Bug::kWriteAckBeforeDurable, "Log.TheOnlyWitnessLosesItsPower"},
+        Case{Bug::kAcceptKeepsPromise, "Log.ThreeReplicasInAStorm"}));
 
 }  // namespace
 }  // namespace quorate::scenarios

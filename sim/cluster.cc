@@ -218,15 +218,16 @@ void Cluster::EndDisturbances() {
 
 // -----------------------------------------------------------------------------
 
+// After each event; what did not run has not changed.
 void Cluster::CheckAll() {
   for (MasterNode* master : master_list_) {
-    if (master->role() == nullptr) continue;
+    if (!master->HasMoved()) continue;
     master->role()->CheckInvariants();
     const master::Master::View view = master->role()->view();
     if (view.elected) one_leader_.Acts(view.id, view.epoch);
   }
   for (AgentNode* agent : agent_list_) {
-    if (agent->role() == nullptr) continue;
+    if (!agent->HasMoved()) continue;
     agent->role()->CheckInvariants();
     // Zero until a restarted agent has read its checkpoint.
     const uint64_t epoch = agent->role()->view().epoch;

@@ -85,6 +85,20 @@ void LogCluster::Start(int i) {
       });
 }
 
+void LogCluster::Cut(int i, int j) {
+  network_.Cut(hosts_[i]->ip(), hosts_[j]->ip());
+  network_.Cut(hosts_[j]->ip(), hosts_[i]->ip());
+}
+
+void LogCluster::HealAll() {
+  network_.MendAll();
+  for (int i = 0; i < size(); ++i) {
+    processes_[i]->DieAtDiskCall(0, false);
+    processes_[i]->Resume();
+    if (!up(i)) Start(i);
+  }
+}
+
 log::LogNode* LogCluster::node(int i) {
   return up(i) ? &static_cast<LogReplica*>(processes_[i]->program())->node()
                : nullptr;

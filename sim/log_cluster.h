@@ -37,6 +37,10 @@ class LogCluster {
   void Kill(int i) { processes_[i]->Kill(); }
   void LosePower(int i) { hosts_[i]->LosePower(); }
   bool up(int i) const;
+  // Nothing goes from one to the other, in either direction.
+  void Cut(int i, int j);
+  // Ends all disturbances: links are whole, every replica runs.
+  void HealAll();
 
   // Asks a replica to lead, unless it does or tries already.
   void Elect(int i);

@@ -184,6 +184,7 @@ void Process::Run(std::function<void()> callback) {
   }
   CHECK(!running_) << "a callback from inside another one of " << name_;
   running_ = true;
+  ++turns_;
   running_process = this;
   callback();
   callback = nullptr;

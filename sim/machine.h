@@ -111,6 +111,8 @@ class Process final : public io::Environment {
   void Pause();
   void Resume();
   bool paused() const { return paused_; }
+  // How many callbacks of it have run.
+  uint64_t turns() const { return turns_; }
 
   // The process dies at its n-th disk call from now, counted from 1, and that
   // call and all later ones fail. With `power` its host loses power.
@@ -150,6 +152,7 @@ class Process final : public io::Environment {
   bool alive_ = true;
   bool dying_loudly_ = false;
   bool running_ = false;  // Inside a callback.
+  uint64_t turns_ = 0;
   bool paused_ = false;
   std::optional<Ended> ending_;  // When the running callback returns.
   bool ending_host_ = false;     // With it, the host loses power.

@@ -73,6 +73,7 @@ void Node::Restart() {
     ++boots_;
     Boot();
   }
+  seen_turns_ = 0;
   process_ = &Start(name(), MakeFactory());
   process_->on_ended = [this](const Process::Ended& ended) {
     if (on_ended) on_ended(*this, ended);
@@ -96,6 +97,12 @@ void Node::Resume() {
 
 void Node::DieAtDiskCall(uint64_t n, bool power) {
   if (running()) process_->DieAtDiskCall(n, power);
+}
+
+bool Node::HasMoved() {
+  if (program() == nullptr || process_->turns() == seen_turns_) return false;
+  seen_turns_ = process_->turns();
+  return true;
 }
 
 std::optional<Process::Ended> Node::ended() const {

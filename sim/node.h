@@ -52,6 +52,9 @@ class Node : public Host {
   // Whether it has ended by itself, with that code.
   bool Exited(int code) const;
 
+  // Whether the program has run since this was last asked, and still does.
+  bool HasMoved();
+
   // Told of each end of the program.
   std::function<void(Node& node, const Process::Ended& ended)> on_ended;
 
@@ -66,6 +69,7 @@ class Node : public Host {
  private:
   Process* process_ = nullptr;
   int boots_ = 1;
+  uint64_t seen_turns_ = 0;
   std::optional<io::Duration> restart_after_;
 };
 

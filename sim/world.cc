@@ -53,35 +53,43 @@ void World::Cancel(uint64_t id) {
   if (Event* event = Find(id)) dropped.swap(event->callback);
 }
 
-bool World::Step() {
-  while (!failure_ && !heap_.empty()) {
+const World::Queued* World::Next() {
+  while (!heap_.empty()) {
+    const Event* event = Find(heap_.front().id);
+    if (event != nullptr && event->callback) return &heap_.front();
     std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-    const Queued next = heap_.back();
     heap_.pop_back();
-    Event* event = Find(next.id);
-    if (event == nullptr || !event->callback) continue;
-    std::function<void()> callback;
-    callback.swap(event->callback);
-    now_ = next.when;
-    Fold(static_cast<uint64_t>(now_.time_since_epoch().count()));
-    Fold(StableHash(event->kind));
-    callback();
-    callback = nullptr;
-    // Ids of events that are over are let go, a thousand at a time.
-    while (finished_ < events_.size() && !events_[finished_].callback) {
-      ++finished_;
-    }
-    if (finished_ > 1000 && finished_ * 2 > events_.size()) {
-      events_.erase(events_.begin(), events_.begin() + finished_);
-      first_id_ += finished_;
-      finished_ = 0;
-    }
-    for (const auto& check : checks_) check();
-    if (++events_run_ > kMaxEvents)
-      FailStuck("too many events: something spins");
-    return !failure_;
   }
-  return false;
+  return nullptr;
+}
+
+bool World::Step() {
+  const Queued* next = Next();
+  if (failure_ || next == nullptr) return false;
+  now_ = next->when;
+  Event* event = Find(next->id);
+  std::function<void()> callback;
+  callback.swap(event->callback);
+  Fold(static_cast<uint64_t>(now_.time_since_epoch().count()));
+  Fold(StableHash(event->kind));
+  callback();
+  callback = nullptr;
+  Forget();
+  for (const auto& check : checks_) check();
+  if (++events_run_ > max_events) FailStuck("too many events: something spins");
+  return !failure_;
+}
+
+// Lets go of events that are over, from the oldest on, many at a time.
+void World::Forget() {
+  constexpr size_t kMany = 1000;
+  while (finished_ < events_.size() && !events_[finished_].callback) {
+    ++finished_;
+  }
+  if (finished_ <= kMany || finished_ * 2 <= events_.size()) return;
+  events_.erase(events_.begin(), events_.begin() + finished_);
+  first_id_ += finished_;
+  finished_ = 0;
 }
 
 bool World::RunUntil(const std::function<bool()>& condition,
@@ -89,7 +97,8 @@ bool World::RunUntil(const std::function<bool()>& condition,
   const io::Instant deadline = now_ + at_most;
   while (!failure_) {
     if (condition()) return true;
-    if (heap_.empty() || heap_.front().when > deadline) break;
+    const Queued* next = Next();
+    if (next == nullptr || next->when > deadline) break;
     Step();
   }
   if (!failure_) now_ = std::max(now_, deadline);

@@ -28,12 +28,14 @@ namespace quorate::sim {
 
 class World {
  public:
-  // More events than this in one run mean that something spins.
   static constexpr uint64_t kMaxEvents = 50'000'000;
 
   explicit World(uint64_t seed);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
+
+  // More events than this in one run mean that something spins.
+  uint64_t max_events = kMaxEvents;
 
   uint64_t seed() const { return seed_; }
   io::Instant now() const { return now_; }
@@ -107,6 +109,9 @@ class World {
   static constexpr size_t kNotes = 50;
 
   Event* Find(uint64_t id);
+  // The next event, past those that were cancelled; null when none is left.
+  const Queued* Next();
+  void Forget();
   void Fold(uint64_t value);
   void Record(absl::string_view who, const char* what, absl::string_view whom,
               uint64_t number);
