@@ -99,7 +99,7 @@ void Endpoints::AddViews() {
     return StateJson(context_, standing_.leader);
   };
   AddLeading("/state", state);
-  // The older name, still asked for.
+  // An older name, still asked for.
   AddLeading("/state.json", state);
   AddLeading("/state-summary",
              [this](const Request&) { return StateSummaryJson(context_); });
@@ -109,10 +109,11 @@ void Endpoints::AddViews() {
   AddLeading("/frameworks", [this](const Request& request) {
     return FrameworksJson(context_, Parameter(request, "framework_id"));
   });
-  router_.Add("*", "/tasks",
-              Leading([this](Request request, Responder responder) {
-                responder.Send(Tasks(request));
-              }));
+  const Handler tasks = Leading([this](Request request, Responder responder) {
+    responder.Send(Tasks(request));
+  });
+  router_.Add("*", "/tasks", tasks);
+  router_.Add("*", "/tasks.json", tasks);
 }
 
 void Endpoints::AddLocal(absl::string_view path, View view) {

@@ -222,6 +222,7 @@ TEST_F(RunningTaskTest, Tasks) {
   const std::string all = absl::StrCat(R"({"tasks":[)", kTaskJson, "]}");
   const std::string none = R"({"tasks":[]})";
   EXPECT_EQ(master_.Get("/tasks").body, all);
+  EXPECT_EQ(master_.Get("/master/tasks.json").body, all);
   EXPECT_EQ(master_.Get("/tasks?limit=-1&task_id=t&framework_id=M1-0000").body,
             all);
   for (const char* query :

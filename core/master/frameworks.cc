@@ -52,6 +52,11 @@ void Frameworks::Subscribe(const Call::Subscribe& call,
   }
   framework->suppressed_roles = {call.suppressed_roles().begin(),
                                  call.suppressed_roles().end()};
+  if (call.offer_constraints().role_constraints_size() > 0) {
+    LOG(WARNING) << "framework " << id
+                 << " has offer constraints; they are not supported yet, so it "
+                    "is offered agents that it does not want";
+  }
   LOG(INFO) << "framework " << id << " ('" << framework->info.name()
             << "') is subscribed";
   framework->subscriber = std::make_unique<Subscriber>(

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "core/base/version.h"
 #include "core/election/master_url.h"
 #include "io/environment.h"
 
@@ -49,12 +50,7 @@ struct MasterOptions {
   log::LogObserver* log_observer = nullptr;
 };
 
-// Build identity, the same for every binary. Of the release, not of the build:
-// builds are reproducible.
-inline constexpr char kVersion[] = "1.12.0";
-inline constexpr char kBuildDate[] = "2026-11-21 00:00:00 UTC";
-inline constexpr double kBuildTime = 1795219200;
-inline constexpr char kBuildUser[] = "quorate";
+using quorate::kVersion;
 
 class Master {
  public:
