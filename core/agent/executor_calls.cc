@@ -119,13 +119,15 @@ absl::Status Executors::Update(Executor& executor, TaskStatus status) {
   Task& task = it->second;
   const bool known = updates_.Knows(stream, status.uuid()) ||
                      task.phase == Task::Phase::kTerminated;
+  // First the task: without a checkpoint to wait for, the update is forwarded
+  // from within Take, together with the task's latest state.
+  if (!known) task.Add(status);
   const absl::Status taken =
       updates_.Take(update, executor.checkpointed ? std::optional(executor.run)
                                                   : std::nullopt);
   if (!taken.ok() || known) return taken;
   LOG(INFO) << "task '" << task_id << "' is " << TaskState_Name(status.state());
   ++valid_updates_;
-  task.Add(status);
   if (IsTerminal(status.state())) CountEnd(status.state());
   return absl::OkStatus();
 }

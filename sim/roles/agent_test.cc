@@ -78,6 +78,27 @@ TEST(AgentTest, RunsACommandToItsEnd) {
   EXPECT_EQ(output.body, R"({"data":"hello\n","offset":0})");
 }
 
+// The master frees a task's resources by its latest state, also if nobody
+// acknowledges: it must not lag behind the update that carries it.
+TEST(AgentTest, AnUpdateCarriesAStateThatIsNotOlder) {
+  for (const bool checkpoint : {false, true}) {
+    AgentWorld w(1);
+    w.checkpoint = checkpoint;
+    w.Begin();
+    w.Launch("t", "true");
+    ASSERT_TRUE(w.AwaitState("t", mesos::v1::TASK_FINISHED));
+    ASSERT_EQ(w.States("t").size(), 3u);
+    for (const auto& message : w.script.received) {
+      if (!message.has_status_update()) continue;
+      const auto latest = message.status_update().latest_state();
+      EXPECT_NE(latest, mesos::v1::TASK_STAGING);
+      // By number: STARTING, RUNNING, FINISHED.
+      EXPECT_GE(latest, message.status_update().status().state())
+          << "checkpoint " << checkpoint;
+    }
+  }
+}
+
 TEST(AgentTest, TellsHowACommandFailed) {
   AgentWorld w(1);
   w.Begin();
