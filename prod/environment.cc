@@ -3,6 +3,10 @@
 #include <glog/logging.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace quorate::prod {
 
 Environment::Environment(EventLoop* loop, const EnvironmentOptions& options)
@@ -25,6 +29,10 @@ void Environment::Exit(int code, absl::string_view message) {
 void Environment::Run() {
   loop_->Run();
   google::FlushLogFiles(google::GLOG_INFO);
+#ifdef __SANITIZE_ADDRESS__
+  // _exit would skip it. What main still holds is no leak.
+  __lsan_do_leak_check();
+#endif
   _exit(exit_code_.value_or(io::kExitFailure));
 }
 
