@@ -117,6 +117,10 @@ absl::StatusOr<Location> Resolve(io::Disk& disk, const Attached& attached) {
   auto root = disk.RealPath(attached.root);
   if (!root.ok()) return root.status();
   auto path = disk.RealPath(absl::StrCat(*root, attached.rest));
+  if (absl::IsFailedPrecondition(path.status())) {
+    // Below a file, or through symlinks in a circle: nothing is there either.
+    return absl::NotFoundError("not a directory");
+  }
   if (!path.ok()) return path.status();
   // The same answer as for what is not there: nothing outside shows.
   if (!IsWithin(*path, *root)) return absl::NotFoundError("outside");

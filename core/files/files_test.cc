@@ -53,6 +53,10 @@ class TreeDisk final : public io::Disk {
         real.resize(real.empty() ? 0 : real.rfind('/'));
         continue;
       }
+      const auto parent = nodes_.find(real);
+      if (parent != nodes_.end() && parent->second.type == Type::kFile) {
+        return absl::FailedPreconditionError(real);
+      }
       absl::StrAppend(&real, "/", part);
       auto it = nodes_.find(real);
       if (it == nodes_.end()) return absl::NotFoundError(real);
@@ -319,10 +323,10 @@ TEST_F(FilesTest, BadRangesAreRefused) {
 
 TEST_F(FilesTest, NothingOutsideShows) {
   for (const char* path :
-       {"/missing", "/sandbox/missing", "/sandbox/escape", "/sandbox/../run10",
-        "/sandbox/../run10/stdout", "/sandbox/up/run10/stdout",
-        "/sandbox/../../../etc/shadow", "/sandbox0", "/work/run1/stdout", "/",
-        "sandbox/stdout"}) {
+       {"/missing", "/sandbox/missing", "/sandbox/stdout/below",
+        "/sandbox/escape", "/sandbox/../run10", "/sandbox/../run10/stdout",
+        "/sandbox/up/run10/stdout", "/sandbox/../../../etc/shadow", "/sandbox0",
+        "/work/run1/stdout", "/", "sandbox/stdout"}) {
     for (const char* call : {"browse", "read", "download"}) {
       http::Response response =
           Get(absl::StrCat("/files/", call, "?path=", path));
