@@ -138,10 +138,14 @@ bool Endpoints::Answer(const Call& call, Response* response) const {
     case Call::GET_HEALTH:
       response->mutable_get_health()->set_healthy(true);
       return true;
-    case Call::GET_VERSION:
-      response->mutable_get_version()->mutable_version_info()->set_version(
-          kVersion);
+    case Call::GET_VERSION: {
+      auto& version = *response->mutable_get_version()->mutable_version_info();
+      version.set_version(kVersion);
+      version.set_build_date(kBuildDate);
+      version.set_build_time(kBuildTime);
+      version.set_build_user(kBuildUser);
       return true;
+    }
     case Call::GET_FLAGS:
       for (const auto& [name, value] : snapshot.options.flags) {
         auto& flag = *response->mutable_get_flags()->add_flags();

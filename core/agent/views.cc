@@ -252,6 +252,13 @@ mesos::v1::ContainerStatus ContainerStatusOf(const Executor& executor) {
   return status;
 }
 
+void WriteVersion(JsonWriter& writer) {
+  writer.Key("version").String(kVersion);
+  writer.Key("build_date").String(kBuildDate);
+  writer.Key("build_time").Double(kBuildTime);
+  writer.Key("build_user").String(kBuildUser);
+}
+
 }  // namespace
 
 const std::vector<std::string>& Capabilities() {
@@ -264,7 +271,7 @@ std::string StateJson(const Snapshot& snapshot) {
   std::string text;
   JsonWriter writer(&text);
   writer.StartObject();
-  writer.Key("version").String(kVersion);
+  WriteVersion(writer);
   writer.Key("start_time").Double(io::ToUnixSeconds(snapshot.start_time));
   writer.Key("id").String(snapshot.info.id().value());
   writer.Key("pid").String(absl::StrCat("slave(1)@", snapshot.self.ToString()));
@@ -313,7 +320,7 @@ std::string VersionJson() {
   std::string text;
   JsonWriter writer(&text);
   writer.StartObject();
-  writer.Key("version").String(kVersion);
+  WriteVersion(writer);
   writer.EndObject();
   return text;
 }
