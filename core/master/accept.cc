@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/master/events.h"
 #include "core/master/validation.h"
@@ -172,8 +173,10 @@ class Acceptance {
 
   void RefuseTask(const TaskInfo& task, mesos::v1::TaskState state,
                   TaskStatus::Reason reason, const std::string& message) {
-    LOG(WARNING) << "not launching task " << task.task_id().value()
-                 << " of framework " << framework_.id << ": " << message;
+    LOG(WARNING) << "not launching task "
+                 << absl::CHexEscape(task.task_id().value())
+                 << " of framework " << framework_.id << ": "
+                 << absl::CHexEscape(message);
     SendUpdate(framework_,
                MakeStatus(context_, {.task_id = task.task_id().value(),
                                      .agent_id = task.agent_id().value(),

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/master/events.h"
@@ -32,7 +33,7 @@ void Frameworks::Subscribe(const Call::Subscribe& call,
   FrameworkInfo info = call.framework_info();
   const absl::Status valid = Check(call);
   if (!valid.ok()) {
-    LOG(WARNING) << "refusing framework '" << info.name()
+    LOG(WARNING) << "refusing framework '" << absl::CHexEscape(info.name())
                  << "': " << valid.message();
     auto refused = std::make_unique<Subscriber>(
         context_.clock(), subscription.type, subscription.stream_id,
@@ -57,8 +58,8 @@ void Frameworks::Subscribe(const Call::Subscribe& call,
                  << " has offer constraints; they are not supported yet, so it "
                     "is offered agents that it does not want";
   }
-  LOG(INFO) << "framework " << id << " ('" << framework->info.name()
-            << "') is subscribed";
+  LOG(INFO) << "framework " << id << " ('"
+            << absl::CHexEscape(framework->info.name()) << "') is subscribed";
   framework->subscriber = std::make_unique<Subscriber>(
       context_.clock(), subscription.type, subscription.stream_id,
       std::move(subscription.stream), [this, id] { OnDisconnected(id); });
@@ -182,8 +183,8 @@ void Frameworks::Remove(Framework& framework) {
 }
 
 void Frameworks::Recover(const FrameworkInfo& info) {
-  LOG(INFO) << "framework " << info.id().value() << " ('" << info.name()
-            << "') is known from an agent; it has yet to subscribe";
+  LOG(INFO) << "framework " << info.id().value() << " ('"
+            << absl::CHexEscape(info.name()) << "') is known from an agent; it has yet to subscribe";
   Add(info).recovered = true;
 }
 

@@ -24,6 +24,14 @@ using MasterCall = mesos::v1::master::Call;
 constexpr io::Duration kMaxFailoverTimeout = std::chrono::hours(24 * 36500);
 constexpr size_t kUuidBytes = 16;
 
+// For messages: a framework can name any number of ranges.
+std::string Shortened(const Resources& resources) {
+  constexpr size_t kMaxText = 200;
+  std::string text = resources.ToText();
+  if (text.size() <= kMaxText) return text;
+  return absl::StrCat(text.substr(0, kMaxText), "...");
+}
+
 absl::Status Invalid(absl::string_view message) {
   return absl::InvalidArgumentError(message);
 }
@@ -364,8 +372,8 @@ absl::StatusOr<TaskDemand> ValidateTask(const TaskInfo& task,
   const Resources needed = demand.task + demand.executor;
   if (!remaining.Contains(needed)) {
     return Invalid(absl::StrCat("Task '", id, "' uses more resources (",
-                                needed.ToText(), ") than are left (",
-                                remaining.ToText(), ")"));
+                                Shortened(needed), ") than are left (",
+                                Shortened(remaining), ")"));
   }
   return demand;
 }
