@@ -174,9 +174,8 @@ class Acceptance {
   void RefuseTask(const TaskInfo& task, mesos::v1::TaskState state,
                   TaskStatus::Reason reason, const std::string& message) {
     LOG(WARNING) << "not launching task "
-                 << absl::CHexEscape(task.task_id().value())
-                 << " of framework " << framework_.id << ": "
-                 << absl::CHexEscape(message);
+                 << absl::CHexEscape(task.task_id().value()) << " of framework "
+                 << framework_.id << ": " << absl::CHexEscape(message);
     SendUpdate(framework_,
                MakeStatus(context_, {.task_id = task.task_id().value(),
                                      .agent_id = task.agent_id().value(),

@@ -184,7 +184,8 @@ void Frameworks::Remove(Framework& framework) {
 
 void Frameworks::Recover(const FrameworkInfo& info) {
   LOG(INFO) << "framework " << info.id().value() << " ('"
-            << absl::CHexEscape(info.name()) << "') is known from an agent; it has yet to subscribe";
+            << absl::CHexEscape(info.name())
+            << "') is known from an agent; it has yet to subscribe";
   Add(info).recovered = true;
 }
 
