@@ -200,6 +200,11 @@ TEST_F(TasksTest, BadTasksAreErrors) {
   add(std::string(256, 'x'), "cpus:0.1");
   add("large", "cpus:1.5");             // 1 is left.
   add("port", "cpus:0.1;ports:[3-3]");  // Taken.
+  std::string many = "cpus:0.1;ports:[1-1";
+  for (int port = 3; port < 20000; port += 2) {
+    absl::StrAppend(&many, ",", port, "-", port);
+  }
+  add("many", many + "]");
   add("nothing", "");
   add("elsewhere", "cpus:0.1")->mutable_agent_id()->set_value("M1-S9");
   add("empty", "cpus:0.1")->clear_command();
@@ -217,11 +222,12 @@ TEST_F(TasksTest, BadTasksAreErrors) {
       ->set_role("eng");
   framework_.Send(call);
   const std::vector<TaskStatus> updates = framework_.TakeUpdates();
-  EXPECT_EQ(updates.size(), 12);
+  EXPECT_EQ(updates.size(), 13);
   for (const TaskStatus& status : updates) {
     EXPECT_EQ(status.state(), mesos::v1::TASK_ERROR) << status.message();
     EXPECT_EQ(status.reason(), TaskStatus::REASON_TASK_INVALID);
     EXPECT_FALSE(status.has_uuid());
+    EXPECT_LT(status.message().size(), 1000);
   }
   EXPECT_TRUE(agent_.Next(AgentMessage::kRunTask));
   EXPECT_FALSE(agent_.Next(AgentMessage::kRunTask));
