@@ -209,6 +209,27 @@ SCENARIO(SplitBrain, MinorityLeaderStepsDown) {
   EXPECT_NOW(c.Leader() == &next);
 }
 
+// An agent that has obeyed a master obeys no former one, though it dies while
+// it notes whom it obeys, and then its machine loses power.
+SCENARIO(SplitBrain, AnAgentForgetsNoMaster) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)});
+  auto random = world.NewRandom("story");
+  c.Supervise();
+  c.AwaitRegistered(60s);
+  AgentNode& agent = *c.agents().front();
+  for (int turn = 0; turn < 4; ++turn) {
+    agent.DieAtDiskCall(1 + random->Below(8), false);
+    c.AwaitLeader(60s).Kill();
+    c.AwaitRegistered(120s);
+    agent.DieAtDiskCall(0, false);
+    agent.LosePower();
+    world.RunFor(random->Between(0s, 5s));
+  }
+  c.AwaitRegistered(60s);
+}
+
 // A leader that ZooKeeper still hears, but the other masters do not, cannot
 // write its registry: it steps down as well.
 SCENARIO(SplitBrain, ALeaderWithoutAQuorumOfTheLogStepsDown) {
@@ -325,6 +346,8 @@ SCENARIO(Storm, TheClusterServesWhenItIsOver) {
   }
   c.EndDisturbances();
   c.AwaitRegistered(180s);
+  // What was under way when the last disturbance ended may still reset a link.
+  world.RunFor(60s);
   c.framework().Launch("last", "sleep 1");
   c.AwaitTask("last", "TASK_FINISHED", 120s);
 }

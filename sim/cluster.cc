@@ -108,7 +108,7 @@ bool Cluster::Registered(MasterNode& master) {
   const master::Master::View view = master.role()->view();
   return std::all_of(agent_list_.begin(), agent_list_.end(),
                      [&](AgentNode* agent) {
-                       if (!agent->running()) return true;
+                       if (agent->role() == nullptr) return false;
                        auto known = view.agents.find(agent->id());
                        return known != view.agents.end() && known->second &&
                               agent->role()->view().registered;

@@ -58,7 +58,7 @@ class Cluster {
   // The master that leads; of several, all but one of which have yet to find
   // out, that of the newest epoch. Null when none does.
   MasterNode* Leader();
-  // Whether every agent that runs is registered with `master` and knows it.
+  // Whether every agent is registered with `master` and knows it.
   bool Registered(MasterNode& master);
   // The agent with that id, in this or an earlier life; null for none.
   AgentNode* AgentWithId(const std::string& id);

@@ -115,9 +115,17 @@ void Recovery::Finish() {
   step_ = Step::kDone;
   patience_.Cancel();
   executors_.GiveUpMissing();
+  // The process before may have died between writing the reign and syncing it:
+  // what was read is not durable yet, and this agent is about to rely on it.
+  std::optional<std::pair<std::string, wire::Reign>> reign;
+  if (recovered_.has_value() && recovered_->reign.has_value()) {
+    reign.emplace(recovered_->record.info().id().value(), *recovered_->reign);
+  }
   store_.Write(
-      [boot_id = options_.boot_id](Checkpoints& checkpoints) {
-        return checkpoints.WriteBootId(boot_id);
+      [boot_id = options_.boot_id, reign](Checkpoints& checkpoints) {
+        const absl::Status status = checkpoints.WriteBootId(boot_id);
+        if (!status.ok() || !reign.has_value()) return status;
+        return checkpoints.WriteReign(reign->first, reign->second);
       },
       [this] {
         Registration::Identity identity;
