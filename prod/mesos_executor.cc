@@ -10,8 +10,7 @@
 
 int main(int, char** argv) {
   using namespace quorate;
-  auto options =
-      executor::OptionsFromEnvironment(prod::EnvironmentVariables());
+  auto options = executor::OptionsFromEnvironment(prod::EnvironmentVariables());
   if (!options.ok()) {
     std::fprintf(stderr,
                  "%s: %s\nThis program is started by mesos-agent and not "

@@ -39,8 +39,7 @@ struct LocalFlags {
     logging.AddTo(flags);
     flags->Add(&num_masters, "num_masters",
                "Masters to run; more than one needs --zk.");
-    flags->Add(&num_agents, "num_agents", "Agents to run.")
-        .Alias("num_slaves");
+    flags->Add(&num_agents, "num_agents", "Agents to run.").Alias("num_slaves");
     flags->Add(&port, "port",
                "Port of the first master; those of the other masters, then of "
                "the agents, follow.");
@@ -98,8 +97,8 @@ class Local {
     grace_ = environment_.clock().RunAfter(kStopGrace, [this] { End(); });
     for (size_t i = flags_.num_masters; i < specs_.size(); ++i) {
       if (!running_[i]) continue;
-      absl::Status told = environment_.containers().Signal(specs_[i].id,
-                                                           SIGUSR1);
+      absl::Status told =
+          environment_.containers().Signal(specs_[i].id, SIGUSR1);
       LOG_IF(WARNING, !told.ok()) << told;
     }
     EndIfAgentsHave();
@@ -119,10 +118,10 @@ class Local {
     spec.stdout_path = absl::StrCat(flags_.work_dir, "/", name, ".log");
     spec.stderr_path = spec.stdout_path;
     spec.environment = prod::EnvironmentVariables();
-    spec.arguments = {
-        program, absl::StrCat("--ip=", kIp), absl::StrCat("--port=", port),
-        absl::StrCat("--hostname=", kIp),
-        absl::StrCat("--work_dir=", flags_.work_dir, "/", name)};
+    spec.arguments = {program, absl::StrCat("--ip=", kIp),
+                      absl::StrCat("--port=", port),
+                      absl::StrCat("--hostname=", kIp),
+                      absl::StrCat("--work_dir=", flags_.work_dir, "/", name)};
     return spec;
   }
 
@@ -143,8 +142,8 @@ class Local {
         Spec(name, "mesos-agent", PortOf(flags_.num_masters + i));
     spec.arguments.push_back(absl::StrCat(
         "--master=", flags_.zk.value_or(absl::StrCat(kIp, ":", flags_.port))));
-    spec.arguments.push_back(absl::StrCat("--runtime_dir=", flags_.work_dir,
-                                          "/", name, "/run"));
+    spec.arguments.push_back(
+        absl::StrCat("--runtime_dir=", flags_.work_dir, "/", name, "/run"));
     spec.arguments.push_back(absl::StrCat("--launcher_dir=", programs_));
     spec.arguments.push_back(absl::StrCat("--resources=", flags_.resources));
     return spec;
@@ -154,12 +153,12 @@ class Local {
     environment_.containers().Launch(
         specs_[i], [this, i](absl::StatusOr<io::ContainerInfo> info) {
           if (!info.ok()) {
-            return environment_.Exit(io::kExitFailure,
-                                     info.status().message());
+            return environment_.Exit(io::kExitFailure, info.status().message());
           }
           running_[i] = true;
           environment_.containers().Wait(
-              specs_[i].id, [this, i](const io::ContainerExit&) { OnEnded(i); });
+              specs_[i].id,
+              [this, i](const io::ContainerExit&) { OnEnded(i); });
         });
   }
 
@@ -167,8 +166,8 @@ class Local {
     running_[i] = false;
     if (stopping_) return EndIfAgentsHave();
     LOG(WARNING) << specs_[i].id << " has ended; starting it again";
-    timers_[i] = environment_.clock().RunAfter(kRestartDelay,
-                                               [this, i] { Launch(i); });
+    timers_[i] =
+        environment_.clock().RunAfter(kRestartDelay, [this, i] { Launch(i); });
   }
 
   void EndIfAgentsHave() {

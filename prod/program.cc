@@ -64,10 +64,10 @@ void LoadFlags(int argc, char** argv, flags::FlagSet* flags) {
                    .read_file = ReadFlagFile});
   if (!status.ok()) FailUsage(program, status.message());
   if (flags->help_requested() || flags->version_requested()) {
-    std::fputs((flags->help_requested() ? flags->HelpText()
-                                        : flags->VersionText())
-                   .c_str(),
-               stdout);
+    std::fputs(
+        (flags->help_requested() ? flags->HelpText() : flags->VersionText())
+            .c_str(),
+        stdout);
     std::exit(io::kExitOk);
   }
   for (const std::string& warning : flags->warnings()) {

@@ -301,7 +301,7 @@ void Disturb(Cluster& c, io::Random& random) {
     case 2:
       return master.DieAtDiskCall(1 + random.Below(40), random.Below(2) == 0);
     case 3:
-      return master.Pause();
+      return master.PauseFor(random.Between(100ms, 30s));
     case 4:
       return agent.Kill();
     case 5:
@@ -309,7 +309,7 @@ void Disturb(Cluster& c, io::Random& random) {
     case 6:
       return agent.DieAtDiskCall(1 + random.Below(40), random.Below(2) == 0);
     case 7:
-      return agent.Pause();
+      return agent.PauseFor(random.Between(100ms, 30s));
     case 8:
       return c.Cut({master}, c.Others(master));
     case 9:

@@ -10,6 +10,9 @@ namespace quorate::sim {
 namespace {
 
 constexpr io::Duration kSupervisorDelay = std::chrono::seconds(1);
+// An agent that is paused while it recovers must not take that for the end of
+// its executors.
+constexpr io::Duration kExecutorPatience = std::chrono::minutes(1);
 constexpr char kAgentResources[] =
     "cpus:4;mem:4096;disk:4096;ports:[31000-32000]";
 
@@ -49,6 +52,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
     agent::AgentOptions flags;
     flags.master.zookeeper = zk_;
     flags.resources = kAgentResources;
+    flags.executor_reregistration_timeout = kExecutorPatience;
     agent_list_.push_back(new AgentNode(world, network_, ensemble_,
                                         absl::StrCat("agent", i), Ip(3, i + 1),
                                         std::move(flags)));

@@ -91,6 +91,12 @@ void Node::Pause() {
   if (running()) process_->Pause();
 }
 
+void Node::PauseFor(io::Duration time) {
+  if (!running()) return;
+  process_->Pause();
+  world().After(time, "wakes", [process = process_] { process->Resume(); });
+}
+
 void Node::Resume() {
   if (running()) process_->Resume();
 }

@@ -40,6 +40,7 @@ class Node : public Host {
   // No effect when the program does not run.
   void Kill();
   void Pause();
+  void PauseFor(io::Duration time);
   void Resume();
   // The program dies at its n-th disk call from now; its machine with it when
   // `power`.

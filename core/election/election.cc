@@ -148,11 +148,11 @@ class StandaloneContender final : public Contender {
  public:
   StandaloneContender(io::Environment& environment, const MasterInfo& me,
                       Contender::Listener* listener)
-      : timer_(environment.clock().RunAfter(io::Duration::zero(),
-                                            [me, listener] {
-                                              listener->OnLeader(me);
-                                              listener->OnElected();
-                                            })) {}
+      : timer_(
+            environment.clock().RunAfter(io::Duration::zero(), [me, listener] {
+              listener->OnLeader(me);
+              listener->OnElected();
+            })) {}
 
  private:
   io::Timer timer_;

@@ -38,9 +38,9 @@ class Group::Core final : public io::CoordinationSession::Listener {
          .credentials = options_.url.credentials},
         this);
     if (!session.ok()) {
-      environment_.Exit(io::kExitFailure,
-                        absl::StrCat("cannot use ZooKeeper: ",
-                                     session.status().message()));
+      environment_.Exit(
+          io::kExitFailure,
+          absl::StrCat("cannot use ZooKeeper: ", session.status().message()));
       return;
     }
     session_ = *std::move(session);
@@ -84,16 +84,15 @@ class Group::Core final : public io::CoordinationSession::Listener {
   // Creates the prefix of the path that ends at `end`, then the next longer
   // one; at the end reads the members.
   void EnsurePath(size_t end) {
-    session_->Create(
-        options_.url.path.substr(0, end), "", {},
-        [this, end](absl::StatusOr<std::string> path) {
-          if (!path.ok() && path.status().code() !=
-                                absl::StatusCode::kAlreadyExists) {
-            return Retry(path.status());
-          }
-          if (end == std::string::npos) return Read();
-          EnsurePath(options_.url.path.find('/', end + 1));
-        });
+    session_->Create(options_.url.path.substr(0, end), "", {},
+                     [this, end](absl::StatusOr<std::string> path) {
+                       if (!path.ok() && path.status().code() !=
+                                             absl::StatusCode::kAlreadyExists) {
+                         return Retry(path.status());
+                       }
+                       if (end == std::string::npos) return Read();
+                       EnsurePath(options_.url.path.find('/', end + 1));
+                     });
   }
 
   void Retry(const absl::Status& status) {
@@ -188,15 +187,15 @@ class Group::Core final : public io::CoordinationSession::Listener {
   void Create() {
     if (creating_ || joined_.has_value()) return;
     creating_ = true;
-    session_->Create(
-        absl::StrCat(options_.url.path, "/", prefix_), *content_,
-        {.ephemeral = true, .sequential = true},
-        [this](absl::StatusOr<std::string> path) {
-          creating_ = false;
-          if (!path.ok()) return Retry(path.status());
-          // The watch on the children tells, too; this is only sooner.
-          Read();
-        });
+    session_->Create(absl::StrCat(options_.url.path, "/", prefix_), *content_,
+                     {.ephemeral = true, .sequential = true},
+                     [this](absl::StatusOr<std::string> path) {
+                       creating_ = false;
+                       if (!path.ok()) return Retry(path.status());
+                       // The watch on the children tells, too; this is only
+                       // sooner.
+                       Read();
+                     });
   }
 
   void LoseSession(const absl::Status& reason) {

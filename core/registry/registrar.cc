@@ -29,9 +29,9 @@ void Registrar::Recover(const mesos::v1::MasterInfo& info, OnRecovered done) {
   recovered_ = std::move(done);
   fetch_timer_ = environment_.clock().RunAfter(options_.fetch_timeout, [this] {
     log_->Resign();
-    FinishRecovery(absl::DeadlineExceededError(absl::StrCat(
-        "the registry could not be read in time: ",
-        log_->status().explanation)));
+    FinishRecovery(absl::DeadlineExceededError(
+        absl::StrCat("the registry could not be read in time: ",
+                     log_->status().explanation)));
   });
   log_->Elect([this, info](absl::StatusOr<uint64_t> epoch) {
     if (!epoch.ok()) return FinishRecovery(epoch.status());
@@ -129,9 +129,8 @@ void Registrar::OnCommitted(uint64_t position, absl::string_view payload) {
   Batch batch;
   if (!batch.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return environment_.Exit(
-        io::kExitFailure,
-        absl::StrCat("the registry's log holds at position ", position,
-                     " what no registry wrote"));
+        io::kExitFailure, absl::StrCat("the registry's log holds at position ",
+                                       position, " what no registry wrote"));
   }
   // While this master leads, the log's only writer is itself, with one entry
   // under way: an entry that is committed then is the one being stored.

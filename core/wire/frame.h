@@ -27,7 +27,9 @@ class FrameDecoder {
       : max_frame_bytes_(max_frame_bytes) {}
 
   void set_max_frame_bytes(size_t bytes) { max_frame_bytes_ = bytes; }
-  void Add(absl::string_view bytes) { buffer_.append(bytes.data(), bytes.size()); }
+  void Add(absl::string_view bytes) {
+    buffer_.append(bytes.data(), bytes.size());
+  }
 
   // Moves the next frame's payload to `*payload` and says true; false when it
   // is not complete yet. DataLoss for a bad length or checksum: the stream

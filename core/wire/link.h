@@ -40,7 +40,7 @@ struct Handshake {
   // 16 bytes, or empty when the sender does not know its cluster yet. Links
   // between different non-empty clusters are refused by whoever accepts.
   std::string cluster_id;
-  std::string node_id;  // Log member id or agent id; may be empty.
+  std::string node_id;   // Log member id or agent id; may be empty.
   io::Endpoint address;  // Where the sender itself can be reached.
 };
 

@@ -20,8 +20,8 @@ class SharedPort final : public Port {
       : clock_(clock), callbacks_(std::move(callbacks)) {}
 
   absl::Status Open(io::Network& network, const io::Endpoint& at) {
-    auto acceptor = network.Listen(
-        at, [this](std::unique_ptr<io::Connection> connection) {
+    auto acceptor =
+        network.Listen(at, [this](std::unique_ptr<io::Connection> connection) {
           OnAccepted(std::move(connection));
         });
     if (!acceptor.ok()) return acceptor.status();
@@ -86,9 +86,8 @@ class SharedPort final : public Port {
     waiting.link = std::make_unique<StreamLink>(std::move(waiting.connection));
     waiting.link->Accept(
         absl::string_view(waiting.first).substr(kGreeting.size()),
-        callbacks_.handshake, [this, id](const absl::Status& status) {
-          OnShaken(id, status);
-        });
+        callbacks_.handshake,
+        [this, id](const absl::Status& status) { OnShaken(id, status); });
   }
 
   void OnShaken(uint64_t id, const absl::Status& status) {

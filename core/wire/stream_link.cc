@@ -66,8 +66,8 @@ void StreamLink::OnData(absl::string_view bytes) {
 
 // Takes the peer's greeting off the front, as far as it has come.
 absl::Status StreamLink::Greet(absl::string_view* bytes) {
-  const size_t take = std::min(bytes->size(),
-                               kGreeting.size() - greeting_.size());
+  const size_t take =
+      std::min(bytes->size(), kGreeting.size() - greeting_.size());
   greeting_.append(bytes->data(), take);
   bytes->remove_prefix(take);
   if (!absl::StartsWith(kGreeting, greeting_)) {

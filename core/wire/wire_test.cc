@@ -30,8 +30,8 @@ TEST(Frame, AnySplitGivesTheSamePayloads) {
       std::string payload;
       while (*decoder.Next(&payload)) got.push_back(payload);
     }
-    EXPECT_EQ(got, (std::vector<std::string>{"one", "",
-                                             std::string(1000, 'x')}));
+    EXPECT_EQ(got,
+              (std::vector<std::string>{"one", "", std::string(1000, 'x')}));
   }
 }
 
@@ -59,7 +59,9 @@ TEST(Frame, BoundsTheLength) {
 
 // Remembers what it was told.
 struct Ear final : public Dialer::Listener, public Link::Listener {
-  void OnUp(const Handshake& peer) override { log += "up " + peer.node_id + ";"; }
+  void OnUp(const Handshake& peer) override {
+    log += "up " + peer.node_id + ";";
+  }
   void OnDown(const absl::Status&) override { log += "down;"; }
   void OnMessage(absl::string_view payload) override {
     log += "message " + std::string(payload) + ";";
@@ -169,9 +171,9 @@ TEST_F(WireTest, HttpAndLinksShareThePort) {
 
 TEST_F(WireTest, AGreetingInPiecesIsALink) {
   auto peer = Connect();
-  const std::string hello =
-      std::string(kGreeting) +
-      EncodeFrame(EncodeHandshake({.node_id = "slow"})) + EncodeFrame("early");
+  const std::string hello = std::string(kGreeting) +
+                            EncodeFrame(EncodeHandshake({.node_id = "slow"})) +
+                            EncodeFrame("early");
   for (char c : hello) {
     peer->Send(std::string(1, c));
     clock_.Run();

@@ -49,8 +49,8 @@ absl::Status CheckReregistration(const flags::Duration& timeout) {
   if (timeout > flags::Duration::zero() && timeout <= seconds(15)) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat(flags::ValueToText(timeout), " is not between 0 and 15secs"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      flags::ValueToText(timeout), " is not between 0 and 15secs"));
 }
 
 // All but `reserve`, or half of what is little.
@@ -165,8 +165,8 @@ absl::StatusOr<Machine> InspectMachine(const std::string& work_dir) {
         absl::StrCat("cannot find this machine's size: ", strerror(errno)));
   }
   machine.memory = static_cast<uint64_t>(info.totalram) * info.mem_unit;
-  machine.disk = static_cast<uint64_t>(file_system.f_blocks) *
-                 file_system.f_frsize;
+  machine.disk =
+      static_cast<uint64_t>(file_system.f_blocks) * file_system.f_frsize;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> machine.boot_id;
   machine.program_directory =
       std::filesystem::read_symlink("/proc/self/exe", error)

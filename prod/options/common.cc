@@ -95,8 +95,8 @@ absl::StatusOr<std::string> ResolveIp(const std::string& host) {
   addrinfo* found = nullptr;
   const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found);
   if (error != 0) {
-    return absl::NotFoundError(absl::StrCat("cannot resolve '", host,
-                                            "': ", gai_strerror(error)));
+    return absl::NotFoundError(
+        absl::StrCat("cannot resolve '", host, "': ", gai_strerror(error)));
   }
   std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
   char text[INET_ADDRSTRLEN];
@@ -114,9 +114,9 @@ absl::StatusOr<Addresses> ResolveAddresses(const AddressFlags& flags) {
   } else if (addresses.bind.ip == kAnyIp) {
     auto ip = ResolveIp(MachineName());
     if (!ip.ok()) {
-      return absl::Status(ip.status().code(),
-                          absl::StrCat(ip.status().message(),
-                                       "; give --ip or --advertise_ip"));
+      return absl::Status(
+          ip.status().code(),
+          absl::StrCat(ip.status().message(), "; give --ip or --advertise_ip"));
     }
     addresses.advertise.ip = *ip;
   }

@@ -57,8 +57,7 @@ void ExecuteFlags::AddTo(flags::FlagSet* flags) {
              "program with its arguments, separated by blanks.");
   flags->Add(&env, "env",
              "Environment variables of the command, as a JSON object.");
-  flags
-      ->Add(&resources, "resources", "What the task takes of an offer.")
+  flags->Add(&resources, "resources", "What the task takes of an offer.")
       .Check([](const std::string& text) {
         return Resources::ParseText(text).status();
       });
@@ -72,8 +71,9 @@ void ExecuteFlags::AddTo(flags::FlagSet* flags) {
              "Kills the task that long after its launch.");
   flags->Add(&framework_capabilities, "framework_capabilities",
              "Further capabilities of the framework, separated by commas.");
-  flags->Add(&content_type, "content_type",
-             "How to speak to the master: json or protobuf.")
+  flags
+      ->Add(&content_type, "content_type",
+            "How to speak to the master: json or protobuf.")
       .Check(CheckContentType);
   flags->Add(&failover_timeout, "failover_timeout",
              "How long the master keeps the task without this program.");
@@ -98,8 +98,7 @@ absl::StatusOr<scheduler::ExecuteOptions> ToExecuteOptions(
   options.command = values.command;
   options.shell = values.shell;
   if (!values.shell) {
-    options.arguments =
-        absl::StrSplit(values.command, ' ', absl::SkipEmpty());
+    options.arguments = absl::StrSplit(values.command, ' ', absl::SkipEmpty());
     if (options.arguments.empty()) {
       return absl::InvalidArgumentError("--command is empty");
     }

@@ -29,9 +29,8 @@ absl::Status CheckPing(const flags::Duration& duration) {
   if (duration >= seconds(1) && duration <= minutes(15)) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat(flags::ValueToText(duration),
-                   " is not between 1secs and 15mins"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      flags::ValueToText(duration), " is not between 1secs and 15mins"));
 }
 
 absl::Status CheckReregister(const flags::Duration& duration) {
@@ -84,17 +83,20 @@ void MasterFlags::AddTo(flags::FlagSet* flags) {
             "file:///path to keep the password off the command line.")
       .ValueName("URL")
       .Check(CheckZk);
-  flags->Add(&zk_session_timeout, "zk_session_timeout",
-             "How long ZooKeeper keeps the session of a master that it does "
-             "not hear.")
+  flags
+      ->Add(&zk_session_timeout, "zk_session_timeout",
+            "How long ZooKeeper keeps the session of a master that it does "
+            "not hear.")
       .Check(CheckPositive);
-  flags->Add(&quorum, "quorum",
-             "Majority of the masters: 1 of 1, 2 of 3, 3 of 5. Required with "
-             "--zk. A new log is formed by exactly 2*quorum-1 masters.")
+  flags
+      ->Add(&quorum, "quorum",
+            "Majority of the masters: 1 of 1, 2 of 3, 3 of 5. Required with "
+            "--zk. A new log is formed by exactly 2*quorum-1 masters.")
       .Check(CheckQuorum);
-  flags->Add(&work_dir, "work_dir",
-             "Directory of the replicated log. It must survive restarts and "
-             "must never be shared or copied between masters.")
+  flags
+      ->Add(&work_dir, "work_dir",
+            "Directory of the replicated log. It must survive restarts and "
+            "must never be shared or copied between masters.")
       .ValueName("PATH")
       .Required()
       .Check(CheckAbsolutePath);
@@ -107,36 +109,43 @@ void MasterFlags::AddTo(flags::FlagSet* flags) {
 }
 
 void MasterFlags::AddTimingTo(flags::FlagSet* flags) {
-  flags->Add(&registry_fetch_timeout, "registry_fetch_timeout",
-             "How long an elected master tries to read the registry before it "
-             "exits.")
+  flags
+      ->Add(&registry_fetch_timeout, "registry_fetch_timeout",
+            "How long an elected master tries to read the registry before it "
+            "exits.")
       .Check(CheckPositive);
-  flags->Add(&registry_store_timeout, "registry_store_timeout",
-             "How long the leader waits for a change of the registry to be "
-             "durable on a quorum before it exits.")
+  flags
+      ->Add(&registry_store_timeout, "registry_store_timeout",
+            "How long the leader waits for a change of the registry to be "
+            "durable on a quorum before it exits.")
       .Check(CheckPositive);
-  flags->Add(&agent_ping_timeout, "agent_ping_timeout",
-             "How long an agent has to answer a ping.")
+  flags
+      ->Add(&agent_ping_timeout, "agent_ping_timeout",
+            "How long an agent has to answer a ping.")
       .Alias("slave_ping_timeout")
       .Check(CheckPing);
-  flags->Add(&max_agent_ping_timeouts, "max_agent_ping_timeouts",
-             "Pings in a row that an agent may miss before it is unreachable.")
+  flags
+      ->Add(&max_agent_ping_timeouts, "max_agent_ping_timeouts",
+            "Pings in a row that an agent may miss before it is unreachable.")
       .Alias("max_slave_ping_timeouts")
       .Check([](const uint32_t& count) {
         return count >= 1 ? absl::OkStatus()
                           : absl::InvalidArgumentError("must be at least 1");
       });
-  flags->Add(&agent_reregister_timeout, "agent_reregister_timeout",
-             "How long agents have to come back after a fail-over, or after "
-             "their connection broke, before they are unreachable.")
+  flags
+      ->Add(&agent_reregister_timeout, "agent_reregister_timeout",
+            "How long agents have to come back after a fail-over, or after "
+            "their connection broke, before they are unreachable.")
       .Alias("slave_reregister_timeout")
       .Check(CheckReregister);
-  flags->Add(&allocation_interval, "allocation_interval",
-             "How often resources are offered anew.")
+  flags
+      ->Add(&allocation_interval, "allocation_interval",
+            "How often resources are offered anew.")
       .Check(CheckPositive);
-  flags->Add(&offer_timeout, "offer_timeout",
-             "How long a framework may hold an offer before it is rescinded. "
-             "Without it, for ever.")
+  flags
+      ->Add(&offer_timeout, "offer_timeout",
+            "How long a framework may hold an offer before it is rescinded. "
+            "Without it, for ever.")
       .Check(CheckPositive);
   flags->Add(&max_completed_frameworks, "max_completed_frameworks",
              "Ended frameworks to remember.");

@@ -38,9 +38,9 @@ TEST(MasterOptions, FromTheCommandLineAndTheEnvironment) {
 }
 
 TEST(MasterOptions, AdvertisesWhatItIsTold) {
-  auto options = Master({"--ip=10.0.0.1", "--advertise_ip=192.168.0.1",
-                         "--advertise_port=80", "--hostname=m1",
-                         "--work_dir=/w"});
+  auto options =
+      Master({"--ip=10.0.0.1", "--advertise_ip=192.168.0.1",
+              "--advertise_port=80", "--hostname=m1", "--work_dir=/w"});
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->bind.ToString(), "10.0.0.1:5050");
   EXPECT_EQ(options->advertise.ToString(), "192.168.0.1:80");
@@ -72,9 +72,8 @@ TEST(MasterOptions, RefusesWhatCannotBeMeant) {
 }
 
 TEST(AgentOptions, DetectsWhatIsNotGiven) {
-  const Machine machine{.cpus = 8,
-                        .memory = uint64_t{4} << 30,
-                        .disk = uint64_t{8} << 30};
+  const Machine machine{
+      .cpus = 8, .memory = uint64_t{4} << 30, .disk = uint64_t{8} << 30};
   EXPECT_EQ(*CompleteResources("", machine),
             "cpus:8;mem:3072;disk:4096;ports:[31000-32000]");
   EXPECT_EQ(*CompleteResources("mem:100;cpus(eng):1", machine),
@@ -86,12 +85,12 @@ TEST(AgentOptions, FromTheCommandLine) {
   AgentFlags values;
   flags::FlagSet flags(AgentProgram());
   values.AddTo(&flags);
-  ASSERT_TRUE(flags
-                  .Load({.arguments = {"--master=127.0.0.1:5050",
-                                       "--work_dir=/w", "--ip=127.0.0.1",
-                                       "--attributes=rack:a",
-                                       "--recover=cleanup"}})
-                  .ok());
+  ASSERT_TRUE(
+      flags
+          .Load({.arguments = {"--master=127.0.0.1:5050", "--work_dir=/w",
+                               "--ip=127.0.0.1", "--attributes=rack:a",
+                               "--recover=cleanup"}})
+          .ok());
   auto options = ToAgentOptions(
       values, flags, {.cpus = 1, .program_directory = "/usr/libexec"});
   ASSERT_TRUE(options.ok()) << options.status();
