@@ -165,6 +165,14 @@ def check_include_guard(path, text, lines):
         yield at, "include-guard", "should be %s" % guard
 
 
+def check_using_namespace(code, lines):
+    """Within a function, as in a main, it does no harm."""
+    for match in re.finditer(r"^using namespace (?!std::\w*literals\b)[\w:]+",
+                             code, re.MULTILINE):
+        yield lines.of(match.start()), "using-namespace", (
+            "name what is used, or do this within a function")
+
+
 def check_file_size(text):
     count = text.count("\n")
     if count > MAX_FILE_LINES:
@@ -202,6 +210,7 @@ def check_cpp(path, text, header=""):
     code, lines = source.strip(text), source.Lines(text)
     yield from check_layers(path, text, lines)
     yield from check_include_guard(path, text, lines)
+    yield from check_using_namespace(code, lines)
     if folder_of(path) in DETERMINISTIC:
         yield from check_determinism(code, lines)
         yield from check_iteration_order(code, source.strip(header), lines)

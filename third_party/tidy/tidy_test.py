@@ -132,6 +132,13 @@ class FrameTest(unittest.TestCase):
         self.assertEqual(len(tidy.check_file("io/disk.h", "#pragma once\n")),
                          1)
 
+    def test_using_namespace(self):
+        self.assertEqual(rules("using namespace quorate::io;\n"),
+                         {"using-namespace"})
+        self.assertEqual(
+            rules("using namespace std::chrono_literals;\n"
+                  "int main() {\n  using namespace quorate;\n}\n"), set())
+
     def test_file_size(self):
         self.assertEqual(rules("\n" * tidy.MAX_FILE_LINES), set())
         self.assertEqual(rules("\n" * (tidy.MAX_FILE_LINES + 1)),
