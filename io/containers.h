@@ -52,7 +52,8 @@ class Containers {
  public:
   using OnLaunched = std::function<void(absl::StatusOr<ContainerInfo>)>;
   using OnExited = std::function<void(const ContainerExit&)>;
-  using OnListed = std::function<void(absl::StatusOr<std::vector<ContainerInfo>>)>;
+  using OnListed =
+      std::function<void(absl::StatusOr<std::vector<ContainerInfo>>)>;
 
   // Destroying leaves the containers running and drops callbacks.
   virtual ~Containers() = default;

@@ -65,7 +65,7 @@ struct FileInfo {
   uint64_t size = 0;
   uint32_t mode = 0;  // Permission bits, as in st_mode.
   uint64_t links = 1;
-  std::string user;   // Name, or the number in decimal when it has no name.
+  std::string user;  // Name, or the number in decimal when it has no name.
   std::string group;
   WallTime modified;
 };

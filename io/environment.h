@@ -21,9 +21,9 @@ namespace quorate::io {
 // restart on all of them.
 enum ExitCode : int {
   kExitOk = 0,
-  kExitFailure = 1,          // Bad flags, or a failure that a message explains.
-  kExitLostLeadership = 3,   // A leading master that leads no more.
-  kExitDiskFailure = 4,      // A write or sync failed: nothing more is known.
+  kExitFailure = 1,         // Bad flags, or a failure that a message explains.
+  kExitLostLeadership = 3,  // A leading master that leads no more.
+  kExitDiskFailure = 4,     // A write or sync failed: nothing more is known.
 };
 
 class Environment {

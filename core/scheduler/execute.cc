@@ -349,7 +349,8 @@ void Execute::Core::End(std::string outcome) {
   call.set_type(Call::TEARDOWN);
   Send(std::move(call));
   exit_ = environment_.clock().RunAfter(
-      announced_ ? kTeardownTimeout : io::Duration::zero(), [this] { environment_.Exit(exit_code_, *outcome_); });
+      announced_ ? kTeardownTimeout : io::Duration::zero(),
+      [this] { environment_.Exit(exit_code_, *outcome_); });
 }
 
 void Execute::Core::Send(Call call) {
