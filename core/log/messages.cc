@@ -90,9 +90,10 @@ bool IsKind(const LogMessage& message) {
 }  // namespace
 
 bool ParseMessage(absl::string_view bytes, LogMessage* message) {
-  return message->ParseFromArray(bytes.data(),
-                                 static_cast<int>(bytes.size())) &&
-         IsMemberId(message->from()) &&
+  // What is missing is no reason for protobuf to log an error for each.
+  return message->ParsePartialFromArray(bytes.data(),
+                                        static_cast<int>(bytes.size())) &&
+         message->IsInitialized() && IsMemberId(message->from()) &&
          (message->to().empty() || IsMemberId(message->to())) &&
          IsKind(*message);
 }

@@ -1,0 +1,376 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/planted_bugs.h"
+#include "core/log/formation.h"
+#include "core/log/messages.h"
+#include "core/log/testing/transcript.h"
+#include "io/random.h"
+
+namespace quorate::log {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::Transcript;
+
+std::string Script(const std::string& name) {
+  std::ifstream file(absl::StrCat("core/log/testdata/", name, ".txt"));
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class Transcripts : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Transcripts, AreAsWritten) {
+  const std::string script = Script(GetParam());
+  ASSERT_FALSE(script.empty());
+  EXPECT_EQ(Transcript().Run(script), script);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Machines, Transcripts,
+    ::testing::Values("a_known_position_is_fetched",
+                      "a_member_that_knows_is_gone",
+                      "a_new_leader_keeps_what_may_be_chosen",
+                      "a_straggler_catches_up", "an_overtaken_leader_stops",
+                      "deposed_leader_is_refused", "duplicates_count_once",
+                      "election_and_append", "nothing_before_durable",
+                      "retries_are_answered_again", "two_candidates"),
+    [](const auto& info) { return std::string(info.param); });
+
+class Planted : public ::testing::Test {
+ protected:
+  ~Planted() override { Plant(Bug::kNone); }
+};
+
+TEST_F(Planted, AnAcceptorThatKeepsItsPromiseReplacesAChosenEntry) {
+  Plant(Bug::kAcceptKeepsPromise);
+  // The script has no step of its own for the wrong path: A writes B's entry.
+  const std::string outcome =
+      Transcript().Run(Script("deposed_leader_is_refused"));
+  EXPECT_TRUE(absl::StrContains(
+      outcome, "A learns @1 leader B\n  others have learned leader C there"))
+      << outcome;
+}
+
+TEST_F(Planted, AnswersThatDoNotWaitForTheDiskShow) {
+  const std::string script = Script("nothing_before_durable");
+  for (Bug bug : {Bug::kPromiseBeforeDurable, Bug::kWriteAckBeforeDurable}) {
+    Plant(bug);
+    EXPECT_NE(Transcript().Run(script), script);
+  }
+}
+
+// One step of a random walk over everything that may happen to replicas.
+std::string RandomStep(const Transcript& replicas, io::Random& random,
+                       int step) {
+  const auto routes = replicas.routes();
+  const auto& members = replicas.members();
+  const MemberId& at = members[random.Below(members.size())];
+  const uint64_t kind = random.Below(200);
+  if (kind < 120 && !routes.empty()) {
+    const auto& [from, to] = routes[random.Below(routes.size())];
+    const std::string route = absl::StrCat(from, ">", to);
+    if (random.Below(20) == 0) return absl::StrCat("drop ", route);
+    return random.Below(20) == 0 ? absl::StrCat(route, " again") : route;
+  }
+  if (kind < 130 && replicas.CanAppend(at)) {
+    return absl::StrCat(at, " appends v", step);
+  }
+  if (kind < 133) return absl::StrCat(at, " elects ", replicas.NextRound(at));
+  if (kind < 173) return absl::StrCat(at, " syncs\n", at, " waits");
+  if (kind < 180) return absl::StrCat(at, " retries");
+  if (kind < 183) return absl::StrCat(at, " leaves");
+  if (kind < 194) return absl::StrCat(at, " returns");
+  // Its disk does not wait for a while.
+  return absl::StrCat(at, " restarts");
+}
+
+// The first walk in which replicas disagree: its seed and its last step.
+std::string FirstDisagreement(int walks) {
+  for (int seed = 1; seed <= walks; ++seed) {
+    io::SeededRandom random(seed);
+    Transcript replicas;
+    replicas.Run(random.Below(4) == 0 ? "replicas ABCDE" : "replicas ABC");
+    for (const MemberId& at : replicas.members()) {
+      replicas.Run(absl::StrCat(at, " waits"));
+    }
+    for (int step = 0; step < 500; ++step) {
+      const std::string script =
+          replicas.Run(RandomStep(replicas, random, step));
+      if (replicas.disagreement()) {
+        return absl::StrCat("seed ", seed, ", step ", step, ":\n", script);
+      }
+    }
+  }
+  return "";
+}
+
+TEST(RandomWalks, NeverDisagree) { EXPECT_EQ(FirstDisagreement(1000), ""); }
+
+TEST_F(Planted, RandomWalksFindVotesThatDoNotWaitForTheDisk) {
+  Plant(Bug::kWriteAckBeforeDurable);
+  EXPECT_NE(FirstDisagreement(2000), "");
+}
+
+EntryProto Entry(const std::string& payload) {
+  EntryProto entry;
+  entry.set_type(APPEND);
+  entry.set_payload(payload);
+  return entry;
+}
+
+TEST(Acceptor, TwoValuesAtOnePositionAreAnError) {
+  Acceptor acceptor("A", {});
+  EXPECT_TRUE(acceptor.OnLearned(3, Entry("x")).ok());
+  EXPECT_TRUE(acceptor.OnLearned(3, Entry("x")).ok());
+  EXPECT_TRUE(absl::IsDataLoss(acceptor.OnLearned(3, Entry("y"))));
+}
+
+TEST(Acceptor, DeliversInOrderWithoutGaps) {
+  Acceptor acceptor("A", {});
+  ASSERT_TRUE(acceptor.OnLearned(1, Entry("1")).ok());
+  EXPECT_TRUE(acceptor.TakeDelivered().empty());
+  ASSERT_TRUE(acceptor.OnLearned(0, Entry("0")).ok());
+  const auto delivered = acceptor.TakeDelivered();
+  ASSERT_EQ(delivered.size(), 2u);
+  EXPECT_EQ(delivered[0].position, 0u);
+  EXPECT_EQ(delivered[1].entry.payload(), "1");
+  EXPECT_EQ(acceptor.learned_upto(), 2u);
+}
+
+TEST(Acceptor, KeepsOnlySoManyPositionsAhead) {
+  Acceptor acceptor("A", {});
+  Write write;
+  *write.mutable_ballot() = ToProto({1, "B"});
+  *write.mutable_entry() = Entry("x");
+  std::vector<Outgoing> answers;
+  write.set_position(Acceptor::kMaxAhead);
+  acceptor.OnWrite("B", write, &answers);
+  write.set_position(Acceptor::kMaxAhead - 1);
+  acceptor.OnWrite("B", write, &answers);
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0].message.write_reply().result(), NOT_READY);
+  EXPECT_EQ(answers[1].message.write_reply().result(), OK);
+  ASSERT_TRUE(acceptor.OnLearned(Acceptor::kMaxAhead, Entry("y")).ok());
+  EXPECT_EQ(acceptor.end(), Acceptor::kMaxAhead);
+}
+
+TEST(Quorums, Intersect) {
+  for (size_t members = 1; members <= 9; ++members) {
+    EXPECT_GT(WriteQuorum(members) + PromiseQuorum(members), members);
+    EXPECT_GT(2 * WriteQuorum(members), members);
+  }
+}
+
+// Forming a log.
+
+Config Members(const std::string& letters) {
+  Config config;
+  for (char letter : letters) config.add_members(std::string(1, letter));
+  return config;
+}
+
+// Feeds one member's formation and says what it asked for.
+class Forming {
+ public:
+  explicit Forming(Formation::Options options,
+                   std::optional<Config> pinned = std::nullopt)
+      : formation_("A", options, std::move(pinned)) {}
+
+  std::string Hear(const std::string& from, MemberStatus status,
+                   const std::string& members = "", int quorum = 2) {
+    Hello hello;
+    hello.set_status(status);
+    hello.set_declared_quorum(quorum);
+    *hello.mutable_members() = Members(members);
+    Formation::Output output;
+    formation_.OnHello(now_, from,
+                       status == ACTIVE ? ClusterIdOf(hello.members()) : "",
+                       hello, &output);
+    return Text(output);
+  }
+
+  std::string After(io::Duration time) {
+    now_ += time;
+    Formation::Output output;
+    formation_.OnTick(now_, &output);
+    return Text(output);
+  }
+
+  std::string Explain() const { return formation_.Explain(); }
+
+ private:
+  std::string Text(const Formation::Output& output) {
+    std::string text;
+    if (output.pin) {
+      text = "pin ";
+      for (const std::string& id : output.pin->members()) text += id;
+      formation_.OnPinned(*output.pin);
+    }
+    if (output.genesis) {
+      text += "genesis ";
+      for (const std::string& id : output.genesis->members.members()) {
+        text += id;
+      }
+    }
+    return text;
+  }
+
+  io::Instant now_{seconds(1)};
+  Formation formation_;
+};
+
+const Formation::Options kTwoOfThree{.quorum = 2};
+
+TEST(Formation, ThreeThatSeeEachOtherPinTheSameSetAndForm) {
+  Forming a(kTwoOfThree);
+  EXPECT_EQ(a.Hear("B", FORMATTED), "");
+  EXPECT_EQ(a.Hear("C", FORMATTED), "");
+  EXPECT_EQ(a.After(milliseconds(500)), "");
+  EXPECT_EQ(a.After(milliseconds(500)), "pin ABC");
+  // A number of them is not enough: every one has to have pinned this set.
+  EXPECT_EQ(a.Hear("B", PINNED, "ABC"), "");
+  EXPECT_EQ(a.Hear("C", FORMATTED), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "has not agreed yet"));
+  EXPECT_EQ(a.Hear("C", PINNED, "ABC"), "genesis ABC");
+}
+
+TEST(Formation, TooFewOrTooManyDoNotForm) {
+  Forming a(kTwoOfThree);
+  EXPECT_EQ(a.Hear("B", FORMATTED), "");
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "2 of 3 members"));
+  a.Hear("B", FORMATTED);
+  a.Hear("C", FORMATTED);
+  a.Hear("D", FORMATTED);
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "4 of 3 members"));
+}
+
+TEST(Formation, TheSetHasToStayTheSameForAWhile) {
+  Forming a(kTwoOfThree);
+  a.Hear("B", FORMATTED);
+  a.Hear("C", FORMATTED);
+  a.After(milliseconds(900));
+  a.Hear("D", FORMATTED);
+  EXPECT_EQ(a.After(milliseconds(2200)), "");
+  // Of the others only D was heard of within the last three seconds.
+  a.Hear("B", FORMATTED);
+  EXPECT_EQ(a.After(milliseconds(700)), "");
+  a.Hear("D", FORMATTED);
+  EXPECT_EQ(a.After(milliseconds(200)), "");
+  EXPECT_EQ(a.After(milliseconds(100)), "pin ABD");
+}
+
+TEST(Formation, APinnedSetIsForEver) {
+  Forming a(kTwoOfThree, Members("ABC"));
+  a.Hear("B", PINNED, "ABC");
+  // C was replaced by D before it agreed. There is no way on but to format A
+  // and B anew.
+  EXPECT_EQ(a.Hear("D", FORMATTED), "");
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "not heard of"));
+  EXPECT_EQ(a.Hear("D", ACTIVE, "DEF"), "");
+}
+
+TEST(Formation, OthersThatWaitForSomebodyElseAreNotPinned) {
+  Forming a(kTwoOfThree);
+  a.Hear("B", PINNED, "BCX");
+  a.Hear("C", FORMATTED);
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "waits for others"));
+}
+
+TEST(Formation, AnotherQuorumIsNotPinned) {
+  Forming a(kTwoOfThree);
+  a.Hear("B", FORMATTED);
+  a.Hear("C", FORMATTED, "", 3);
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "--quorum=3"));
+}
+
+TEST(Formation, AFormedClusterIsFollowedAndNotFormedAgain) {
+  Forming a(kTwoOfThree);
+  a.Hear("X", FORMATTED);
+  EXPECT_EQ(a.Hear("B", ACTIVE, "BCD"), "genesis BCD");
+  // Also one that was pinned and crashed before it was told that all had.
+  Forming pinned(kTwoOfThree, Members("ABC"));
+  EXPECT_EQ(pinned.Hear("B", ACTIVE, "ABC"), "genesis ABC");
+}
+
+TEST(Formation, AMemberThatDoesNotKnowItsClusterStaysOut) {
+  Forming a(kTwoOfThree);
+  EXPECT_EQ(a.Hear("B", ACTIVE, "ABC"), "");
+  EXPECT_EQ(a.After(seconds(10)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "backup"));
+}
+
+TEST(Formation, OneMemberFormsAloneAndOnlyIfItMay) {
+  Forming alone({.quorum = 1});
+  EXPECT_EQ(alone.After(milliseconds(1)), "pin A");
+  EXPECT_EQ(alone.After(milliseconds(1)), "genesis A");
+  Forming forbidden({.quorum = 1, .auto_initialize = false});
+  EXPECT_EQ(forbidden.After(seconds(10)), "");
+}
+
+// Messages.
+
+LogMessage Base() {
+  LogMessage message;
+  message.set_cluster_id("");
+  message.set_generation(0);
+  message.set_from(std::string(kMemberIdBytes, 'a'));
+  message.set_to("");
+  message.set_incarnation(1);
+  return message;
+}
+
+bool Parses(const LogMessage& message) {
+  LogMessage parsed;
+  return ParseMessage(message.SerializePartialAsString(), &parsed);
+}
+
+TEST(Messages, BadOnesAreDropped) {
+  LogMessage parsed;
+  EXPECT_FALSE(ParseMessage("garbage", &parsed));
+  EXPECT_FALSE(Parses(Base()));
+
+  LogMessage promise = Base();
+  promise.mutable_promise()->set_from_position(1);
+  EXPECT_FALSE(Parses(promise));
+  BallotProto& ballot = *promise.mutable_promise()->mutable_ballot();
+  ballot = ToProto({1, std::string(kMemberIdBytes, 'b')});
+  EXPECT_TRUE(Parses(promise));
+  ballot.set_round(0);
+  EXPECT_FALSE(Parses(promise));
+  ballot.set_round(~uint64_t{0});
+  EXPECT_FALSE(Parses(promise));
+  ballot = ToProto({1, "short"});
+  EXPECT_FALSE(Parses(promise));
+  ballot = ToProto({1, std::string(kMemberIdBytes, 'b')});
+  promise.set_from("");
+  EXPECT_FALSE(Parses(promise));
+}
+
+TEST(Messages, MembersAreSortedAndFew) {
+  LogMessage message = Base();
+  Hello& hello = *message.mutable_hello();
+  hello.set_status(PINNED);
+  hello.set_declared_quorum(2);
+  EXPECT_FALSE(Parses(message));
+  hello.mutable_members()->add_members(std::string(kMemberIdBytes, 'b'));
+  EXPECT_TRUE(Parses(message));
+  hello.mutable_members()->add_members(std::string(kMemberIdBytes, 'a'));
+  EXPECT_FALSE(Parses(message));
+}
+
+}  // namespace
+}  // namespace quorate::log
