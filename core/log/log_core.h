@@ -25,7 +25,7 @@ class LogNode::Core final : public Peers::Listener {
  public:
   Core(io::Environment& environment, LogOptions options,
        LogNode::Listener* listener);
-  ~Core();
+  ~Core() override;
 
   void Start();
   void Elect(OnElected done);
