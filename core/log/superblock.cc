@@ -79,7 +79,9 @@ absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Create(
   if (absl::Status renamed = disk.Rename(temporary, path); !renamed.ok()) {
     return renamed;
   }
-  absl::Status synced = disk.SyncDirectory(path.substr(0, path.rfind('/')));
+  const size_t slash = path.rfind('/');
+  absl::Status synced =
+      disk.SyncDirectory(slash == 0 ? "/" : path.substr(0, slash));
   if (!synced.ok()) return synced;
   return superblock;
 }

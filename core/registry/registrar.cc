@@ -12,6 +12,9 @@ namespace {
 constexpr size_t kMaxBatch = 1000;
 constexpr size_t kMaxQueued = 100000;
 constexpr size_t kMaxBatchBytes = 4 << 20;
+// A batch that is not full yet takes one more.
+constexpr size_t kMaxOperationBytes = 8 << 20;
+static_assert(kMaxBatchBytes + kMaxOperationBytes < log::kMaxEntryBytes);
 
 }  // namespace
 
@@ -62,6 +65,11 @@ void Registrar::Apply(Operation operation, OnApplied done) {
   if (!acting_) {
     return done(
         absl::FailedPreconditionError("this master's registry is not leading"));
+  }
+  if (operation.ByteSizeLong() > kMaxOperationBytes) {
+    return done(absl::InvalidArgumentError(
+        absl::StrCat("a change of the registry of ", operation.ByteSizeLong(),
+                     " bytes; at most ", kMaxOperationBytes, " are allowed")));
   }
   if (queue_.size() >= kMaxQueued) {
     return done(absl::ResourceExhaustedError(
@@ -114,6 +122,8 @@ void Registrar::OnStored(const absl::Status& status) {
 
 void Registrar::Lose(const absl::Status& reason) {
   leading_ = false;
+  // After a timeout the log may still lead: nobody would use that.
+  log_->Resign();
   FailQueue(reason);
   if (recovered_) return FinishRecovery(reason);
   if (std::exchange(acting_, false)) on_lost_(reason);

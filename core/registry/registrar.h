@@ -71,12 +71,16 @@ class Registrar final : public log::LogNode::Listener {
   log::LogNode& log() { return *log_; }
 
   // Leads the log and writes `info` as the leading master. DeadlineExceeded
-  // after fetch_timeout; Aborted when another master won.
+  // after fetch_timeout; Aborted when another master took over before the
+  // introduction was written; FailedPrecondition when this one is not among
+  // the log's members.
   void Recover(const mesos::v1::MasterInfo& info, OnRecovered done);
 
   // Applies and persists; answers in order. OK and the outcomes of
   // RegistryState::Apply are durable facts. Aborted: leadership lost, outcome
-  // unknown. DeadlineExceeded after store_timeout, outcome unknown.
+  // unknown. DeadlineExceeded after store_timeout, outcome unknown. Not tried
+  // at all: FailedPrecondition (not leading), ResourceExhausted (too many
+  // wait), InvalidArgument (too large).
   // Operations that wait share one log entry.
   void Apply(Operation operation, OnApplied done);
 
