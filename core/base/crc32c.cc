@@ -1,25 +1,23 @@
 #include "core/base/crc32c.h"
 
-#include <boost/crc.hpp>
+#include <isa-l/crc.h>
+
+#include <algorithm>
+#include <climits>
 
 namespace quorate {
-namespace {
-
-uint32_t ReverseBits(uint32_t x) {
-  uint32_t reversed = 0;
-  for (int i = 0; i < 32; ++i, x >>= 1) reversed = (reversed << 1) | (x & 1);
-  return reversed;
-}
-
-}  // namespace
 
 uint32_t Crc32c(absl::string_view bytes, uint32_t crc) {
-  // Boost takes the initial remainder with its bits in the other order than
-  // those of the checksum it reports.
-  boost::crc_optimal<32, 0x1EDC6F41, 0xffffffff, 0xffffffff, true, true> sum(
-      ReverseBits(~crc));
-  sum.process_bytes(bytes.data(), bytes.size());
-  return sum.checksum();
+  // The library leaves out the inversions, and takes its sizes as int.
+  uint32_t sum = ~crc;
+  while (!bytes.empty()) {
+    const size_t size = std::min<size_t>(bytes.size(), INT_MAX);
+    sum = crc32_iscsi(
+        reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data())),
+        static_cast<int>(size), sum);
+    bytes.remove_prefix(size);
+  }
+  return ~sum;
 }
 
 }  // namespace quorate

@@ -1,9 +1,12 @@
-// Ballots, entries and quorums: the words of the protocol.
+// Ballots, entries, slots and quorums: the words of the protocol.
 
 #ifndef QUORATE_CORE_LOG_TYPES_H_
 #define QUORATE_CORE_LOG_TYPES_H_
 
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -28,6 +31,7 @@ struct Ballot {
     return std::tie(a.round, a.member) < std::tie(b.round, b.member);
   }
   friend bool operator>(const Ballot& a, const Ballot& b) { return b < a; }
+  friend bool operator<=(const Ballot& a, const Ballot& b) { return !(b < a); }
 };
 
 inline Ballot FromProto(const BallotProto& proto) {
@@ -40,9 +44,74 @@ inline BallotProto ToProto(const Ballot& ballot) {
   return proto;
 }
 
+// Entries are large and travel between machines and lanes: shared, and never
+// changed.
+using Entry = std::shared_ptr<const EntryProto>;
+
 inline bool SameEntry(const EntryProto& a, const EntryProto& b) {
-  return a.type() == b.type() && a.payload() == b.payload();
+  if (a.type() != b.type() || a.payload_size() != b.payload_size()) {
+    return false;
+  }
+  for (int i = 0; i < a.payload_size(); ++i) {
+    if (a.payload(i) != b.payload(i)) return false;
+  }
+  return true;
 }
+
+// 16 bytes, against accidents and not against forgers.
+std::string EntryHash(const EntryProto& entry);
+// What stands for all entries below a position: of the empty log, "".
+std::string ChainHash(const std::string& before, const std::string& entry_hash);
+
+// What a replica holds at a position that is not empty.
+struct Slot {
+  enum class State {
+    kAccepted,
+    kLearned,
+    kFaulty,  // accepted at `ballot`; the entry is damaged
+  };
+  State state = State::kAccepted;
+  Ballot ballot;
+  Entry entry;       // null when faulty
+  std::string hash;  // EntryHash of what was accepted
+};
+
+// What a replica knows of another one.
+struct Seen {
+  uint64_t incarnation = 0;
+  uint64_t boot_nonce = 0;
+  Ballot promised;
+  uint64_t end = 0;  // one past the highest position it voted for
+};
+
+// A replica's memory, as its disk shows it.
+struct ReplicaState {
+  Ballot promised;
+  // Every position in [base, settled) is learned. Its record is in Storage,
+  // but for the holes.
+  uint64_t base = 0;
+  uint64_t settled = 0;
+  // Begin and end of the learned positions whose record is damaged.
+  std::map<uint64_t, uint64_t> holes;
+  // At and above `settled`.
+  std::map<uint64_t, Slot> slots;
+  // Below it, a position at or above `settled` that is not in `slots` may have
+  // been accepted: the disk does not tell.
+  uint64_t blind_below = 0;
+  std::map<MemberId, Seen> seen;
+};
+
+// Writes that must reach the disk together, the promise before the slots.
+struct DurableWrite {
+  uint64_t number = 0;
+  std::optional<Ballot> promised;
+  std::map<uint64_t, Slot> accepted;
+  std::map<MemberId, Seen> seen;
+
+  bool empty() const {
+    return !promised.has_value() && accepted.empty() && seen.empty();
+  }
+};
 
 // Phase-2 quorum: what makes a value chosen.
 inline size_t WriteQuorum(size_t members) { return members / 2 + 1; }
