@@ -15,26 +15,15 @@ std::string Bytes(XXH128_hash_t hash) {
                      kHashBytes);
 }
 
-// Numbers are hashed in one byte order, whatever the machine's.
-void Update(XXH3_state_t* state, uint64_t number) {
-  unsigned char bytes[8];
-  for (int i = 0; i < 8; ++i) {
-    bytes[i] = static_cast<unsigned char>(number >> (8 * i));
-  }
-  XXH3_128bits_update(state, bytes, sizeof(bytes));
-}
-
 }  // namespace
 
+// Over the hashes of the payloads, so that where one ends counts.
 std::string EntryHash(const EntryProto& entry) {
-  XXH3_state_t state;
-  XXH3_128bits_reset(&state);
-  Update(&state, static_cast<uint64_t>(entry.type()));
+  std::string parts(1, static_cast<char>(entry.type()));
   for (const std::string& payload : entry.payload()) {
-    Update(&state, payload.size());
-    XXH3_128bits_update(&state, payload.data(), payload.size());
+    parts += Bytes(XXH3_128bits(payload.data(), payload.size()));
   }
-  return Bytes(XXH3_128bits_digest(&state));
+  return Bytes(XXH3_128bits(parts.data(), parts.size()));
 }
 
 std::string ChainHash(const std::string& before,
