@@ -9,12 +9,56 @@ namespace quorate {
 
 enum class Bug {
   kNone,
-  // The acceptor answers a promise before the promise is durable.
-  kPromiseBeforeDurable,
-  // The acceptor answers a write before the record is durable.
-  kWriteAckBeforeDurable,
-  // Accepting a write does not raise the acceptor's promise.
+  // The replicated log. Accepting a write does not raise the promise.
   kAcceptKeepsPromise,
+  // A promise is answered before it is durable.
+  kPromiseBeforeDurable,
+  // A write is answered before the record is durable.
+  kWriteAckBeforeDurable,
+  // A large write is answered before its identifiers are durable.
+  kAckBeforeIdentifier,
+  // A configuration counts from when it is accepted.
+  kConfigOnAccept,
+  // Votes of members that are not in the configuration are counted.
+  kForeignVotes,
+  // A vote that arrives twice is counted twice.
+  kDuplicateVotes,
+  // The quorum is what --quorum says.
+  kQuorumOfFlag,
+  // The agent obeys every epoch.
+  kEpochIgnored,
+  // A read is answered by a leader that has not asked anybody.
+  kReadWithoutQuorum,
+  // What is accepted becomes learned whatever its hash is.
+  kLearnedWithoutHash,
+  // Truncation does not keep the configuration.
+  kTruncationForgetsConfig,
+  // Votes are given before the handshake after a start is over.
+  kHandshakeSkipped,
+  // A refusal counts as a vote.
+  kNotReadyCounts,
+  // A truncated position counts as an empty one.
+  kTruncatedIsNone,
+  // A new configuration is written to without its promises.
+  kNoPromiseAfterConfig,
+  // A configuration is proposed whose members have not answered.
+  kConfigUnprepared,
+  // A restarted proposer uses its last ballot again.
+  kBallotReused,
+  // The errors of LevelDB's iterators are ignored.
+  kIteratorStatusIgnored,
+  // A failed sync is tried again, and then believed.
+  kSyncRetried,
+  // The superblock has one copy.
+  kSingleSuperblock,
+  // A wiped disk is formatted with the old member's id.
+  kWipedKeepsId,
+  // A damaged record is an empty one.
+  kDamagedIsNone,
+  // A damaged record is passed over without asking who could have it.
+  kNackTestSkipped,
+  // A candidate does not ask first.
+  kNoPreVote,
 };
 
 // Whether `bug` is planted in this process.

@@ -2,21 +2,82 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/planted.h"
 
 namespace quorate::log {
+namespace {
 
-Acceptor::Acceptor(MemberId me, State state)
+absl::Status TwoValues(uint64_t position) {
+  return absl::DataLossError(
+      absl::StrCat("two values were learned at position ", position));
+}
+
+}  // namespace
+
+Acceptor::Acceptor(MemberId me, ReplicaState state)
     : me_(std::move(me)),
       promised_(std::move(state.promised)),
-      learned_upto_(state.learned_upto),
-      slots_(std::move(state.slots)) {}
+      base_(state.base),
+      learned_upto_(state.base),
+      settled_(std::max(state.base, state.settled)),
+      holes_(std::move(state.holes)),
+      slots_(std::move(state.slots)),
+      blind_below_(state.blind_below),
+      voted_end_(settled_) {
+  for (const auto& [position, slot] : slots_) {
+    if (slot.ballot.round > 0) voted_end_ = position + 1;
+  }
+  Advance();
+}
+
+// Slots are kept at and above it.
+uint64_t Acceptor::frontier() const {
+  return std::max(learned_upto_, settled_);
+}
 
 uint64_t Acceptor::end() const {
-  return slots_.empty() ? learned_upto_ : slots_.rbegin()->first + 1;
+  return slots_.empty() ? frontier() : slots_.rbegin()->first + 1;
+}
+
+bool Acceptor::InHole(uint64_t position) const {
+  auto after = holes_.upper_bound(position);
+  return after != holes_.begin() && position < std::prev(after)->second;
+}
+
+// Learned, and whole in Storage.
+bool Acceptor::OnDisk(uint64_t position) const {
+  return position < learned_upto_ || (position < settled_ && !InHole(position));
+}
+
+uint64_t Acceptor::damaged() const {
+  uint64_t damaged = 0;
+  for (const auto& [begin, end] : holes_) damaged += end - begin;
+  for (const auto& [position, slot] : slots_) {
+    if (slot.state == Slot::State::kFaulty) ++damaged;
+  }
+  return damaged;
+}
+
+std::optional<uint64_t> Acceptor::FirstDamaged(uint64_t from) const {
+  for (const auto& [begin, end] : holes_) {
+    if (end > from) return std::max(begin, from);
+  }
+  for (auto slot = slots_.lower_bound(from); slot != slots_.end(); ++slot) {
+    if (slot->second.state == Slot::State::kFaulty) return slot->first;
+  }
+  return std::nullopt;
+}
+
+std::map<uint64_t, Slot> Acceptor::Unsettled() const {
+  std::map<uint64_t, Slot> unsettled;
+  for (const auto& [position, slot] : slots_) {
+    if (slot.state != Slot::State::kLearned) unsettled[position] = slot;
+  }
+  return unsettled;
 }
 
 Outgoing& Acceptor::Answer(const MemberId& to,
@@ -26,53 +87,74 @@ Outgoing& Acceptor::Answer(const MemberId& to,
   return out->back();
 }
 
+DurableWrite& Acceptor::pending() {
+  pending_.number = ++writes_;
+  return pending_;
+}
+
 void Acceptor::Promised(const Ballot& ballot) {
   CHECK(promised_ < ballot);
   promised_ = ballot;
-  pending_.number = ++writes_;
-  pending_.promised_changed = true;
-  pending_.promised = ballot;
-}
-
-void Acceptor::Store(uint64_t position, Slot slot) {
-  pending_.number = ++writes_;
-  pending_.slots[position] = slot;
-  slots_[position] = std::move(slot);
+  pending().promised = ballot;
 }
 
 SlotProto Acceptor::Describe(uint64_t position) const {
-  SlotProto slot;
-  if (position < learned_upto_) {
-    slot.set_state(SlotProto::LEARNED);
-    return slot;
+  SlotProto described;
+  if (position < base_) {
+    described.set_state(SlotProto::TRUNCATED);
+    described.set_base(base_);
+    return described;
+  }
+  if (OnDisk(position)) {
+    described.set_state(SlotProto::LEARNED);
+    return described;
   }
   auto found = slots_.find(position);
   if (found == slots_.end()) {
-    slot.set_state(SlotProto::NONE);
-    return slot;
+    const bool unknown = (InHole(position) || position < blind_below_) &&
+                         !Planted(Bug::kDamagedIsNone);
+    described.set_state(unknown ? SlotProto::UNKNOWN : SlotProto::NONE);
+    return described;
   }
-  slot.set_state(found->second.learned ? SlotProto::LEARNED
-                                       : SlotProto::ACCEPTED);
-  *slot.mutable_ballot() = ToProto(found->second.ballot);
-  *slot.mutable_entry() = found->second.entry;
-  return slot;
+  const Slot& slot = found->second;
+  if (slot.state == Slot::State::kFaulty) {
+    if (Planted(Bug::kDamagedIsNone)) {
+      described.set_state(SlotProto::NONE);
+      return described;
+    }
+    described.set_state(SlotProto::FAULTY);
+    described.set_hash(slot.hash);
+  } else {
+    described.set_state(slot.state == Slot::State::kLearned
+                            ? SlotProto::LEARNED
+                            : SlotProto::ACCEPTED);
+    *described.mutable_entry() = *slot.entry;
+  }
+  if (slot.ballot.round > 0) *described.mutable_ballot() = ToProto(slot.ballot);
+  return described;
 }
 
 void Acceptor::OnPromise(const MemberId& from, const Promise& request,
                          std::vector<Outgoing>* out) {
   const Ballot ballot = FromProto(request.ballot());
   const uint64_t before = writes_;
-  // Asked again for the promise it holds, it answers again.
-  const bool granted = !(ballot < promised_);
-  if (promised_ < ballot) Promised(ballot);
+  Result result = OK;
+  if (!voting_) {
+    result = NOT_READY;
+  } else if (ballot < promised_) {
+    result = REJECT;
+  } else if (promised_ < ballot) {
+    Promised(ballot);
+  }  // Asked again for the promise it holds, it answers again.
   Outgoing& answer = Answer(from, out);
   if (Planted(Bug::kPromiseBeforeDurable)) answer.after_write = before;
   PromiseReply& reply = *answer.message.mutable_promise_reply();
   *reply.mutable_ballot() = request.ballot();
   *reply.mutable_promised() = ToProto(promised_);
-  reply.set_result(granted ? OK : REJECT);
-  if (!granted) return;
+  reply.set_result(result);
+  if (result != OK) return;
   reply.set_end(end());
+  reply.set_blind_below(blind_below_);
   reply.set_from_position(request.from_position());
   *reply.mutable_slot() = Describe(request.from_position());
 }
@@ -89,39 +171,49 @@ void Acceptor::OnSlotQuery(const MemberId& from, const SlotQuery& request,
   if (granted) *reply.mutable_slot() = Describe(request.position());
 }
 
-void Acceptor::OnWrite(const MemberId& from, const Write& request,
-                       std::vector<Outgoing>* out) {
-  const Ballot ballot = FromProto(request.ballot());
-  const uint64_t position = request.position();
-  const uint64_t before = writes_;
-  Result result = OK;
-  if (ballot < promised_) {
-    result = REJECT;
-  } else if (position < learned_upto_) {
-    result = KNOWN;
-  } else if (position >= learned_upto_ + kMaxAhead) {
-    result = NOT_READY;
-  } else {
-    auto found = slots_.find(position);
-    if (found != slots_.end() && found->second.learned) {
-      result = SameEntry(found->second.entry, request.entry()) ? OK : KNOWN;
-    } else {
-      if (promised_ < ballot && !Planted(Bug::kAcceptKeepsPromise)) {
-        Promised(ballot);
-      }
-      if (found == slots_.end() || found->second.ballot != ballot) {
-        Store(position, {ballot, false, request.entry()});
-        pending_.accepted.insert(position);
-      }
-    }
+Result Acceptor::Accept(const Ballot& ballot, uint64_t position,
+                        Write* request) {
+  if (!voting_) return NOT_READY;
+  if (ballot < promised_) return REJECT;
+  if (position < base_ || OnDisk(position)) return KNOWN;
+  if (position >= frontier() + kMaxAhead) return NOT_READY;
+  if (disk_full_ && request->entry().type() != TRUNCATE) return NOT_READY;
+  // Of what was learned here and is damaged only the learned value will do.
+  if (InHole(position)) return NOT_READY;
+  auto found = slots_.find(position);
+  if (found != slots_.end() && found->second.state == Slot::State::kLearned) {
+    return SameEntry(*found->second.entry, request->entry()) ? OK : KNOWN;
   }
+  if (promised_ < ballot && !Planted(Bug::kAcceptKeepsPromise)) {
+    Promised(ballot);
+  }
+  if (found != slots_.end() && found->second.ballot == ballot &&
+      found->second.state == Slot::State::kAccepted) {
+    return OK;
+  }
+  auto entry =
+      std::make_shared<EntryProto>(std::move(*request->mutable_entry()));
+  std::string hash = EntryHash(*entry);
+  Slot slot{Slot::State::kAccepted, ballot, std::move(entry), std::move(hash)};
+  pending().accepted[position] = slot;
+  slots_[position] = std::move(slot);
+  voted_end_ = std::max(voted_end_, position + 1);
+  return OK;
+}
+
+void Acceptor::OnWrite(const MemberId& from, Write* request,
+                       std::vector<Outgoing>* out) {
+  const Ballot ballot = FromProto(request->ballot());
+  const uint64_t before = writes_;
+  const Result result = Accept(ballot, request->position(), request);
   Outgoing& answer = Answer(from, out);
   if (Planted(Bug::kWriteAckBeforeDurable)) answer.after_write = before;
   WriteReply& reply = *answer.message.mutable_write_reply();
-  *reply.mutable_ballot() = request.ballot();
-  reply.set_position(position);
+  *reply.mutable_ballot() = request->ballot();
+  reply.set_position(request->position());
   reply.set_result(result);
   *reply.mutable_promised() = ToProto(promised_);
+  if (disk_full_) reply.set_disk_full(true);
 }
 
 void Acceptor::OnHeartbeat(const MemberId& from, const Heartbeat& request,
@@ -129,50 +221,135 @@ void Acceptor::OnHeartbeat(const MemberId& from, const Heartbeat& request,
   HeartbeatReply& reply = *Answer(from, out).message.mutable_heartbeat_reply();
   *reply.mutable_ballot() = request.ballot();
   *reply.mutable_promised() = ToProto(promised_);
-  reply.set_learned_upto(learned_upto_);
+  reply.set_sequence(request.sequence());
+  reply.set_end(voted_end_);
+  if (disk_full_) reply.set_disk_full(true);
+  if (!voting_) reply.set_silent(true);
+  if (const uint64_t count = damaged(); count > 0) reply.set_damaged(count);
 }
 
-absl::Status Acceptor::OnLearned(uint64_t position, const EntryProto& entry) {
-  if (position < learned_upto_ || position >= learned_upto_ + kMaxAhead) {
+void Acceptor::FillHole(uint64_t position) {
+  auto hole = std::prev(holes_.upper_bound(position));
+  const uint64_t begin = hole->first;
+  const uint64_t end = hole->second;
+  holes_.erase(hole);
+  if (begin < position) holes_[begin] = position;
+  if (position + 1 < end) holes_[position + 1] = end;
+}
+
+absl::Status Acceptor::OnLearned(uint64_t position, Entry entry,
+                                 const std::string& hash) {
+  if (position < base_ || OnDisk(position) ||
+      position >= frontier() + kMaxAhead) {
     return absl::OkStatus();
   }
-  auto found = slots_.find(position);
-  if (found != slots_.end() && found->second.learned) {
-    if (SameEntry(found->second.entry, entry)) return absl::OkStatus();
-    return absl::DataLossError(
-        absl::StrCat("two values were learned at position ", position));
+  if (InHole(position)) {
+    FillHole(position);
+    learned_.push_back({position, {}, std::move(entry)});
+    Advance();
+    return absl::OkStatus();
+  }
+  Slot& slot = slots_[position];
+  if (slot.state == Slot::State::kLearned) {
+    return slot.hash == hash ? absl::OkStatus() : TwoValues(position);
   }
   // The ballot stays what was accepted: it may not decrease, and what was
   // learned was chosen at an unknown one.
-  const Ballot ballot = found == slots_.end() ? Ballot() : found->second.ballot;
-  Store(position, {ballot, true, entry});
-  for (auto next = slots_.find(learned_upto_);
-       next != slots_.end() && next->first == learned_upto_ &&
-       next->second.learned;
-       next = slots_.find(learned_upto_)) {
-    delivered_.push_back({next->first, std::move(next->second.entry)});
-    slots_.erase(next);
+  slot.state = Slot::State::kLearned;
+  slot.entry = std::move(entry);
+  slot.hash = hash;
+  learned_.push_back({position, slot.ballot, slot.entry});
+  Advance();
+  return absl::OkStatus();
+}
+
+absl::Status Acceptor::OnChosen(uint64_t position, const Ballot& ballot,
+                                const std::string& hash) {
+  auto found = slots_.find(position);
+  if (found == slots_.end()) return absl::OkStatus();
+  Slot& slot = found->second;
+  if (slot.state == Slot::State::kLearned) {
+    return slot.hash == hash ? absl::OkStatus() : TwoValues(position);
+  }
+  if (slot.state != Slot::State::kAccepted) return absl::OkStatus();
+  const bool same = slot.ballot == ballot && slot.hash == hash;
+  if (!same && !Planted(Bug::kLearnedWithoutHash)) return absl::OkStatus();
+  slot.state = Slot::State::kLearned;
+  learned_.push_back({position, slot.ballot, slot.entry});
+  Advance();
+  return absl::OkStatus();
+}
+
+// One ballot proposes one value at a position: what was accepted at it, and is
+// chosen according to its proposer, is the chosen value.
+void Acceptor::OnCommit(const Ballot& ballot, uint64_t commit) {
+  for (auto& [position, slot] : slots_) {
+    if (position >= commit) break;
+    if (slot.state != Slot::State::kAccepted || slot.ballot != ballot) continue;
+    slot.state = Slot::State::kLearned;
+    learned_.push_back({position, slot.ballot, slot.entry});
+  }
+  Advance();
+}
+
+void Acceptor::AdoptBase(uint64_t base) {
+  if (base <= base_) return;
+  base_ = base;
+  settled_ = std::max(settled_, base);
+  learned_upto_ = std::max(learned_upto_, base);
+  slots_.erase(slots_.begin(), slots_.lower_bound(frontier()));
+  while (!holes_.empty() && holes_.begin()->first < base) {
+    const uint64_t end = holes_.begin()->second;
+    holes_.erase(holes_.begin());
+    if (end > base) holes_[base] = end;
+  }
+  voted_end_ = std::max(voted_end_, base);
+  Advance();
+}
+
+void Acceptor::OnDamaged(uint64_t position) {
+  if (position < base_ || position >= frontier() || InHole(position)) return;
+  settled_ = frontier();
+  holes_[position] = position + 1;
+  learned_upto_ = std::min(learned_upto_, position);
+}
+
+// Takes what has become whole into the learned prefix.
+void Acceptor::Advance() {
+  if (learned_upto_ < settled_) {
+    learned_upto_ = holes_.empty() ? settled_ : holes_.begin()->first;
+  }
+  if (learned_upto_ < settled_) return;
+  auto next = slots_.begin();
+  while (next != slots_.end() && next->first == learned_upto_ &&
+         next->second.state == Slot::State::kLearned) {
+    next = slots_.erase(next);
     ++learned_upto_;
   }
-  return absl::OkStatus();
 }
 
 DurableWrite Acceptor::TakeWrite() {
   return std::exchange(pending_, DurableWrite());
 }
 
-std::vector<Acceptor::Delivery> Acceptor::TakeDelivered() {
-  return std::exchange(delivered_, {});
+std::vector<LearnedEntry> Acceptor::TakeLearned() {
+  return std::exchange(learned_, {});
 }
 
 void Acceptor::CheckInvariants() const {
+  CHECK_LE(base_, learned_upto_);
   for (const auto& [position, slot] : slots_) {
-    CHECK_GE(position, learned_upto_);
-    // D1 of the protocol's history: accepting must raise the promise.
+    CHECK_GE(position, frontier());
+    CHECK(slot.entry != nullptr || slot.state == Slot::State::kFaulty);
+    // Accepting must raise the promise.
     if (!Planted(Bug::kAcceptKeepsPromise)) CHECK(!(promised_ < slot.ballot));
   }
-  auto first = slots_.find(learned_upto_);
-  CHECK(first == slots_.end() || !first->second.learned);
+  if (!holes_.empty()) {
+    CHECK_GE(holes_.begin()->first, learned_upto_);
+    CHECK_LE(holes_.rbegin()->second, settled_);
+  } else if (auto first = slots_.find(learned_upto_); first != slots_.end()) {
+    CHECK(first->second.state != Slot::State::kLearned);
+  }
 }
 
 }  // namespace quorate::log

@@ -4,14 +4,16 @@
 //
 // Invariants, also over crashes: the promise never decreases; the ballot at
 // which a position was accepted never decreases; a learned entry never
-// changes. Accepting raises the promise.
+// changes; a position that was voted for is never reported as empty.
+// Accepting raises the promise.
 
 #ifndef QUORATE_CORE_LOG_ACCEPTOR_H_
 #define QUORATE_CORE_LOG_ACCEPTOR_H_
 
 #include <cstdint>
 #include <map>
-#include <set>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,85 +21,103 @@
 
 namespace quorate::log {
 
-struct Slot {
-  Ballot ballot;
-  bool learned = false;
-  EntryProto entry;
-};
-
-// Writes that must reach the disk together, in order of `number`: the promise
-// before the slots.
-struct DurableWrite {
-  uint64_t number = 0;
-  bool promised_changed = false;
-  Ballot promised;
-  std::map<uint64_t, Slot> slots;
-  // Those of `slots` that were accepted, and not only learned. A crash may
-  // take the others away: nobody counts on this replica for them.
-  std::set<uint64_t> accepted;
-
-  bool empty() const { return !promised_changed && slots.empty(); }
-};
-
 class Acceptor {
  public:
-  // Positions beyond the learned prefix that are kept at once. A member that
-  // is further behind catches up before it accepts more.
+  // Positions beyond the learned ones that are kept at once. A member that is
+  // further behind catches up before it accepts more.
   static constexpr uint64_t kMaxAhead = 10000;
 
-  struct State {
-    Ballot promised;
-    // Every position below is learned and on disk.
-    uint64_t learned_upto = 0;
-    // Those at and above learned_upto.
-    std::map<uint64_t, Slot> slots;
-  };
+  Acceptor(MemberId me, ReplicaState state);
 
-  Acceptor(MemberId me, State state);
+  // While it does not vote (its disk may be an older one) promises and writes
+  // are answered NOT_READY.
+  void set_voting(bool voting) { voting_ = voting; }
+  bool voting() const { return voting_; }
+  // While the disk is full only truncations are accepted.
+  void set_disk_full(bool full) { disk_full_ = full; }
+  bool disk_full() const { return disk_full_; }
 
-  // Each answers through `out`. `request` came from `from`.
+  // Each answers through `out`. `request` came from `from`; its entry is moved
+  // out.
   void OnPromise(const MemberId& from, const Promise& request,
                  std::vector<Outgoing>* out);
   void OnSlotQuery(const MemberId& from, const SlotQuery& request,
                    std::vector<Outgoing>* out);
-  void OnWrite(const MemberId& from, const Write& request,
+  void OnWrite(const MemberId& from, Write* request,
                std::vector<Outgoing>* out);
   void OnHeartbeat(const MemberId& from, const Heartbeat& request,
                    std::vector<Outgoing>* out);
+
   // A chosen entry. An error is a breach of the protocol: another value was
   // learned at this position before. The process must not go on.
-  absl::Status OnLearned(uint64_t position, const EntryProto& entry);
+  absl::Status OnLearned(uint64_t position, Entry entry,
+                         const std::string& hash);
+  // The entry with this hash, proposed at `ballot`, is chosen: learned if it
+  // was accepted here. An error is a breach as above.
+  absl::Status OnChosen(uint64_t position, const Ballot& ballot,
+                        const std::string& hash);
+  // The leader with this ballot has learned everything below `commit`.
+  void OnCommit(const Ballot& ballot, uint64_t commit);
+  // Everything below is truncated, here or at the peer that this base is of.
+  void AdoptBase(uint64_t base);
+  // This learned position turned out to be damaged on disk.
+  void OnDamaged(uint64_t position);
 
   // What has to be written since the last call; empty when nothing.
   DurableWrite TakeWrite();
+  // A reason for a write of the role's own; messages wait for it.
+  DurableWrite& pending();
 
-  // Entries that joined the learned prefix since the last call, in order.
-  struct Delivery {
-    uint64_t position;
-    EntryProto entry;
-  };
-  std::vector<Delivery> TakeDelivered();
+  // Entries that were learned since the last call, to be kept in Storage. Not
+  // in order, and never twice in one life.
+  std::vector<LearnedEntry> TakeLearned();
 
   const Ballot& promised() const { return promised_; }
+  uint64_t base() const { return base_; }
+  // Every position below is learned, and whole.
   uint64_t learned_upto() const { return learned_upto_; }
   // One past the highest position that holds anything.
   uint64_t end() const;
+  // One past the highest position voted for: what a crash cannot take away.
+  uint64_t voted_end() const { return voted_end_; }
+  uint64_t blind_below() const { return blind_below_; }
+  uint64_t writes() const { return writes_; }
+  // Positions whose entry is damaged, and has to come from another member.
+  uint64_t damaged() const;
+  // The lowest position, at or above `from`, whose entry is damaged.
+  std::optional<uint64_t> FirstDamaged(uint64_t from) const;
+  // What is accepted or faulty, and not learned.
+  std::map<uint64_t, Slot> Unsettled() const;
 
+  SlotProto Describe(uint64_t position) const;
   void CheckInvariants() const;
 
  private:
+  uint64_t frontier() const;
+  bool OnDisk(uint64_t position) const;
+  bool InHole(uint64_t position) const;
+  void FillHole(uint64_t position);
   void Promised(const Ballot& ballot);
-  void Store(uint64_t position, Slot slot);
-  SlotProto Describe(uint64_t position) const;
+  void Advance();
+  Result Accept(const Ballot& ballot, uint64_t position, Write* request);
   Outgoing& Answer(const MemberId& to, std::vector<Outgoing>* out) const;
 
   const MemberId me_;
+  bool voting_ = true;
+  bool disk_full_ = false;
   Ballot promised_;
+  uint64_t base_;
   uint64_t learned_upto_;
-  std::map<uint64_t, Slot> slots_;  // at and above learned_upto_
-  uint64_t writes_ = 0;             // the number of the latest write
+  // Positions in [learned_upto_, settled_) are learned and on disk, but for
+  // the holes.
+  uint64_t settled_;
+  std::map<uint64_t, uint64_t> holes_;  // begin -> end
+  std::map<uint64_t, Slot> slots_;      // at and above both
+  uint64_t blind_below_;
+  uint64_t voted_end_;
+  uint64_t writes_ = 0;  // the number of the latest write
   DurableWrite pending_;
-  std::vector<Delivery> delivered_;
+  std::vector<LearnedEntry> learned_;
 };
 
 }  // namespace quorate::log

@@ -2,7 +2,7 @@
 
 #include <openssl/sha.h>
 
-#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -17,16 +17,15 @@ constexpr size_t kMaxPeers = kMaxMembers;
 constexpr size_t kClusterIdBytes = 16;
 
 bool SameMembers(const Config& a, const Config& b) {
-  return std::equal(a.members().begin(), a.members().end(), b.members().begin(),
-                    b.members().end());
+  return MembersOf(a) == MembersOf(b);
 }
 
 }  // namespace
 
 std::string ClusterIdOf(const Config& members) {
   std::string text = "genesis";
-  for (const MemberId& member : members.members()) {
-    absl::StrAppend(&text, "/", absl::BytesToHexString(member));
+  for (const Member& member : members.members()) {
+    absl::StrAppend(&text, "/", absl::BytesToHexString(member.id()));
   }
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
@@ -42,12 +41,12 @@ Formation::Formation(MemberId me, Options options, std::optional<Config> pinned)
 
 Config Formation::Seen() const {
   Config seen;
-  std::vector<MemberId> ids = {me_};
+  std::set<MemberId> ids = {me_};
   for (const auto& [id, peer] : peers_) {
-    if (peer.status != ACTIVE) ids.push_back(id);
+    if (peer.status == FORMATTED || peer.status == PINNED) ids.insert(id);
   }
-  std::sort(ids.begin(), ids.end());
-  for (const MemberId& id : ids) seen.add_members(id);
+  // Without addresses: every member has to pin the same bytes.
+  for (const MemberId& id : ids) seen.add_members()->set_id(id);
   return seen;
 }
 
@@ -62,8 +61,7 @@ void Formation::OnHello(io::Instant now, const MemberId& from,
   if (hello.status() != ACTIVE || ClusterIdOf(theirs) != cluster_id) {
     return OnTick(now, out);
   }
-  const bool named =
-      std::count(theirs.members().begin(), theirs.members().end(), me_) != 0;
+  const bool named = IsMember(theirs, me_);
   if (!pinned_.has_value() && named) {
     forgotten_ = true;
   } else if (!pinned_.has_value() || SameMembers(*pinned_, theirs)) {
@@ -103,7 +101,7 @@ bool Formation::HasPinned(const Peer& peer, const Config& members) const {
 
 // Every single member, not a number of them, has to have pinned this set.
 void Formation::CheckComplete(Output* out) const {
-  for (const MemberId& member : pinned_->members()) {
+  for (const MemberId& member : MembersOf(*pinned_)) {
     if (member == me_) continue;
     auto peer = peers_.find(member);
     if (peer == peers_.end() || !HasPinned(peer->second, *pinned_)) return;
@@ -147,7 +145,7 @@ std::string Formation::Obstacle() const {
 
 std::string Formation::ExplainPinned() const {
   std::vector<std::string> waiting;
-  for (const MemberId& member : pinned_->members()) {
+  for (const MemberId& member : MembersOf(*pinned_)) {
     if (member == me_) continue;
     auto peer = peers_.find(member);
     if (peer == peers_.end()) {

@@ -14,13 +14,18 @@
 namespace quorate::log {
 
 inline constexpr size_t kMemberIdBytes = 16;
-inline constexpr int kMaxMembers = 99;
+inline constexpr size_t kHashBytes = 16;
+inline constexpr int kMaxMembers = 19;
 // Rounds and positions stay below: nothing that is added to one overflows.
 inline constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 
 // False for bytes that are no message, and for one that lacks what its kind
 // needs, names impossible ids, ballots, positions or members.
 bool ParseMessage(absl::string_view bytes, LogMessage* message);
+
+// Between one and kMaxMembers distinct members, sorted (so that each set of
+// members is written in one way), with a window of 1.
+bool IsConfig(const Config& config);
 
 // Enough of an id to tell members apart in a text for operators.
 std::string ShortId(const MemberId& id);

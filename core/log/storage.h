@@ -31,13 +31,6 @@
 
 namespace quorate::log {
 
-struct LearnedEntry {
-  uint64_t position = 0;
-  // Of the accepted value; none for what was only learned.
-  Ballot ballot;
-  Entry entry;
-};
-
 class Storage {
  public:
   struct Options {

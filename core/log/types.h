@@ -58,6 +58,18 @@ inline bool SameEntry(const EntryProto& a, const EntryProto& b) {
   return true;
 }
 
+inline std::vector<MemberId> MembersOf(const Config& config) {
+  std::vector<MemberId> ids;
+  for (const Member& member : config.members()) ids.push_back(member.id());
+  return ids;
+}
+inline bool IsMember(const Config& config, const MemberId& id) {
+  for (const Member& member : config.members()) {
+    if (member.id() == id) return true;
+  }
+  return false;
+}
+
 // 16 bytes, against accidents and not against forgers.
 std::string EntryHash(const EntryProto& entry);
 // What stands for all entries below a position: of the empty log, "".
@@ -74,6 +86,13 @@ struct Slot {
   Ballot ballot;
   Entry entry;       // null when faulty
   std::string hash;  // EntryHash of what was accepted
+};
+
+struct LearnedEntry {
+  uint64_t position = 0;
+  // Of the accepted value; none for what was only learned.
+  Ballot ballot;
+  Entry entry;
 };
 
 // What a replica knows of another one.
