@@ -75,7 +75,7 @@ std::optional<uint64_t> Acceptor::FirstDamaged(uint64_t from) const {
 std::map<uint64_t, Slot> Acceptor::Unsettled() const {
   std::map<uint64_t, Slot> unsettled;
   for (const auto& [position, slot] : slots_) {
-    if (slot.state != Slot::State::kLearned) unsettled[position] = slot;
+    if (slot.ballot.round > 0) unsettled[position] = slot;
   }
   return unsettled;
 }
@@ -90,6 +90,14 @@ Outgoing& Acceptor::Answer(const MemberId& to,
 DurableWrite& Acceptor::pending() {
   pending_.number = ++writes_;
   return pending_;
+}
+
+uint64_t Acceptor::pending_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [position, slot] : pending_.accepted) {
+    bytes += slot.entry->ByteSizeLong();
+  }
+  return bytes;
 }
 
 void Acceptor::Promised(const Ballot& ballot) {

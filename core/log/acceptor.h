@@ -65,8 +65,10 @@ class Acceptor {
 
   // What has to be written since the last call; empty when nothing.
   DurableWrite TakeWrite();
-  // A reason for a write of the role's own; messages wait for it.
-  DurableWrite& pending();
+  // A write is due though nothing was promised or accepted.
+  void RequestWrite() { pending(); }
+  // Of the entries in the next write.
+  uint64_t pending_bytes() const;
 
   // Entries that were learned since the last call, to be kept in Storage. Not
   // in order, and never twice in one life.
@@ -86,7 +88,9 @@ class Acceptor {
   uint64_t damaged() const;
   // The lowest position, at or above `from`, whose entry is damaged.
   std::optional<uint64_t> FirstDamaged(uint64_t from) const;
-  // What is accepted or faulty, and not learned.
+  // Everything below is learned, but for damaged positions.
+  uint64_t settled() const { return frontier(); }
+  // What was voted for at and above settled().
   std::map<uint64_t, Slot> Unsettled() const;
 
   SlotProto Describe(uint64_t position) const;
@@ -97,6 +101,7 @@ class Acceptor {
   bool OnDisk(uint64_t position) const;
   bool InHole(uint64_t position) const;
   void FillHole(uint64_t position);
+  DurableWrite& pending();
   void Promised(const Ballot& ballot);
   void Advance();
   Result Accept(const Ballot& ballot, uint64_t position, Write* request);

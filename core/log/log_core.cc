@@ -6,13 +6,23 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 #include "core/log/messages.h"
 
 namespace quorate::log {
 namespace {
 
 constexpr io::Duration kHelloInterval = std::chrono::milliseconds(500);
-constexpr io::Duration kFetchTimeout = std::chrono::seconds(1);
+
+Storage::Options StorageOptions(const LogOptions& options,
+                                const MemberId& fresh_id) {
+  Storage::Options storage;
+  storage.directory = options.directory;
+  storage.fresh_id = fresh_id;
+  storage.segment_bytes = options.segment_bytes;
+  storage.reserve_bytes = options.reserve_bytes;
+  return storage;
+}
 
 }  // namespace
 
@@ -22,99 +32,114 @@ LogNode::Core::Core(io::Environment& environment, LogOptions options,
       options_(std::move(options)),
       listener_(listener),
       random_(environment.random().Split("log")),
+      boot_nonce_(random_->Next()),
       peers_(
           environment, [this] { return MyHandshake(); }, this),
-      lane_(environment.NewLane("log")) {}
+      persistence_(environment, StorageOptions(options_, random_->UuidBytes()),
+                   this) {}
 
 LogNode::Core::~Core() = default;
 
 wire::Handshake LogNode::Core::MyHandshake() const {
   return {.purpose = wire::Purpose::kLog,
           .cluster_id = cluster_id_,
-          .node_id = identity_.member_id(),
+          .node_id = me(),
           .address = options_.address};
+}
+
+bool LogNode::Core::Votes(const MemberId& id) const {
+  return active() && IsMember(config(), id);
 }
 
 // Opening.
 
 void LogNode::Core::Start() {
-  const MemberId fresh_id = random_->UuidBytes();
-  lane_->Run(
-      [this, fresh_id] {
-        auto storage =
-            Storage::Open(environment_.disk(), options_.directory, fresh_id);
-        open_status_ = storage.status();
-        if (storage.ok()) storage_ = *std::move(storage);
-      },
-      [this] { OnOpened(); });
+  persistence_.Open([this](absl::StatusOr<ReplicaState> state) {
+    if (state.ok()) return OnOpened(*std::move(state));
+    const bool disk = absl::IsUnavailable(state.status()) ||
+                      absl::IsResourceExhausted(state.status());
+    Fail(disk ? io::kExitDiskFailure : io::kExitFailure, state.status());
+  });
 }
 
-void LogNode::Core::OnOpened() {
-  if (!open_status_.ok()) {
-    const bool disk = absl::IsUnavailable(open_status_) ||
-                      absl::IsResourceExhausted(open_status_);
-    return Fail(disk ? io::kExitDiskFailure : io::kExitFailure, open_status_);
+void LogNode::Core::OnOpened(ReplicaState state) {
+  acquaintances_.emplace(me(), state.seen);
+  acceptor_.emplace(me(), std::move(state));
+  applied_ = acceptor_->base();
+  damaged_found_ = acceptor_->damaged();
+  LOG(INFO) << "replica " << ShortId(me()) << " of "
+            << (identity().cluster_id().empty()
+                    ? "no cluster yet"
+                    : "cluster " + ShortId(identity().cluster_id()))
+            << ", incarnation " << identity().incarnation() << ", "
+            << acceptor_->learned_upto() << " positions learned";
+  if (const uint64_t damaged = acceptor_->damaged(); damaged > 0) {
+    LOG(WARNING) << damaged << " records of the log in " << options_.directory
+                 << " are damaged; they will be fetched from other members";
   }
-  identity_ = storage_->identity();
-  acceptor_.emplace(identity_.member_id(), storage_->TakeState());
-  std::optional<Config> pinned;
-  if (identity_.status() != FORMATTED) pinned = identity_.members();
-  if (identity_.status() == ACTIVE) {
-    cluster_id_ = identity_.cluster_id();
-    members_.assign(identity_.members().members().begin(),
-                    identity_.members().members().end());
+  if (!identity().cluster_id().empty()) {
+    BecomeActive();
   } else {
+    std::optional<Config> pinned;
+    if (identity().status() == PINNED) pinned = identity().members();
     formation_.emplace(
-        identity_.member_id(),
+        me(),
         Formation::Options{.quorum = options_.quorum,
                            .auto_initialize = options_.auto_initialize,
                            .delay = options_.formation_delay},
         std::move(pinned));
   }
-  LOG(INFO) << "replica " << ShortId(identity_.member_id()) << " of "
-            << (active() ? "cluster " + ShortId(cluster_id_) : "no cluster yet")
-            << ", incarnation " << identity_.incarnation() << ", "
-            << acceptor_->learned_upto() << " positions learned";
-  Replay(0);
-}
-
-// Delivers what was learned in earlier lives, a batch at a time.
-void LogNode::Core::Replay(uint64_t position) {
-  const uint64_t end = acceptor_->learned_upto();
-  if (position >= end) return BeReady();
-  auto entries = std::make_shared<absl::StatusOr<std::vector<EntryProto>>>();
-  lane_->Run([this, entries, position,
-              end] { *entries = storage_->Read(position, end, kFetchBytes); },
-             [this, entries, position] {
-               if (!entries->ok())
-                 return Fail(io::kExitDiskFailure, entries->status());
-               if ((*entries)->empty()) {
-                 return Fail(io::kExitFailure, absl::DataLossError(absl::StrCat(
-                                                   "position ", position,
-                                                   " is missing on disk")));
-               }
-               uint64_t next = position;
-               for (const EntryProto& entry : **entries) Deliver(next++, entry);
-               Replay(next);
-             });
-}
-
-void LogNode::Core::BeReady() {
   ready_ = true;
-  if (active()) LearnGenesis();
-  peers_.SetAddresses(addresses_);
-  Tick();
-  if (elect_done_) TryToLead();
   Settle();
+  if (!active() || applied_ == acceptor_->learned_upto()) BeReady();
+}
+
+// It has a cluster: its genesis, or what is left of it after a truncation.
+void LogNode::Core::BecomeActive() {
+  cluster_id_ = identity().cluster_id();
+  if (identity().has_base()) {
+    configs_[identity().base().config_position()] = identity().base().config();
+  } else {
+    configs_[0] = identity().members();
+  }
+  Handshake::Self self;
+  self.incarnation = identity().incarnation();
+  self.boot_nonce = boot_nonce_;
+  self.promised = acceptor_->promised();
+  self.end = acceptor_->voted_end();
+  self.blind = acceptor_->blind_below() > acceptor_->settled();
+  handshake_.emplace(me(), self, MembersOf(config()));
+  if (options_.builtin_election) {
+    election_.emplace(me(),
+                      Election::Options{options_.min_election_timeout,
+                                        options_.max_election_timeout},
+                      random_->Next());
+    election_->OnConfig(MembersOf(config()));
+  }
+  acceptor_->set_voting(!quarantined() && handshake_->done());
+  if (Planted(Bug::kHandshakeSkipped)) acceptor_->set_voting(true);
+  LearnGenesis();
 }
 
 // Position 0 holds the configuration, the same everywhere by construction. A
 // crash may have come before it was written.
 void LogNode::Core::LearnGenesis() {
-  EntryProto genesis;
-  genesis.set_type(CONFIG);
-  genesis.set_payload(identity_.members().SerializeAsString());
-  Learn(0, genesis);
+  if (acceptor_->base() > 0) return;
+  auto genesis = std::make_shared<EntryProto>();
+  genesis->set_type(CONFIG);
+  genesis->add_payload(identity().members().SerializeAsString());
+  std::string hash = EntryHash(*genesis);
+  Check(acceptor_->OnLearned(0, std::move(genesis), hash));
+}
+
+// Everything that the disk holds is delivered: others may talk to it.
+void LogNode::Core::BeReady() {
+  if (started_) return;
+  started_ = true;
+  peers_.SetAddresses(addresses_);
+  Tick();
+  if (elect_done_) TryToLead();
+  Settle();
 }
 
 void LogNode::Core::SetPeers(const std::vector<io::Endpoint>& addresses) {
@@ -123,11 +148,7 @@ void LogNode::Core::SetPeers(const std::vector<io::Endpoint>& addresses) {
       std::remove(addresses_.begin(), addresses_.end(), options_.address),
       addresses_.end());
   // Before the disk is open there is no name to go by.
-  if (acceptor_) peers_.SetAddresses(addresses_);
-}
-
-bool LogNode::Core::IsMember(const MemberId& id) const {
-  return std::find(members_.begin(), members_.end(), id) != members_.end();
+  if (started_) peers_.SetAddresses(addresses_);
 }
 
 void LogNode::Core::Fail(int code, const absl::Status& status) {
@@ -136,208 +157,81 @@ void LogNode::Core::Fail(int code, const absl::Status& status) {
                                        ": ", status.message()));
 }
 
-// Messages.
-
-void LogNode::Core::OnPeerUp() {
-  if (ready_) SendHello();
-}
-
-void LogNode::Core::OnMessage(absl::string_view payload, MemberId* from) {
-  if (!ready_ || failed_) return;
-  LogMessage message;
-  if (!ParseMessage(payload, &message)) {
-    LOG(WARNING) << "dropping what is no message of the log";
-    return;
-  }
-  *from = message.from();
-  Handle(message);
-  Settle();
-}
-
-void LogNode::Core::Handle(const LogMessage& message) {
-  if (message.generation() != identity_.generation() ||
-      (!message.to().empty() && message.to() != identity_.member_id())) {
-    return;
-  }
-  if (message.kind_case() == LogMessage::kHello) {
-    const bool theirs_is_formed = message.hello().status() == ACTIVE;
-    if (formation_.has_value()) {
-      Formation::Output output;
-      formation_->OnHello(environment_.clock().Now(), message.from(),
-                          message.cluster_id(), message.hello(), &output);
-      OnFormation(std::move(output));
-    } else if (!theirs_is_formed) {
+void LogNode::Core::OnFormation(Formation::Output output) {
+  SuperblockProto identity = this->identity();
+  if (output.genesis) {
+    identity.set_status(ACTIVE);
+    identity.set_cluster_id(output.genesis->cluster_id);
+    *identity.mutable_members() = output.genesis->members;
+    formation_.reset();
+    SaveIdentity(identity, [this] {
+      BecomeActive();
+      LOG(INFO) << "the log of cluster " << ShortId(cluster_id_)
+                << " began with " << config().members_size()
+                << " members; this replica is "
+                << (Votes(me()) ? "one of them" : "not one of them");
       SendHello();
-    }
-    return;
-  }
-  if (!active() || message.cluster_id() != cluster_id_) return;
-  HandleActive(message);
-}
-
-void LogNode::Core::HandleActive(const LogMessage& message) {
-  std::vector<Outgoing> answers;
-  Proposer::Output output;
-  const MemberId& from = message.from();
-  switch (message.kind_case()) {
-    case LogMessage::kPromise:
-      acceptor_->OnPromise(from, message.promise(), &answers);
-      break;
-    case LogMessage::kSlotQuery:
-      acceptor_->OnSlotQuery(from, message.slot_query(), &answers);
-      break;
-    case LogMessage::kWrite:
-      acceptor_->OnWrite(from, message.write(), &answers);
-      break;
-    case LogMessage::kPromiseReply:
-      if (proposer_) {
-        proposer_->OnPromiseReply(from, message.promise_reply(), &output);
-      }
-      break;
-    case LogMessage::kSlotReply:
-      if (proposer_)
-        proposer_->OnSlotReply(from, message.slot_reply(), &output);
-      break;
-    case LogMessage::kWriteReply:
-      if (proposer_) {
-        proposer_->OnWriteReply(from, message.write_reply(), &output);
-      }
-      break;
-    case LogMessage::kLearned:
-      Learn(message.learned().position(), message.learned().entry());
-      break;
-    case LogMessage::kHeartbeat:
-      acceptor_->OnHeartbeat(from, message.heartbeat(), &answers);
-      OnHeartbeat(from, message.heartbeat());
-      break;
-    case LogMessage::kHeartbeatReply:
-      OnHeartbeatReply(from, message.heartbeat_reply());
-      break;
-    case LogMessage::kFetch:
-      ServeFetch(from, message.fetch().position());
-      break;
-    case LogMessage::kFetchReply: {
-      fetch_sent_.reset();
-      uint64_t position = message.fetch_reply().position();
-      for (const EntryProto& entry : message.fetch_reply().entries()) {
-        Learn(position++, entry);
-      }
-      if (message.fetch_reply().entries_size() > 0) CatchUp();
-      break;
-    }
-    case LogMessage::kHello:
-    case LogMessage::KIND_NOT_SET:
-      break;
-  }
-  for (Outgoing& answer : answers) Transmit(std::move(answer));
-  Carry(std::move(output));
-}
-
-void LogNode::Core::SendHello() {
-  LogMessage message;
-  Hello& hello = *message.mutable_hello();
-  hello.set_status(identity_.status());
-  if (identity_.status() != FORMATTED) {
-    *hello.mutable_members() = identity_.members();
-  }
-  hello.set_declared_quorum(options_.quorum);
-  Broadcast(std::move(message));
-}
-
-// Leaves at once, or when the write that it depends on is durable.
-void LogNode::Core::Transmit(Outgoing outgoing) {
-  LogMessage& message = outgoing.message;
-  message.set_cluster_id(cluster_id_);
-  message.set_generation(identity_.generation());
-  message.set_from(identity_.member_id());
-  message.set_to(outgoing.to);
-  message.set_incarnation(identity_.incarnation());
-  if (outgoing.after_write > durable_write_) {
-    // Dropped as the network might have done: whoever asked asks again.
-    if (waiting_.size() < kMaxWaiting) waiting_.push_back(std::move(outgoing));
-    return;
-  }
-  if (outgoing.to == identity_.member_id()) {
-    local_.push_back(std::move(message));
-  } else {
-    peers_.Send(outgoing.to, message.SerializeAsString());
+      if (elect_done_) TryToLead();
+      Settle();
+    });
+  } else if (output.pin) {
+    identity.set_status(PINNED);
+    *identity.mutable_members() = *output.pin;
+    SaveIdentity(identity, [this] {
+      formation_->OnPinned(this->identity().members());
+      SendHello();
+      Formation::Output next;
+      formation_->OnTick(Now(), &next);
+      OnFormation(std::move(next));
+    });
   }
 }
 
-void LogNode::Core::Release() {
-  std::deque<Outgoing> waiting;
-  waiting.swap(waiting_);
-  for (Outgoing& outgoing : waiting) Transmit(std::move(outgoing));
+// Makes the identity durable, then `done`. No input is handled in between.
+void LogNode::Core::SaveIdentity(SuperblockProto identity,
+                                 std::function<void()> done) {
+  ready_ = false;
+  persistence_.SetIdentity(std::move(identity), [this, done = std::move(done)] {
+    ready_ = true;
+    done();
+  });
 }
 
-void LogNode::Core::Broadcast(LogMessage message) {
-  message.set_cluster_id(cluster_id_);
-  message.set_generation(identity_.generation());
-  message.set_from(identity_.member_id());
-  message.set_to("");
-  message.set_incarnation(identity_.incarnation());
-  peers_.SendToAll(message.SerializeAsString());
-}
-
-void LogNode::Core::ServeFetch(const MemberId& from, uint64_t position) {
-  const uint64_t end = acceptor_->learned_upto();
-  if (position >= end || fetches_served_ >= kMaxFetches) return;
-  ++fetches_served_;
-  auto entries = std::make_shared<absl::StatusOr<std::vector<EntryProto>>>();
-  lane_->Run([this, entries, position,
-              end] { *entries = storage_->Read(position, end, kFetchBytes); },
-             [this, entries, from, position] {
-               --fetches_served_;
-               if (!entries->ok())
-                 return Fail(io::kExitDiskFailure, entries->status());
-               Outgoing answer{from, {}, 0};
-               FetchReply& reply = *answer.message.mutable_fetch_reply();
-               reply.set_position(position);
-               for (EntryProto& entry : **entries) {
-                 *reply.add_entries() = std::move(entry);
-               }
-               Transmit(std::move(answer));
-               Settle();
-             });
-}
-
-void LogNode::Core::FetchFrom(const MemberId& from, uint64_t position) {
-  fetch_sent_ = environment_.clock().Now();
-  Outgoing message{from, {}, 0};
-  message.message.mutable_fetch()->set_position(position);
-  Transmit(std::move(message));
-}
-
-void LogNode::Core::OnHeartbeat(const MemberId& from,
-                                const Heartbeat& heartbeat) {
-  const Ballot ballot = FromProto(heartbeat.ballot());
-  if (!(ballot < leader_ballot_)) {
-    leader_ballot_ = ballot;
-    leader_epoch_ = heartbeat.epoch();
+void LogNode::Core::Tick() {
+  if (failed_) return;
+  tick_ = environment_.clock().RunAfter(options_.retry_interval,
+                                        [this] { Tick(); });
+  if (!ready_) return;
+  const io::Instant now = Now();
+  if (formation_ || !handshake_->done() || !Votes(me())) {
+    if (now - last_hello_ >= kHelloInterval) SendHello();
   }
-  commit_seen_ = std::max(commit_seen_, heartbeat.commit());
-  commit_member_ = from;
+  if (formation_) {
+    Formation::Output output;
+    formation_->OnTick(now, &output);
+    return OnFormation(std::move(output));
+  }
+  if (proposer_) {
+    Proposer::Output output;
+    proposer_->OnRetry(&output);
+    Carry(std::move(output));
+  }
+  CheckQuorum();
+  if (membership_) {
+    Membership::Output output;
+    membership_->OnTick(now, &output);
+    CarryMembership(std::move(output));
+  }
+  if (election_ && !leading_ && !proposer_) {
+    Election::Output output;
+    election_->OnTick(now, &output);
+    StandByItself(output);
+  }
+  if (acquaintances_->changed()) acceptor_->RequestWrite();
+  Repair();
+  Scrub();
   CatchUp();
-}
-
-void LogNode::Core::CatchUp() {
-  const io::Instant now = environment_.clock().Now();
-  const bool asked = fetch_sent_ && now - *fetch_sent_ < kFetchTimeout;
-  if (commit_seen_ > acceptor_->learned_upto() && !asked) {
-    FetchFrom(commit_member_, acceptor_->learned_upto());
-  }
-}
-
-void LogNode::Core::OnHeartbeatReply(const MemberId& from,
-                                     const HeartbeatReply& reply) {
-  if (!leading_ || !IsMember(from) ||
-      FromProto(reply.ballot()) != proposer_->ballot()) {
-    return;
-  }
-  // A member that has promised a higher ballot is no part of our quorum.
-  if (!(proposer_->ballot() < FromProto(reply.promised()))) {
-    heard_[from] = environment_.clock().Now();
-  }
+  Settle();
 }
 
 // Machines.
@@ -346,64 +240,193 @@ void LogNode::Core::OnHeartbeatReply(const MemberId& from,
 void LogNode::Core::Settle() {
   if (settling_ || failed_ || !ready_) return;
   settling_ = true;
-  while (!failed_) {
+  while (!failed_ && ready_) {
     if (!local_.empty()) {
       LogMessage message = std::move(local_.front());
       local_.pop_front();
-      Handle(message);
+      HandleActive(&message);
       continue;
     }
-    std::vector<Acceptor::Delivery> delivered = acceptor_->TakeDelivered();
-    if (delivered.empty()) break;
-    for (const Acceptor::Delivery& delivery : delivered) {
-      Deliver(delivery.position, delivery.entry);
-    }
+    Absorb();
+    if (!Apply()) break;
+    if (membership_) membership_->OnLearned(applied_);
     if (proposer_) {
       Proposer::Output output;
-      proposer_->OnLearned(acceptor_->learned_upto(), &output);
+      proposer_->OnLearned(applied_, MembersOf(config()), &output);
       Carry(std::move(output));
     }
   }
   settling_ = false;
-  if (failed_) return;
+  if (failed_ || !ready_) return;
   acceptor_->CheckInvariants();
   if (proposer_) proposer_->CheckInvariants();
+  if (!started_ && (!active() || applied_ == acceptor_->learned_upto())) {
+    return BeReady();
+  }
   Lead();
-  AnswerAppend();
-  NextAppend();
+  AnswerAppends();
+  NextEntry();
   Flush();
 }
 
-void LogNode::Core::Deliver(uint64_t position, const EntryProto& entry) {
-  if (entry.type() == LEADER) leader_epoch_ = position;
+// What was learned goes to the disk, and waits to be delivered.
+void LogNode::Core::Absorb() {
+  std::vector<LearnedEntry> learned = acceptor_->TakeLearned();
+  for (const LearnedEntry& entry : learned) {
+    if (entry.position >= applied_) fresh_[entry.position] = entry.entry;
+  }
+  persistence_.Absorb(std::move(learned));
+}
+
+// Delivers what may be delivered; whether anything was.
+bool LogNode::Core::Apply() {
+  const uint64_t before = applied_;
+  while (applied_ < acceptor_->learned_upto() && !failed_) {
+    auto fresh = fresh_.find(applied_);
+    if (fresh == fresh_.end()) {
+      ReadAhead();
+      break;
+    }
+    const Entry entry = std::move(fresh->second);
+    fresh_.erase(fresh_.begin(), std::next(fresh));
+    ApplyEntry(applied_, *entry);
+  }
+  return applied_ != before;
+}
+
+// The next entries are on disk only: of an earlier life, or repaired around.
+void LogNode::Core::ReadAhead() {
+  if (std::exchange(reading_, true)) return;
+  const uint64_t position = applied_;
+  uint64_t end = acceptor_->learned_upto();
+  if (auto next = fresh_.upper_bound(position); next != fresh_.end()) {
+    end = std::min(end, next->first);
+  }
+  persistence_.Read(position, end, kFetchBytes,
+                    [this, position](Storage::ReadResult read) {
+                      reading_ = false;
+                      uint64_t at = position;
+                      for (Entry& entry : read.entries) {
+                        if (at >= applied_) fresh_[at] = std::move(entry);
+                        ++at;
+                      }
+                      if (read.damaged) {
+                        ++damaged_found_;
+                        acceptor_->OnDamaged(at);
+                      }
+                      Settle();
+                    });
+}
+
+void LogNode::Core::ApplyEntry(uint64_t position, const EntryProto& entry) {
+  applied_ = position + 1;
   if (options_.observer != nullptr) {
     options_.observer->OnLearned(position, entry.SerializeAsString());
   }
-  if (entry.type() == APPEND) listener_->OnCommitted(position, entry.payload());
+  switch (entry.type()) {
+    case NOOP:
+      break;
+    case APPEND:
+      for (const std::string& payload : entry.payload()) {
+        listener_->OnCommitted(position, payload);
+      }
+      break;
+    case TRUNCATE:
+      ApplyTruncation(position, entry);
+      break;
+    case CONFIG:
+      ApplyConfig(position, entry);
+      break;
+    case LEADER:
+      leader_epoch_ = position;
+      break;
+  }
 }
 
-void LogNode::Core::Learn(uint64_t position, const EntryProto& entry) {
-  absl::Status status = acceptor_->OnLearned(position, entry);
-  // Two values at one position: the protocol was broken somewhere, and
-  // nothing that this process does now can be trusted.
-  if (!status.ok()) Fail(io::kExitFailure, status);
+void LogNode::Core::ApplyConfig(uint64_t position, const EntryProto& entry) {
+  Config config;
+  CHECK(config.ParseFromString(entry.payload(0)));
+  configs_[position] = std::move(config);
+  OnConfigInForce(position);
+}
+
+void LogNode::Core::OnConfigInForce(uint64_t position) {
+  const std::vector<MemberId> members = MembersOf(config());
+  if (options_.observer != nullptr) {
+    options_.observer->OnConfig(position + 1, members);
+  }
+  if (position > 0) {
+    LOG(INFO) << "from position " << position + 1 << " on the log has "
+              << members.size() << " members; this replica is "
+              << (Votes(me()) ? "one of them" : "not one of them");
+  }
+  handshake_->OnConfig(members);
+  if (election_) election_->OnConfig(members);
+  if (quorum_check_) quorum_check_->OnConfig(members, Now());
+  if (reads_) reads_->OnConfig(members);
+  if (membership_) {
+    Membership::Output output;
+    membership_->OnChosenConfig(Now(), position, config(), &output);
+    CarryMembership(std::move(output));
+  }
+}
+
+void LogNode::Core::ApplyTruncation(uint64_t position,
+                                    const EntryProto& entry) {
+  Truncation truncation;
+  CHECK(truncation.ParseFromString(entry.payload(0)));
+  const uint64_t to = std::min(truncation.to(), position);
+  // Of an earlier life, read again.
+  if (to <= acceptor_->base()) return;
+  auto in_force = std::prev(configs_.lower_bound(to));
+  Base base;
+  base.set_position(to);
+  base.set_config_position(in_force->first);
+  *base.mutable_config() = Planted(Bug::kTruncationForgetsConfig)
+                               ? identity().members()
+                               : in_force->second;
+  configs_.erase(configs_.begin(), in_force);
+  acceptor_->AdoptBase(to);
+  persistence_.Truncate(std::move(base));
+}
+
+// Two values at one position: the protocol was broken somewhere, and nothing
+// that this process does now can be trusted.
+void LogNode::Core::Check(const absl::Status& learned) {
+  if (!learned.ok()) Fail(io::kExitFailure, learned);
+}
+
+void LogNode::Core::Observe(const Outgoing& message) {
+  if (options_.observer == nullptr || !message.message.has_write() ||
+      message.to != me()) {
+    return;
+  }
+  const Write& write = message.message.write();
+  options_.observer->OnProposed(write.position(), write.ballot().round(),
+                                write.ballot().member(),
+                                EntryHash(write.entry()), MembersOf(config()));
 }
 
 void LogNode::Core::Carry(Proposer::Output output) {
-  for (Outgoing& message : output.messages) Transmit(std::move(message));
-  for (const Proposer::Chosen& chosen : output.chosen) {
-    Learn(chosen.position, chosen.entry);
-    LogMessage message;
-    message.mutable_learned()->set_position(chosen.position);
-    *message.mutable_learned()->mutable_entry() = chosen.entry;
-    Broadcast(std::move(message));
-    if (chosen.own && chosen.entry.type() == APPEND) {
+  for (Outgoing& message : output.messages) {
+    Observe(message);
+    if (message.message.write().has_previous_hash()) notice_.reset();
+    Transmit(std::move(message));
+  }
+  for (Proposer::Chosen& chosen : output.chosen) {
+    if (chosen.own && chosen.entry->type() != LEADER) {
       append_chosen_ = chosen.position;
     }
+    // The next write tells it, or a message of its own if there is none soon.
+    notice_.emplace();
+    notice_->set_position(chosen.position);
+    notice_->set_hash(chosen.hash);
+    *notice_->mutable_ballot() = ToProto(proposer_->ballot());
+    Check(acceptor_->OnLearned(chosen.position, std::move(chosen.entry),
+                               chosen.hash));
   }
-  const io::Instant now = environment_.clock().Now();
-  if (output.fetch && !(fetch_sent_ && now - *fetch_sent_ < kFetchTimeout)) {
-    FetchFrom(output.fetch->first, output.fetch->second);
+  if (output.fetch) {
+    FetchFrom(output.fetch->first, output.fetch->second, 0);
   }
   if (output.deposed) {
     OnDeposed(absl::AbortedError("another member holds a higher ballot"));
@@ -412,99 +435,45 @@ void LogNode::Core::Carry(Proposer::Output output) {
 
 // One write at a time; what comes meanwhile shares the next.
 void LogNode::Core::Flush() {
-  if (writing_ || failed_) return;
-  DurableWrite write = acceptor_->TakeWrite();
-  if (write.empty()) return;
-  writing_ = true;
-  auto status = std::make_shared<absl::Status>();
-  auto shared = std::make_shared<DurableWrite>(std::move(write));
-  lane_->Run([this, status, shared] { *status = storage_->Apply(*shared); },
-             [this, status, shared] {
-               writing_ = false;
-               if (!status->ok()) return Fail(io::kExitDiskFailure, *status);
-               durable_write_ = shared->number;
-               if (options_.observer != nullptr && shared->promised_changed) {
-                 options_.observer->OnPromised(shared->promised.round,
-                                               shared->promised.member);
-               }
-               Release();
-               Settle();
-             });
-}
-
-void LogNode::Core::OnFormation(Formation::Output output) {
-  if (output.genesis) {
-    SuperblockProto identity = identity_;
-    identity.set_status(ACTIVE);
-    identity.set_cluster_id(output.genesis->cluster_id);
-    *identity.mutable_members() = output.genesis->members;
-    formation_.reset();
-    SaveIdentity(identity, [this] {
-      cluster_id_ = identity_.cluster_id();
-      members_.assign(identity_.members().members().begin(),
-                      identity_.members().members().end());
-      LOG(INFO) << "the log of cluster " << ShortId(cluster_id_) << " has "
-                << members_.size() << " members; this replica is "
-                << (IsMember(identity_.member_id()) ? "one of them"
-                                                    : "not one of them");
-      LearnGenesis();
-      SendHello();
-      if (elect_done_) TryToLead();
-      Settle();
-    });
-  } else if (output.pin) {
-    SuperblockProto identity = identity_;
-    identity.set_status(PINNED);
-    *identity.mutable_members() = *output.pin;
-    SaveIdentity(identity, [this] {
-      formation_->OnPinned(identity_.members());
-      SendHello();
-      Formation::Output next;
-      formation_->OnTick(environment_.clock().Now(), &next);
-      OnFormation(std::move(next));
-    });
-  }
-}
-
-// Makes the identity durable, then `done`. No formation input is handled in
-// between.
-void LogNode::Core::SaveIdentity(SuperblockProto identity,
-                                 std::function<void()> done) {
-  ready_ = false;
-  auto status = std::make_shared<absl::Status>();
-  lane_->Run(
-      [this, status, identity] { *status = storage_->SetIdentity(identity); },
-      [this, status, identity, done = std::move(done)] {
-        if (!status->ok()) return Fail(io::kExitDiskFailure, *status);
-        identity_ = identity;
-        ready_ = true;
-        done();
-      });
-}
-
-void LogNode::Core::Tick() {
-  if (failed_) return;
-  tick_ = environment_.clock().RunAfter(options_.retry_interval,
-                                        [this] { Tick(); });
-  if (!ready_) return;
-  const io::Instant now = environment_.clock().Now();
-  if (formation_) {
-    if (now - last_hello_ >= kHelloInterval) {
-      last_hello_ = now;
-      SendHello();
-    }
-    Formation::Output output;
-    formation_->OnTick(now, &output);
-    OnFormation(std::move(output));
+  if (acceptor_->writes() == flushed_write_ ||
+      !persistence_.CanWrite(acceptor_->pending_bytes())) {
     return;
   }
-  if (proposer_) {
-    Proposer::Output output;
-    proposer_->OnRetry(&output);
-    Carry(std::move(output));
-    CheckQuorum();
+  flushed_write_ = acceptor_->writes();
+  DurableWrite write = acceptor_->TakeWrite();
+  // What was seen of the others travels along: it trails by a vote at most.
+  write.seen = acquaintances_->TakeChanged();
+  persistence_.Write(std::move(write));
+}
+
+void LogNode::Core::OnDurable(const DurableWrite& write) {
+  durable_write_ = std::max(durable_write_, write.number);
+  if (LogObserver* observer = options_.observer; observer != nullptr) {
+    if (write.promised) {
+      observer->OnPromised(write.promised->round, write.promised->member);
+    }
+    for (const auto& [position, slot] : write.accepted) {
+      observer->OnVoted(position, slot.ballot.round, slot.ballot.member,
+                        slot.hash);
+    }
   }
+  Release();
   Settle();
 }
+
+void LogNode::Core::OnDiskFailed(const absl::Status& status) {
+  Fail(io::kExitDiskFailure, status);
+}
+
+void LogNode::Core::OnDiskFull(bool full) {
+  acceptor_->set_disk_full(full);
+  Settle();
+}
+
+std::map<uint64_t, Slot> LogNode::Core::Unsettled() {
+  return acceptor_->Unsettled();
+}
+
+uint64_t LogNode::Core::SettledUpto() { return acceptor_->settled(); }
 
 }  // namespace quorate::log

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/planted.h"
 #include "core/log/log_core.h"
 #include "core/log/messages.h"
 
@@ -16,11 +17,18 @@ namespace {
 // How long a candidate that was refused waits before its next ballot.
 constexpr io::Duration kMinCandidatePause = std::chrono::milliseconds(50);
 constexpr io::Duration kMaxCandidatePause = std::chrono::milliseconds(300);
+// How long the members wait for the next write to tell them what was chosen.
+constexpr io::Duration kNoticeDelay = std::chrono::milliseconds(1);
+
+absl::Status NotLeading() {
+  return absl::FailedPreconditionError("this replica does not lead");
+}
 
 }  // namespace
 
 void LogNode::Core::Elect(OnElected done) {
   CHECK(!elect_done_ && !leading_) << "one election at a time";
+  CHECK(!options_.builtin_election) << "it elects by itself";
   elect_done_ = std::move(done);
   if (ready_ && active()) {
     TryToLead();
@@ -29,36 +37,76 @@ void LogNode::Core::Elect(OnElected done) {
 }
 
 void LogNode::Core::TryToLead() {
-  if (!active() || leading_ || proposer_) return;
-  if (!IsMember(identity_.member_id())) {
+  // Until everything that the disk holds is applied, it does not know who
+  // votes.
+  if (!active() || leading_ || proposer_ || !started_) return;
+  if (!Votes(me()) || quarantined()) {
+    if (!elect_done_) return;
     OnElected done = std::exchange(elect_done_, nullptr);
     return done(absl::FailedPreconditionError(
-        "this replica is not one of the log's members and cannot lead"));
+        quarantined() ? absl::StrCat("this replica does not vote any more: ",
+                                     identity().reason())
+                      : "this replica is not one of the log's members and "
+                        "cannot lead"));
   }
-  const uint64_t round =
-      std::max(acceptor_->promised().round, highest_round_) + 1;
-  proposer_.emplace(identity_.member_id(), members_,
-                    Ballot{round, identity_.member_id()},
-                    acceptor_->learned_upto());
+  uint64_t round = std::max(acceptor_->promised().round, highest_round_) + 1;
+  if (Planted(Bug::kBallotReused) && acceptor_->promised().member == me()) {
+    round = acceptor_->promised().round;
+  }
+  ++elections_;
+  proposer_.emplace(me(), MembersOf(config()), Ballot{round, me()}, applied_);
   LOG(INFO) << "trying to lead the log in round " << round;
   Proposer::Output output;
   proposer_->Start(&output);
   Carry(std::move(output));
 }
 
+void LogNode::Core::StandByItself(const Election::Output& output) {
+  if (output.ask && !proposer_) {
+    const uint64_t round =
+        std::max(acceptor_->promised().round, highest_round_) + 1;
+    election_->OnAsked(round);
+    for (const MemberId& member : MembersOf(config())) {
+      if (member == me()) continue;
+      Outgoing question{member, {}, 0};
+      question.message.mutable_pre_vote()->set_round(round);
+      Transmit(std::move(question));
+    }
+  }
+  if (output.stand && acceptor_->voting()) TryToLead();
+}
+
 // The LEADER entry is chosen, and all below it is delivered: the reign begins.
 void LogNode::Core::Lead() {
   if (leading_ || !proposer_ || !proposer_->leading() ||
-      acceptor_->learned_upto() <= *proposer_->epoch()) {
+      applied_ <= *proposer_->epoch()) {
     return;
   }
   leading_ = true;
-  const io::Instant now = environment_.clock().Now();
-  heard_.clear();
-  for (const MemberId& member : members_) heard_[member] = now;
-  LOG(INFO) << "leading the log in epoch " << *proposer_->epoch();
-  OnElected done = std::exchange(elect_done_, nullptr);
-  done(*proposer_->epoch());
+  const io::Instant now = Now();
+  const uint64_t epoch = *proposer_->epoch();
+  leader_ = me();
+  leader_ballot_ = proposer_->ballot();
+  leader_address_ = options_.address.ToString();
+  quorum_check_.emplace(me(), options_.check_quorum_timeout,
+                        MembersOf(config()), now);
+  reads_.emplace(me(), MembersOf(config()));
+  Membership::Options membership;
+  membership.declared_quorum = options_.quorum;
+  membership.automatic = options_.automatic_membership;
+  membership.gone_after = options_.member_gone_after;
+  membership.timeout = options_.membership_timeout;
+  membership.address = options_.address.ToString();
+  membership_.emplace(me(), membership, config(), config_position(), applied_,
+                      now);
+  LOG(INFO) << "leading the log in epoch " << epoch;
+  SendHeartbeat();
+  if (options_.builtin_election) {
+    listener_->OnLeading(epoch);
+  } else {
+    OnElected done = std::exchange(elect_done_, nullptr);
+    done(epoch);
+  }
 }
 
 void LogNode::Core::OnDeposed(const absl::Status& reason) {
@@ -68,9 +116,15 @@ void LogNode::Core::OnDeposed(const absl::Status& reason) {
   FailAppends(
       absl::AbortedError("leadership of the log was lost; the entry "
                          "may be in it or not"));
+  FailRequests(absl::AbortedError("leadership of the log was lost"));
   if (led) {
     LOG(WARNING) << "no longer leading the log: " << reason;
+    if (election_) election_->OnLost(Now());
     return listener_->OnLostLeadership(reason);
+  }
+  if (options_.builtin_election) {
+    election_->OnLost(Now());
+    return;
   }
   // Whoever asked for this election still wants it: a higher ballot, after a
   // random pause, so that two candidates do not chase each other.
@@ -87,13 +141,38 @@ void LogNode::Core::Resign() {
   elect_done_ = nullptr;
   leading_ = false;
   proposer_.reset();
+  if (election_) election_->OnLost(Now());
   FailAppends(absl::AbortedError("leadership was given up"));
+  FailRequests(absl::AbortedError("leadership was given up"));
 }
+
+// To the member that has learned the most.
+void LogNode::Core::TransferLeadership() {
+  if (!leading_) return;
+  const PeerFacts* best = nullptr;
+  MemberId to;
+  for (const auto& [id, facts] : facts_) {
+    if (!Votes(id) || facts.silent || facts.disk_full) continue;
+    if (best == nullptr || best->learned_upto < facts.learned_upto) {
+      best = &facts;
+      to = id;
+    }
+  }
+  const Ballot ballot = proposer_->ballot();
+  SendNotice();
+  Resign();
+  if (best == nullptr) return;
+  Outgoing message{to, {}, 0};
+  *message.message.mutable_transfer()->mutable_ballot() = ToProto(ballot);
+  Transmit(std::move(message));
+}
+
+// Appends.
 
 void LogNode::Core::Append(std::string payload, OnAppended done) {
   absl::Status refusal;
   if (!leading_) {
-    refusal = absl::FailedPreconditionError("this replica does not lead");
+    refusal = NotLeading();
   } else if (payload.size() > kMaxEntryBytes) {
     refusal = absl::InvalidArgumentError(
         absl::StrCat("an entry of ", payload.size(), " bytes; at most ",
@@ -102,115 +181,215 @@ void LogNode::Core::Append(std::string payload, OnAppended done) {
     refusal = absl::ResourceExhaustedError("too many appends are waiting");
   }
   if (!refusal.ok()) return done(refusal);
-  appends_.push_back({std::move(payload), std::move(done)});
+  appends_.push_back({APPEND, std::move(payload), std::move(done)});
+  Settle();
+}
+
+void LogNode::Core::Truncate(uint64_t to, OnAppended done) {
+  if (!leading_) return done(NotLeading());
+  if (to > applied_) {
+    return done(absl::OutOfRangeError(absl::StrCat(
+        "position ", to, " is not committed; the log ends at ", applied_)));
+  }
+  Truncation truncation;
+  truncation.set_to(to);
+  appends_.push_back(
+      {TRUNCATE, truncation.SerializeAsString(), std::move(done)});
   Settle();
 }
 
 // After OnCommitted, so that whoever is answered finds it applied.
-void LogNode::Core::AnswerAppend() {
-  if (!append_chosen_ || acceptor_->learned_upto() <= *append_chosen_) return;
+void LogNode::Core::AnswerAppends() {
+  if (!append_chosen_ || applied_ <= *append_chosen_) return;
   const uint64_t position = *append_chosen_;
   append_chosen_.reset();
-  OnAppended done = std::move(*append_under_way_);
-  append_under_way_.reset();
-  done(position);
+  std::vector<OnAppended> answered;
+  answered.swap(under_way_);
+  appended_ += answered.size();
+  // A callback may append again: it joins what goes out next.
+  settling_ = true;
+  for (OnAppended& done : answered) done(position);
+  settling_ = false;
 }
 
-void LogNode::Core::NextAppend() {
-  while (leading_ && proposer_->idle() && !appends_.empty()) {
-    EntryProto entry;
-    entry.set_type(APPEND);
-    entry.set_payload(std::move(appends_.front().payload));
-    append_under_way_ = std::move(appends_.front().done);
-    appends_.pop_front();
-    Proposer::Output output;
-    proposer_->Propose(std::move(entry), &output);
-    Carry(std::move(output));
+void LogNode::Core::NextEntry() {
+  while (leading_ && proposer_->idle() && !append_chosen_ &&
+         (!internal_.empty() || !appends_.empty())) {
+    if (internal_.empty()) {
+      NextAppend();
+    } else {
+      Proposer::Output output;
+      Entry entry = std::move(internal_.front());
+      internal_.pop_front();
+      proposer_->Propose(std::move(entry), &output);
+      Carry(std::move(output));
+    }
     Settle();
   }
+}
+
+// Everything that waits shares one position.
+void LogNode::Core::NextAppend() {
+  auto entry = std::make_shared<EntryProto>();
+  entry->set_type(appends_.front().type);
+  size_t bytes = 0;
+  while (!appends_.empty() && under_way_.size() < kMaxBatch) {
+    PendingAppend& append = appends_.front();
+    const bool fits =
+        under_way_.empty() || bytes + append.payload.size() <= kMaxBatchBytes;
+    if (append.type != entry->type() || !fits) break;
+    if (append.type == TRUNCATE && !under_way_.empty()) break;
+    bytes += append.payload.size();
+    entry->add_payload(std::move(append.payload));
+    under_way_.push_back(std::move(append.done));
+    appends_.pop_front();
+  }
+  ++batches_;
+  Proposer::Output output;
+  proposer_->Propose(std::move(entry), &output);
+  Carry(std::move(output));
+  if (!notice_timer_set_) {
+    notice_timer_set_ = true;
+    notice_timer_ = environment_.clock().RunAfter(kNoticeDelay, [this] {
+      notice_timer_set_ = false;
+      SendNotice();
+    });
+  }
+}
+
+// Tells what was chosen to those who have accepted it, and the others that
+// there is something to fetch.
+void LogNode::Core::SendNotice() {
+  if (!notice_) return;
+  LogMessage message;
+  *message.mutable_learned() = std::move(*notice_);
+  notice_.reset();
+  Broadcast(std::move(message));
 }
 
 void LogNode::Core::FailAppends(const absl::Status& status) {
   std::deque<PendingAppend> appends;
   appends.swap(appends_);
-  std::optional<OnAppended> under_way = std::move(append_under_way_);
-  append_under_way_.reset();
+  std::vector<OnAppended> under_way;
+  under_way.swap(under_way_);
   append_chosen_.reset();
-  if (under_way) (*under_way)(status);
+  internal_.clear();
+  notice_.reset();
+  for (OnAppended& done : under_way) done(status);
   for (PendingAppend& append : appends) append.done(status);
 }
+
+// The quorum, reads and members.
 
 // Tells the members who leads, and steps down when too few of them answer.
 void LogNode::Core::CheckQuorum() {
   if (!leading_) return;
-  const io::Instant now = environment_.clock().Now();
-  heard_[identity_.member_id()] = now;
-  size_t recent = 0;
-  for (const MemberId& member : members_) {
-    if (now - heard_[member] < options_.check_quorum_timeout) ++recent;
-  }
+  const io::Instant now = Now();
   if (proposer_->ballot() < acceptor_->promised()) {
     return OnDeposed(absl::AbortedError("another member was elected"));
   }
-  if (recent < WriteQuorum(members_.size())) {
-    return OnDeposed(absl::UnavailableError(
-        absl::StrCat("only ", recent, " of ", members_.size(),
-                     " members of the log answer")));
+  if (const std::string lost = quorum_check_->Lost(now); !lost.empty()) {
+    return OnDeposed(absl::UnavailableError(lost));
   }
-  if (now - last_heartbeat_ < options_.heartbeat_interval) return;
-  last_heartbeat_ = now;
+  if (now - last_heartbeat_ >= options_.heartbeat_interval) SendHeartbeat();
+}
+
+void LogNode::Core::SendHeartbeat() {
+  last_heartbeat_ = Now();
+  ++heartbeat_sequence_;
   LogMessage message;
   Heartbeat& heartbeat = *message.mutable_heartbeat();
   *heartbeat.mutable_ballot() = ToProto(proposer_->ballot());
   heartbeat.set_epoch(*proposer_->epoch());
-  heartbeat.set_commit(acceptor_->learned_upto());
+  heartbeat.set_commit(applied_);
+  heartbeat.set_sequence(heartbeat_sequence_);
+  heartbeat.set_address(options_.address.ToString());
   Broadcast(std::move(message));
+  ReadIndex::Output output;
+  reads_->OnRound(heartbeat_sequence_, &output);
+  CarryReads(std::move(output));
 }
 
-std::string LogNode::Core::ExplainElection() const {
-  std::vector<std::string> unheard;
-  for (const MemberId& member : proposer_->Unheard()) {
-    unheard.push_back(ShortId(member));
+void LogNode::Core::Barrier(OnDone done) {
+  if (!leading_) return done(NotLeading());
+  if (barriers_.size() >= kMaxAppends) {
+    return done(absl::ResourceExhaustedError("too many reads are waiting"));
   }
-  return absl::StrCat(
-      "trying to lead, which needs the answers of ",
-      WriteQuorum(members_.size()), " of ", members_.size(),
-      " members; waiting for ",
-      unheard.empty() ? "nobody" : absl::StrJoin(unheard, ", "));
+  if (Planted(Bug::kReadWithoutQuorum)) return done(absl::OkStatus());
+  const uint64_t id = next_request_++;
+  barriers_[id] = std::move(done);
+  reads_->Read(id);
+  SendHeartbeat();
 }
 
-LogStatus LogNode::Core::status() const {
-  LogStatus status;
-  status.member_id = identity_.member_id();
-  status.cluster_id = cluster_id_;
-  status.members = members_;
-  status.epoch = leader_epoch_;
-  if (!acceptor_) {
-    status.explanation = "opening the disk";
-    return status;
+void LogNode::Core::CarryReads(ReadIndex::Output output) {
+  for (uint64_t id : output.answered) {
+    auto barrier = barriers_.find(id);
+    if (barrier == barriers_.end()) continue;
+    OnDone done = std::move(barrier->second);
+    barriers_.erase(barrier);
+    done(absl::OkStatus());
   }
-  status.promised_round = acceptor_->promised().round;
-  status.promised_member = acceptor_->promised().member;
-  status.learned_upto = acceptor_->learned_upto();
-  if (formation_ || !active()) {
-    status.state = LogStatus::State::kForming;
-    if (formation_) status.explanation = formation_->Explain();
-  } else if (leading_) {
-    status.state = LogStatus::State::kLeading;
-  } else if (proposer_) {
-    status.state = LogStatus::State::kElecting;
-    status.explanation = ExplainElection();
-  } else {
-    status.state = IsMember(identity_.member_id())
-                       ? LogStatus::State::kFollowing
-                       : LogStatus::State::kJoining;
-    if (status.state == LogStatus::State::kJoining) {
-      status.explanation =
-          "follows the log without a vote: it is not one of "
-          "its members";
-    }
+}
+
+void LogNode::Core::ChangeMembers(const MemberChange& change, OnDone done) {
+  if (!leading_) return done(NotLeading());
+  if (changes_.size() >= kMaxRequests) {
+    return done(absl::ResourceExhaustedError("too many changes are waiting"));
   }
-  return status;
+  Membership::Change request;
+  request.add = change.add;
+  request.remove = change.remove;
+  request.bulk = change.bulk;
+  request.reason = change.reason;
+  const uint64_t id = next_request_++;
+  changes_[id] = std::move(done);
+  Membership::Output output;
+  membership_->Request(Now(), id, request, &output);
+  CarryMembership(std::move(output));
+  Settle();
+}
+
+void LogNode::Core::CarryMembership(Membership::Output output) {
+  Proposer::Output asked;
+  for (const MemberId& id : output.ask_promise) {
+    if (proposer_) proposer_->AskPromise(id, &asked);
+  }
+  Carry(std::move(asked));
+  if (output.propose) {
+    auto entry = std::make_shared<EntryProto>();
+    entry->set_type(CONFIG);
+    entry->add_payload(output.propose->SerializeAsString());
+    internal_.push_back(std::move(entry));
+  }
+  if (output.barrier) {
+    auto entry = std::make_shared<EntryProto>();
+    entry->set_type(NOOP);
+    internal_.push_back(std::move(entry));
+  }
+  for (const Membership::Finished& finished : output.finished) {
+    auto change = changes_.find(finished.id);
+    if (change == changes_.end()) continue;
+    OnDone done = std::move(change->second);
+    changes_.erase(change);
+    done(finished.status);
+  }
+  if (output.resign && leading_) {
+    OnDeposed(absl::FailedPreconditionError(
+        "this replica was removed from the log's members"));
+  }
+}
+
+void LogNode::Core::FailRequests(const absl::Status& status) {
+  std::map<uint64_t, OnDone> barriers;
+  barriers.swap(barriers_);
+  std::map<uint64_t, OnDone> changes;
+  changes.swap(changes_);
+  membership_.reset();
+  reads_.reset();
+  quorum_check_.reset();
+  for (auto& [id, done] : barriers) done(status);
+  for (auto& [id, done] : changes) done(status);
 }
 
 }  // namespace quorate::log

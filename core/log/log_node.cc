@@ -22,8 +22,19 @@ void LogNode::Accept(std::unique_ptr<wire::Link> link) {
 wire::Handshake LogNode::MyHandshake() const { return core_->MyHandshake(); }
 void LogNode::Elect(OnElected done) { core_->Elect(std::move(done)); }
 void LogNode::Resign() { core_->Resign(); }
+void LogNode::TransferLeadership() { core_->TransferLeadership(); }
 void LogNode::Append(std::string payload, OnAppended done) {
   core_->Append(std::move(payload), std::move(done));
+}
+void LogNode::Truncate(uint64_t to, OnAppended done) {
+  core_->Truncate(to, std::move(done));
+}
+void LogNode::Read(uint64_t from, uint64_t to, OnRead done) {
+  core_->Read(from, to, std::move(done));
+}
+void LogNode::Barrier(OnDone done) { core_->Barrier(std::move(done)); }
+void LogNode::ChangeMembers(const MemberChange& change, OnDone done) {
+  core_->ChangeMembers(change, std::move(done));
 }
 LogStatus LogNode::status() const { return core_->status(); }
 

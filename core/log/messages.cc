@@ -182,8 +182,8 @@ bool IsKind(const LogMessage& message) {
       return message.pre_vote().round() < kMaxNumber;
     case LogMessage::kPreVoteReply:
       return IsPromised(message.pre_vote_reply().promised());
-    case LogMessage::kTransferLeadership:
-      return IsBallot(message.transfer_leadership().ballot());
+    case LogMessage::kTransfer:
+      return IsBallot(message.transfer().ballot());
     case LogMessage::kAdminRequest:
       return !message.admin_request().has_change_members() ||
              IsChange(message.admin_request().change_members());

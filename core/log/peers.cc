@@ -24,7 +24,7 @@ class Peers::Dialed final : public wire::Dialer::Listener {
   }
   void OnDown(const absl::Status& reason) override {
     VLOG(1) << "link to a replica lost: " << reason;
-    member_.clear();
+    peers_->listener_->OnPeerDown(std::exchange(member_, MemberId()));
   }
 
   const MemberId& member() const { return member_; }

@@ -22,6 +22,8 @@ class Peers {
    public:
     virtual ~Listener() = default;
     virtual void OnPeerUp() = 0;
+    // The link that was dialed to that member broke.
+    virtual void OnPeerDown(const MemberId& member) = 0;
     // Sets `*from` to who sent it, before anything else: the link then leads
     // to that member, whatever its handshake said. Leaves it alone when that
     // cannot be told.

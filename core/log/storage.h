@@ -78,8 +78,8 @@ class Storage {
   virtual JournalRoom room() const = 0;
 
   // A checkpoint of the records half is over: every position below `settled`
-  // is durable there, and so are `unsettled`, all that is accepted or faulty
-  // at or above. The full segment may be written again.
+  // is durable there, and so are `unsettled`, all that was voted for at or
+  // above. A full segment may be written again.
   virtual absl::Status Recycle(uint64_t settled,
                                const std::map<uint64_t, Slot>& unsettled) = 0;
   // Durable when OK, and before any record below is deleted.
@@ -92,7 +92,8 @@ class Storage {
   // what was voted for.
   virtual absl::Status Absorb(const std::vector<LearnedEntry>& entries) = 0;
   // Everything absorbed, and these slots, durable when OK.
-  virtual absl::Status Checkpoint(const std::map<uint64_t, Slot>& unsettled) = 0;
+  virtual absl::Status Checkpoint(
+      const std::map<uint64_t, Slot>& unsettled) = 0;
 
   struct ReadResult {
     // From the position on, without a gap; at least one, then up to the bytes

@@ -26,10 +26,4 @@ std::string EntryHash(const EntryProto& entry) {
   return Bytes(XXH3_128bits(parts.data(), parts.size()));
 }
 
-std::string ChainHash(const std::string& before,
-                      const std::string& entry_hash) {
-  const std::string both = before + entry_hash;
-  return Bytes(XXH3_128bits(both.data(), both.size()));
-}
-
 }  // namespace quorate::log

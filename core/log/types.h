@@ -72,8 +72,6 @@ inline bool IsMember(const Config& config, const MemberId& id) {
 
 // 16 bytes, against accidents and not against forgers.
 std::string EntryHash(const EntryProto& entry);
-// What stands for all entries below a position: of the empty log, "".
-std::string ChainHash(const std::string& before, const std::string& entry_hash);
 
 // What a replica holds at a position that is not empty.
 struct Slot {

@@ -1,0 +1,137 @@
+#include "core/log/handshake.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/log/messages.h"
+
+namespace quorate::log {
+
+Handshake::Handshake(MemberId me, Self self, std::vector<MemberId> members)
+    : me_(std::move(me)),
+      self_(std::move(self)),
+      members_(std::move(members)),
+      answered_({me_}) {
+  CheckDone();
+}
+
+void Handshake::OnConfig(std::vector<MemberId> members) {
+  members_ = std::move(members);
+  CheckDone();
+}
+
+void Handshake::CheckDone() {
+  const auto answered = static_cast<size_t>(std::count_if(
+      members_.begin(), members_.end(),
+      [this](const MemberId& id) { return answered_.count(id) != 0; }));
+  done_ |= answered >= PromiseQuorum(members_.size());
+}
+
+std::vector<MemberId> Handshake::Missing() const {
+  std::vector<MemberId> missing;
+  for (const MemberId& id : members_) {
+    if (answered_.count(id) == 0) missing.push_back(id);
+  }
+  return missing;
+}
+
+void Handshake::OnReply(const MemberId& from, const HelloReply& reply,
+                        Output* out) {
+  const SeenProto& seen = reply.seen();
+  const std::string who = absl::StrCat("replica ", ShortId(from));
+  if (reply.cloned() || (seen.incarnation() == self_.incarnation &&
+                         seen.boot_nonce() != self_.boot_nonce)) {
+    out->quarantine = absl::StrCat(
+        who,
+        " has heard of another process with the id of this replica: its "
+        "directory was copied");
+  } else if (seen.incarnation() > self_.incarnation) {
+    out->quarantine = absl::StrCat(
+        who, " has seen start number ", seen.incarnation(),
+        " of this replica, whose disk only knows of ", self_.incarnation,
+        ": the directory was restored from a backup, or copied");
+  } else if (!done_ && self_.promised < FromProto(seen.promised())) {
+    out->quarantine = absl::StrCat(
+        who, " has a promise of this replica for round ",
+        seen.promised().round(), ", its disk one for ", self_.promised.round,
+        ": the directory was restored from a backup");
+  } else if (!done_ && !self_.blind && seen.end() > self_.end) {
+    out->quarantine =
+        absl::StrCat(who, " has counted a vote of this replica for position ",
+                     seen.end() - 1, ", its disk has none above ",
+                     static_cast<int64_t>(self_.end) - 1,
+                     ": the directory was restored from a backup");
+  } else {
+    answered_.insert(from);
+    CheckDone();
+  }
+}
+
+Acquaintances::Acquaintances(MemberId me, std::map<MemberId, Seen> seen)
+    : me_(std::move(me)), seen_(std::move(seen)) {}
+
+Seen* Acquaintances::Find(const MemberId& id) {
+  auto found = seen_.find(id);
+  if (found != seen_.end()) return &found->second;
+  if (id == me_ || seen_.size() >= kMax) return nullptr;
+  return &seen_[id];
+}
+
+Acquaintances::Verdict Acquaintances::OnHeader(const MemberId& from,
+                                               uint64_t incarnation,
+                                               uint64_t boot_nonce) {
+  if (cloned_.count(from) != 0) return Verdict::kCloned;
+  Seen* const seen = Find(from);
+  if (seen == nullptr) return Verdict::kAccept;
+  if (incarnation < seen->incarnation) return Verdict::kOlderLife;
+  if (incarnation == seen->incarnation) {
+    // Known by its votes only, which others have told of.
+    if (seen->boot_nonce == boot_nonce) return Verdict::kAccept;
+    if (seen->boot_nonce != 0) {
+      cloned_.insert(from);
+      return Verdict::kCloned;
+    }
+  }
+  seen->incarnation = incarnation;
+  seen->boot_nonce = boot_nonce;
+  changed_.insert(from);
+  return Verdict::kAccept;
+}
+
+void Acquaintances::OnPromised(const MemberId& id, const Ballot& promised) {
+  Seen* const seen = Find(id);
+  if (seen == nullptr || promised <= seen->promised) return;
+  seen->promised = promised;
+  changed_.insert(id);
+}
+
+void Acquaintances::OnVoted(const MemberId& id, uint64_t end) {
+  Seen* const seen = Find(id);
+  if (seen == nullptr || end <= seen->end) return;
+  seen->end = end;
+  changed_.insert(id);
+}
+
+std::optional<SeenProto> Acquaintances::SeenOf(const MemberId& id) const {
+  auto found = seen_.find(id);
+  if (found == seen_.end()) return std::nullopt;
+  SeenProto proto;
+  proto.set_incarnation(found->second.incarnation);
+  proto.set_boot_nonce(found->second.boot_nonce);
+  if (found->second.promised.round > 0) {
+    *proto.mutable_promised() = ToProto(found->second.promised);
+  }
+  proto.set_end(found->second.end);
+  return proto;
+}
+
+std::map<MemberId, Seen> Acquaintances::TakeChanged() {
+  std::map<MemberId, Seen> changed;
+  for (const MemberId& id : std::exchange(changed_, {})) {
+    changed[id] = seen_.at(id);
+  }
+  return changed;
+}
+
+}  // namespace quorate::log

@@ -1,0 +1,97 @@
+// How a replica finds out that its disk is not the one it promised with.
+//
+// A disk that was restored from a backup, or copied to a second machine, has
+// forgotten promises and votes that others count on. So each replica remembers
+// what it has seen of the others (Acquaintances), and none votes after a start
+// before a quorum of the members has told it what they remember (Handshake).
+// What a rollback lost before anybody heard of it cannot be found.
+
+#ifndef QUORATE_CORE_LOG_HANDSHAKE_H_
+#define QUORATE_CORE_LOG_HANDSHAKE_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/log/types.h"
+
+namespace quorate::log {
+
+class Handshake {
+ public:
+  // What the own disk shows.
+  struct Self {
+    uint64_t incarnation = 0;
+    uint64_t boot_nonce = 0;
+    Ballot promised;
+    uint64_t end = 0;    // one past the highest vote
+    bool blind = false;  // the disk does not tell the end
+  };
+  struct Output {
+    // Why this replica must never vote again; empty: no reason.
+    std::string quarantine;
+  };
+
+  // `members` of the latest configuration known.
+  Handshake(MemberId me, Self self, std::vector<MemberId> members);
+
+  void OnConfig(std::vector<MemberId> members);
+  void OnReply(const MemberId& from, const HelloReply& reply, Output* out);
+
+  // A quorum of the members, itself included if it is one, has answered. Once
+  // true it stays so.
+  bool done() const { return done_; }
+  // The members that have not answered.
+  std::vector<MemberId> Missing() const;
+
+ private:
+  void CheckDone();
+
+  const MemberId me_;
+  const Self self_;
+  std::vector<MemberId> members_;
+  std::set<MemberId> answered_;
+  bool done_ = false;
+};
+
+class Acquaintances {
+ public:
+  enum class Verdict {
+    kAccept,
+    kOlderLife,  // a later life of that replica was heard of
+    kCloned,     // two processes use its id and incarnation
+  };
+  // Members and learners that are remembered; further ones are not.
+  static constexpr size_t kMax = 40;
+
+  Acquaintances(MemberId me, std::map<MemberId, Seen> seen);
+
+  // Of every message, before anything else is done with it.
+  Verdict OnHeader(const MemberId& from, uint64_t incarnation,
+                   uint64_t boot_nonce);
+  void OnPromised(const MemberId& id, const Ballot& promised);
+  void OnVoted(const MemberId& id, uint64_t end);
+
+  // For an answer to that replica; nullopt when it is unknown.
+  std::optional<SeenProto> SeenOf(const MemberId& id) const;
+  bool cloned(const MemberId& id) const { return cloned_.count(id) != 0; }
+
+  // What has changed since the last call and is to be made durable.
+  std::map<MemberId, Seen> TakeChanged();
+  bool changed() const { return !changed_.empty(); }
+
+ private:
+  Seen* Find(const MemberId& id);
+
+  const MemberId me_;
+  std::map<MemberId, Seen> seen_;
+  std::set<MemberId> cloned_;
+  std::set<MemberId> changed_;
+};
+
+}  // namespace quorate::log
+
+#endif  // QUORATE_CORE_LOG_HANDSHAKE_H_

@@ -1,0 +1,264 @@
+// What LogNode::Core tells operators, and what they may ask of it.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/log/log_core.h"
+#include "core/log/messages.h"
+
+namespace quorate::log {
+namespace {
+
+// A replica that was not heard for that long is called silent.
+constexpr io::Duration kSilent = std::chrono::seconds(3);
+// As many positions may be under way without anybody being behind.
+constexpr uint64_t kBehind = 10;
+
+}  // namespace
+
+const char* ToString(LogStatus::State state) {
+  switch (state) {
+    case LogStatus::State::kOpening:
+      return "opening";
+    case LogStatus::State::kForming:
+      return "forming";
+    case LogStatus::State::kJoining:
+      return "learner";
+    case LogStatus::State::kFollowing:
+      return "following";
+    case LogStatus::State::kElecting:
+      return "electing";
+    case LogStatus::State::kLeading:
+      return "leading";
+    case LogStatus::State::kQuarantined:
+      return "quarantined";
+  }
+  return "unknown";
+}
+
+LogStatus::State LogNode::Core::State() const {
+  if (!acceptor_) return LogStatus::State::kOpening;
+  if (quarantined()) return LogStatus::State::kQuarantined;
+  if (!active()) return LogStatus::State::kForming;
+  if (!started_) return LogStatus::State::kOpening;
+  if (leading_) return LogStatus::State::kLeading;
+  if (proposer_) return LogStatus::State::kElecting;
+  return Votes(me()) ? LogStatus::State::kFollowing
+                     : LogStatus::State::kJoining;
+}
+
+// Why nothing goes on, if nothing does.
+std::string LogNode::Core::Explain() const {
+  std::vector<std::string> unheard;
+  switch (State()) {
+    case LogStatus::State::kOpening:
+      return "opening the disk";
+    case LogStatus::State::kQuarantined:
+      return absl::StrCat("does not vote any more: ", identity().reason());
+    case LogStatus::State::kForming:
+      return formation_ ? formation_->Explain() : "forming a log";
+    case LogStatus::State::kJoining:
+      return "follows the log without a vote: it is not one of its members";
+    case LogStatus::State::kElecting: {
+      if (std::string blocked = proposer_->Blocked(); !blocked.empty()) {
+        return blocked;
+      }
+      for (const MemberId& member : proposer_->Unheard()) {
+        const bool silent = proposer_->not_ready().count(member) != 0;
+        unheard.push_back(absl::StrCat(
+            ShortId(member), silent ? " (answers, and does not vote)" : ""));
+      }
+      return absl::StrCat(
+          "trying to lead, which needs the answers of ",
+          WriteQuorum(config().members_size()), " of ", config().members_size(),
+          " members; waiting for ",
+          unheard.empty() ? "nobody" : absl::StrJoin(unheard, ", "));
+    }
+    case LogStatus::State::kLeading:
+      return membership_->Explain(Now());
+    case LogStatus::State::kFollowing:
+      break;
+  }
+  if (handshake_->done()) return "";
+  for (const MemberId& member : handshake_->Missing()) {
+    unheard.push_back(ShortId(member));
+  }
+  return absl::StrCat(
+      "does not vote yet: after a start a majority of the members has to say "
+      "what it remembers of this one; waiting for ",
+      absl::StrJoin(unheard, ", "));
+}
+
+LogStatus::Peer LogNode::Core::Describe(const MemberId& id,
+                                        const PeerFacts& facts) const {
+  LogStatus::Peer peer;
+  peer.id = id;
+  peer.address = facts.address;
+  peer.member = Votes(id);
+  peer.learned_upto = facts.learned_upto;
+  peer.declared_quorum = facts.declared_quorum;
+  peer.silent =
+      facts.heard == io::Instant() ? io::Duration::max() : Now() - facts.heard;
+  if (peer.silent > kSilent) {
+    peer.state = "silent";
+  } else if (acquaintances_->cloned(id)) {
+    peer.state = "cloned";
+  } else if (facts.status == QUARANTINED) {
+    peer.state = "quarantined";
+  } else if (facts.silent) {
+    peer.state = "not voting";
+  } else if (facts.disk_full) {
+    peer.state = "disk full";
+  } else if (facts.damaged > 0) {
+    peer.state = "damaged";
+  } else if (facts.learned_upto + kBehind < applied_) {
+    peer.state = "behind";
+  } else {
+    peer.state = peer.member ? "ok" : "learner";
+  }
+  return peer;
+}
+
+std::map<std::string, double> LogNode::Core::Metrics() const {
+  size_t silent = 0;
+  for (const Member& member : config().members()) {
+    if (member.id() == me()) continue;
+    auto facts = facts_.find(member.id());
+    silent += facts == facts_.end() || Now() - facts->second.heard > kSilent;
+  }
+  return {
+      {"log/appends", appended_},
+      {"log/base", acceptor_->base()},
+      {"log/batches", batches_},
+      {"log/checkpoints", persistence_.checkpoints()},
+      {"log/damaged", acceptor_->damaged()},
+      {"log/damaged_found", damaged_found_},
+      {"log/disk_full", acceptor_->disk_full()},
+      {"log/elections", elections_},
+      {"log/ensemble_size", config().members_size()},
+      {"log/epoch", leader_epoch_},
+      {"log/fetched", fetched_},
+      {"log/foreign_messages", foreign_},
+      {"log/leading", leading_},
+      {"log/learned_upto", applied_},
+      {"log/members_silent", silent},
+      {"log/quarantined", quarantined()},
+      {"log/quorum_mismatch",
+       membership_ && membership_->QuorumMismatch(Now())},
+      {"log/recovered", started_},
+      {"log/repaired", repaired_},
+      {"log/voting", acceptor_->voting() && Votes(me())},
+      {"log/writes", persistence_.writes()},
+  };
+}
+
+LogStatus LogNode::Core::status() const {
+  LogStatus status;
+  status.state = State();
+  status.explanation = Explain();
+  if (!acceptor_) return status;
+  status.member_id = me();
+  status.cluster_id = cluster_id_;
+  status.promised_round = acceptor_->promised().round;
+  status.promised_member = acceptor_->promised().member;
+  status.base = acceptor_->base();
+  status.learned_upto = applied_;
+  if (!active()) return status;
+  status.members = MembersOf(config());
+  status.config_position = config_position();
+  status.epoch = leader_epoch_;
+  status.leader_address = leader_address_;
+  status.voting = acceptor_->voting() && Votes(me());
+  std::map<MemberId, PeerFacts> peers = facts_;
+  for (const Member& member : config().members()) {
+    if (member.id() == me()) continue;
+    PeerFacts& facts = peers[member.id()];
+    if (facts.address.empty()) facts.address = member.address();
+  }
+  for (const auto& [id, facts] : peers) {
+    status.peers.push_back(Describe(id, facts));
+  }
+  status.metrics = Metrics();
+  return status;
+}
+
+LogStatusProto LogNode::Core::StatusProto() const {
+  const LogStatus view = status();
+  LogStatusProto proto;
+  proto.set_member_id(view.member_id);
+  if (active()) proto.set_cluster_id(cluster_id_);
+  proto.set_generation(identity().generation());
+  proto.set_status(identity().status());
+  proto.set_role(ToString(view.state));
+  proto.set_explanation(view.explanation);
+  if (view.promised_round > 0) {
+    *proto.mutable_promised() = ToProto(acceptor_->promised());
+  }
+  proto.set_declared_quorum(options_.quorum);
+  proto.set_incarnation(identity().incarnation());
+  if (!active()) return proto;
+  proto.set_epoch(view.epoch);
+  proto.set_base(view.base);
+  proto.set_learned_upto(view.learned_upto);
+  *proto.mutable_config() = config();
+  proto.set_config_position(view.config_position);
+  if (!leader_.empty()) proto.set_leader(leader_);
+  proto.set_leader_address(leader_address_);
+  for (const LogStatus::Peer& peer : view.peers) {
+    PeerStatus& out = *proto.add_peers();
+    out.set_id(peer.id);
+    out.set_address(peer.address);
+    out.set_member(peer.member);
+    if (peer.silent != io::Duration::max()) {
+      out.set_silent_ms(
+          std::chrono::duration_cast<std::chrono::milliseconds>(peer.silent)
+              .count());
+    }
+    out.set_learned_upto(peer.learned_upto);
+    out.set_state(peer.state);
+    out.set_declared_quorum(peer.declared_quorum);
+  }
+  proto.mutable_metrics()->insert(view.metrics.begin(), view.metrics.end());
+  return proto;
+}
+
+void LogNode::Core::OnAdmin(const MemberId& from, const AdminRequest& request) {
+  const auto answer = [this, from, id = request.id()](
+                          const absl::Status& status,
+                          std::optional<LogStatusProto> view) {
+    Outgoing message{from, {}, 0};
+    AdminReply& reply = *message.message.mutable_admin_reply();
+    reply.set_id(id);
+    reply.set_code(static_cast<int>(status.code()));
+    reply.set_message(std::string(status.message()));
+    if (view) *reply.mutable_status() = *std::move(view);
+    if (!leading_ && !leader_address_.empty()) {
+      reply.set_leader_address(leader_address_);
+    }
+    Transmit(std::move(message));
+  };
+  if (!request.has_change_members()) {
+    return answer(absl::OkStatus(), StatusProto());
+  }
+  if (!leading_) {
+    return answer(absl::FailedPreconditionError(
+                      leader_address_.empty()
+                          ? "this replica does not lead, and knows no leader"
+                          : absl::StrCat("this replica does not lead; ask ",
+                                         leader_address_)),
+                  std::nullopt);
+  }
+  MemberChange change;
+  const log::ChangeMembers& wanted = request.change_members();
+  change.add.assign(wanted.add().begin(), wanted.add().end());
+  change.remove.assign(wanted.remove().begin(), wanted.remove().end());
+  change.bulk = wanted.bulk();
+  change.reason = wanted.reason();
+  ChangeMembers(change, [answer](const absl::Status& status) {
+    answer(status, std::nullopt);
+  });
+}
+
+}  // namespace quorate::log
