@@ -120,46 +120,53 @@ TEST_F(Planted, RandomWalksFindVotesThatDoNotWaitForTheDisk) {
   EXPECT_NE(FirstDisagreement(2000), "");
 }
 
-EntryProto Entry(const std::string& payload) {
-  EntryProto entry;
-  entry.set_type(APPEND);
-  entry.set_payload(payload);
+Entry Text(const std::string& payload) {
+  auto entry = std::make_shared<EntryProto>();
+  entry->set_type(APPEND);
+  entry->add_payload(payload);
   return entry;
+}
+
+absl::Status Learn(Acceptor& acceptor, uint64_t position,
+                   const std::string& payload) {
+  const Entry entry = Text(payload);
+  return acceptor.OnLearned(position, entry, EntryHash(*entry));
 }
 
 TEST(Acceptor, TwoValuesAtOnePositionAreAnError) {
   Acceptor acceptor("A", {});
-  EXPECT_TRUE(acceptor.OnLearned(3, Entry("x")).ok());
-  EXPECT_TRUE(acceptor.OnLearned(3, Entry("x")).ok());
-  EXPECT_TRUE(absl::IsDataLoss(acceptor.OnLearned(3, Entry("y"))));
+  EXPECT_TRUE(Learn(acceptor, 3, "x").ok());
+  EXPECT_TRUE(Learn(acceptor, 3, "x").ok());
+  EXPECT_TRUE(absl::IsDataLoss(Learn(acceptor, 3, "y")));
 }
 
-TEST(Acceptor, DeliversInOrderWithoutGaps) {
+TEST(Acceptor, LearnsAPrefixWithoutGaps) {
   Acceptor acceptor("A", {});
-  ASSERT_TRUE(acceptor.OnLearned(1, Entry("1")).ok());
-  EXPECT_TRUE(acceptor.TakeDelivered().empty());
-  ASSERT_TRUE(acceptor.OnLearned(0, Entry("0")).ok());
-  const auto delivered = acceptor.TakeDelivered();
-  ASSERT_EQ(delivered.size(), 2u);
-  EXPECT_EQ(delivered[0].position, 0u);
-  EXPECT_EQ(delivered[1].entry.payload(), "1");
+  ASSERT_TRUE(Learn(acceptor, 1, "1").ok());
+  EXPECT_EQ(acceptor.learned_upto(), 0u);
+  EXPECT_EQ(acceptor.TakeLearned().size(), 1u);
+  ASSERT_TRUE(Learn(acceptor, 0, "0").ok());
   EXPECT_EQ(acceptor.learned_upto(), 2u);
+  const auto learned = acceptor.TakeLearned();
+  ASSERT_EQ(learned.size(), 1u);
+  EXPECT_EQ(learned[0].position, 0u);
+  EXPECT_EQ(learned[0].entry->payload(0), "0");
 }
 
 TEST(Acceptor, KeepsOnlySoManyPositionsAhead) {
   Acceptor acceptor("A", {});
-  Write write;
-  *write.mutable_ballot() = ToProto({1, "B"});
-  *write.mutable_entry() = Entry("x");
   std::vector<Outgoing> answers;
-  write.set_position(Acceptor::kMaxAhead);
-  acceptor.OnWrite("B", write, &answers);
-  write.set_position(Acceptor::kMaxAhead - 1);
-  acceptor.OnWrite("B", write, &answers);
+  for (uint64_t position : {Acceptor::kMaxAhead, Acceptor::kMaxAhead - 1}) {
+    Write write;
+    *write.mutable_ballot() = ToProto({1, "B"});
+    *write.mutable_entry() = *Text("x");
+    write.set_position(position);
+    acceptor.OnWrite("B", &write, &answers);
+  }
   ASSERT_EQ(answers.size(), 2u);
   EXPECT_EQ(answers[0].message.write_reply().result(), NOT_READY);
   EXPECT_EQ(answers[1].message.write_reply().result(), OK);
-  ASSERT_TRUE(acceptor.OnLearned(Acceptor::kMaxAhead, Entry("y")).ok());
+  ASSERT_TRUE(Learn(acceptor, Acceptor::kMaxAhead, "y").ok());
   EXPECT_EQ(acceptor.end(), Acceptor::kMaxAhead);
 }
 
@@ -174,7 +181,9 @@ TEST(Quorums, Intersect) {
 
 Config Members(const std::string& letters) {
   Config config;
-  for (char letter : letters) config.add_members(std::string(1, letter));
+  for (char letter : letters) {
+    config.add_members()->set_id(std::string(1, letter));
+  }
   return config;
 }
 
@@ -212,14 +221,12 @@ class Forming {
     std::string text;
     if (output.pin) {
       text = "pin ";
-      for (const std::string& id : output.pin->members()) text += id;
+      for (const MemberId& id : MembersOf(*output.pin)) text += id;
       formation_.OnPinned(*output.pin);
     }
     if (output.genesis) {
       text += "genesis ";
-      for (const std::string& id : output.genesis->members.members()) {
-        text += id;
-      }
+      for (const MemberId& id : MembersOf(output.genesis->members)) text += id;
     }
     return text;
   }
@@ -330,6 +337,9 @@ LogMessage Base() {
   message.set_from(std::string(kMemberIdBytes, 'a'));
   message.set_to("");
   message.set_incarnation(1);
+  message.set_boot_nonce(1);
+  message.set_learned_upto(0);
+  message.set_config_position(0);
   return message;
 }
 
@@ -366,9 +376,11 @@ TEST(Messages, MembersAreSortedAndFew) {
   hello.set_status(PINNED);
   hello.set_declared_quorum(2);
   EXPECT_FALSE(Parses(message));
-  hello.mutable_members()->add_members(std::string(kMemberIdBytes, 'b'));
+  hello.mutable_members()->add_members()->set_id(
+      std::string(kMemberIdBytes, 'b'));
   EXPECT_TRUE(Parses(message));
-  hello.mutable_members()->add_members(std::string(kMemberIdBytes, 'a'));
+  hello.mutable_members()->add_members()->set_id(
+      std::string(kMemberIdBytes, 'a'));
   EXPECT_FALSE(Parses(message));
 }
 

@@ -92,7 +92,7 @@ bool IsWrite(const Write& write) {
 
 bool IsBase(const Base& base) {
   return IsPosition(base.position()) && IsConfig(base.config()) &&
-         base.config_position() < base.position() && IsHash(base.state_hash());
+         base.config_position() < base.position();
 }
 
 bool IsFetchReply(const FetchReply& reply) {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 namespace quorate::log::testing {
@@ -23,11 +24,16 @@ std::string Text(const EntryProto& entry) {
     case NOOP:
       return "noop";
     case APPEND:
-      return entry.payload();
-    case CONFIG:
-      return "config";
+      return entry.payload(0);
+    case TRUNCATE:
+      return "truncate";
+    case CONFIG: {
+      Config config;
+      CHECK(config.ParseFromString(entry.payload(0)));
+      return absl::StrCat("members ", absl::StrJoin(MembersOf(config), ""));
+    }
     case LEADER:
-      return absl::StrCat("leader ", entry.payload());
+      return absl::StrCat("leader ", entry.payload(0));
   }
   return "?";
 }
@@ -42,11 +48,18 @@ std::string Text(const SlotProto& slot) {
     case SlotProto::LEARNED:
       return absl::StrCat("learned ",
                           slot.has_entry() ? Text(slot.entry()) : "before");
+    case SlotProto::FAULTY:
+      return absl::StrCat("damaged ", Text(slot.ballot()));
+    case SlotProto::UNKNOWN:
+      return "unknown";
+    case SlotProto::TRUNCATED:
+      return "truncated";
   }
   return "?";
 }
 
 std::string Text(const PromiseReply& reply) {
+  if (reply.result() == NOT_READY) return "does not vote";
   if (reply.result() == REJECT) {
     return absl::StrCat("refuses ", Text(reply.ballot()), ", has promised ",
                         Text(reply.promised()));
@@ -113,21 +126,48 @@ std::string Text(const LogMessage& message) {
   }
 }
 
-EntryProto Config0() {
-  EntryProto entry;
-  entry.set_type(CONFIG);
+Entry ConfigEntry(const std::vector<MemberId>& members) {
+  Config config;
+  for (const MemberId& id : members) config.add_members()->set_id(id);
+  auto entry = std::make_shared<EntryProto>();
+  entry->set_type(CONFIG);
+  entry->add_payload(config.SerializeAsString());
   return entry;
+}
+
+std::vector<MemberId> Ids(const std::string& letters) {
+  std::vector<MemberId> ids;
+  for (char letter : letters) ids.emplace_back(1, letter);
+  return ids;
+}
+
+Slot LearnedSlot(const Entry& entry) {
+  return {Slot::State::kLearned, {}, entry, EntryHash(*entry)};
 }
 
 }  // namespace
 
+// The first ones are the members; others are learners.
 void Transcript::AddReplicas(const std::string& letters) {
-  for (char letter : letters) {
-    const MemberId id(1, letter);
+  if (members_.empty()) genesis_ = ConfigEntry(Ids(letters));
+  for (const MemberId& id : Ids(letters)) {
     members_.push_back(id);
-    nodes_[id].disk.slots[0] = {{}, true, Config0()};
+    nodes_[id].disk.slots[0] = LearnedSlot(genesis_);
     Restart(id);
   }
+}
+
+std::vector<MemberId> Transcript::VotersAt(const MemberId& at) const {
+  const Node& node = nodes_.at(at);
+  std::vector<MemberId> voters;
+  for (const auto& [position, entry] : node.known) {
+    if (position >= node.acceptor->learned_upto()) break;
+    if (entry->type() != CONFIG) continue;
+    Config config;
+    CHECK(config.ParseFromString(entry->payload(0)));
+    voters = MembersOf(config);
+  }
+  return voters;
 }
 
 std::string Transcript::Run(absl::string_view script) {
@@ -188,15 +228,26 @@ void Transcript::CommandTo(const MemberId& at, const std::string& verb,
   if (verb == "elects") {
     uint64_t round = 0;
     CHECK(absl::SimpleAtoi(what, &round));
-    node.proposer.emplace(at, members_, Ballot{round, at},
+    const std::vector<MemberId> voters = VotersAt(at);
+    if (std::count(voters.begin(), voters.end(), at) == 0) {
+      return Show(absl::StrCat(at, " is no member"));
+    }
+    node.proposer.emplace(at, voters, Ballot{round, at},
                           node.acceptor->learned_upto());
     node.proposer->Start(&output);
   } else if (verb == "appends") {
-    EntryProto entry;
-    entry.set_type(APPEND);
-    entry.set_payload(what);
+    auto entry = std::make_shared<EntryProto>();
+    entry->set_type(APPEND);
+    entry->add_payload(what);
     CHECK(CanAppend(at));
     node.proposer->Propose(std::move(entry), &output);
+  } else if (verb == "asks") {
+    node.proposer->AskPromise(what, &output);
+  } else if (verb == "makes") {
+    CHECK(CanAppend(at));
+    node.proposer->Propose(ConfigEntry(Ids(what)), &output);
+  } else if (verb == "damages") {
+    Damage(at, what);
   } else if (verb == "retries") {
     if (node.proposer) node.proposer->OnRetry(&output);
   } else if (verb == "waits") {
@@ -221,10 +272,10 @@ void Transcript::Deliver(const MemberId& from, const MemberId& to, bool keep) {
         return flying.from == from && flying.message.to == to;
       });
   CHECK(found != network_.end()) << "nothing on its way " << from << ">" << to;
-  const LogMessage message = found->message.message;
+  LogMessage message = found->message.message;
   if (!keep) network_.erase(found);
   const bool lost = nodes_.at(from).away || nodes_.at(to).away;
-  if (from == to || !lost) Arrive(from, to, message);
+  if (from == to || !lost) Arrive(from, to, std::move(message));
 }
 
 void Transcript::DeliverAll() {
@@ -238,7 +289,7 @@ void Transcript::DeliverAll() {
 }
 
 void Transcript::Arrive(const MemberId& from, const MemberId& to,
-                        const LogMessage& message) {
+                        LogMessage message) {
   Node& node = nodes_.at(to);
   std::vector<Outgoing> answers;
   Proposer::Output output;
@@ -250,10 +301,11 @@ void Transcript::Arrive(const MemberId& from, const MemberId& to,
       node.acceptor->OnSlotQuery(from, message.slot_query(), &answers);
       break;
     case LogMessage::kWrite:
-      node.acceptor->OnWrite(from, message.write(), &answers);
+      node.acceptor->OnWrite(from, message.mutable_write(), &answers);
       break;
     case LogMessage::kLearned:
-      Learn(to, message.learned().position(), message.learned().entry());
+      Learn(to, message.learned().position(),
+            std::make_shared<EntryProto>(message.learned().entry()));
       break;
     case LogMessage::kFetch:
       ServeFetch(to, from, message.fetch().position());
@@ -261,7 +313,7 @@ void Transcript::Arrive(const MemberId& from, const MemberId& to,
     case LogMessage::kFetchReply: {
       uint64_t position = message.fetch_reply().position();
       for (const EntryProto& entry : message.fetch_reply().entries()) {
-        Learn(to, position++, entry);
+        Learn(to, position++, std::make_shared<EntryProto>(entry));
       }
       break;
     }
@@ -304,7 +356,7 @@ void Transcript::Carry(const MemberId& at, Proposer::Output output) {
       if (member == at) continue;
       Outgoing learned{member, {}, 0};
       learned.message.mutable_learned()->set_position(chosen.position);
-      *learned.message.mutable_learned()->mutable_entry() = chosen.entry;
+      *learned.message.mutable_learned()->mutable_entry() = *chosen.entry;
       Send(at, std::move(learned));
     }
   }
@@ -320,8 +372,9 @@ void Transcript::Carry(const MemberId& at, Proposer::Output output) {
 }
 
 void Transcript::Learn(const MemberId& at, uint64_t position,
-                       const EntryProto& entry) {
-  absl::Status status = nodes_.at(at).acceptor->OnLearned(position, entry);
+                       const Entry& entry) {
+  absl::Status status =
+      nodes_.at(at).acceptor->OnLearned(position, entry, EntryHash(*entry));
   if (status.ok()) return;
   disagreement_ = true;
   Show(absl::StrCat(at, " stops: ", status.message()));
@@ -329,21 +382,24 @@ void Transcript::Learn(const MemberId& at, uint64_t position,
 
 void Transcript::Settle(const MemberId& at) {
   Node& node = nodes_.at(at);
-  for (auto delivered = node.acceptor->TakeDelivered(); !delivered.empty();
-       delivered = node.acceptor->TakeDelivered()) {
-    for (const Acceptor::Delivery& entry : delivered) {
-      const std::string text = Text(entry.entry);
-      Show(absl::StrCat(at, " learns @", entry.position, " ", text));
-      auto known = learned_.emplace(entry.position, text).first;
-      if (known->second == text) continue;
-      disagreement_ = true;
-      Show(absl::StrCat("others have learned ", known->second, " there"));
-    }
-    if (!node.proposer) continue;
+  for (const LearnedEntry& learned : node.acceptor->TakeLearned()) {
+    node.known[learned.position] = learned.entry;
+  }
+  for (; node.told < node.acceptor->learned_upto(); ++node.told) {
+    const std::string text = Text(*node.known.at(node.told));
+    Show(absl::StrCat(at, " learns @", node.told, " ", text));
+    auto known = learned_.emplace(node.told, text).first;
+    if (known->second == text) continue;
+    disagreement_ = true;
+    Show(absl::StrCat("others have learned ", known->second, " there"));
+  }
+  if (node.proposer) {
     Proposer::Output output;
-    node.proposer->OnLearned(node.acceptor->learned_upto(), &output);
+    node.proposer->OnLearned(node.acceptor->learned_upto(), VotersAt(at),
+                             &output);
     Carry(at, std::move(output));
   }
+  if (node.told < node.acceptor->learned_upto()) return Settle(at);
   node.acceptor->CheckInvariants();
   if (node.proposer) node.proposer->CheckInvariants();
   DurableWrite write = node.acceptor->TakeWrite();
@@ -354,17 +410,26 @@ void Transcript::Settle(const MemberId& at) {
 void Transcript::Sync(const MemberId& at) {
   Node& node = nodes_.at(at);
   for (const DurableWrite& write : std::exchange(node.writes, {})) {
-    if (write.promised_changed) node.disk.promised = write.promised;
-    for (const auto& [position, slot] : write.slots) {
+    if (write.promised) node.disk.promised = *write.promised;
+    for (const auto& [position, slot] : write.accepted) {
       node.disk.slots[position] = slot;
     }
     node.durable = write.number;
+  }
+  // Stored without a sync of its own, some time after it was learned.
+  for (const auto& [position, entry] : node.known) {
+    Slot& slot = node.disk.slots[position];
+    slot.state = Slot::State::kLearned;
+    slot.entry = entry;
+    slot.hash = EntryHash(*entry);
   }
   for (Outgoing& message : std::exchange(node.held, {})) {
     Send(at, std::move(message));
   }
 }
 
+// What it only learned since the last sync is gone; what it voted for is there,
+// as accepted.
 void Transcript::Restart(const MemberId& at) {
   Node& node = nodes_.at(at);
   node.proposer.reset();
@@ -372,14 +437,28 @@ void Transcript::Restart(const MemberId& at) {
   node.held.clear();
   node.waits = false;
   node.durable = 0;
-  Acceptor::State state = node.disk;
-  auto slot = state.slots.begin();
-  while (slot != state.slots.end() && slot->second.learned &&
-         slot->first == state.learned_upto) {
-    ++state.learned_upto;
-    slot = state.slots.erase(slot);
+  node.acceptor.emplace(at, node.disk);
+  node.known.clear();
+  for (const auto& [position, slot] : node.disk.slots) {
+    if (slot.state == Slot::State::kLearned) node.known[position] = slot.entry;
   }
-  node.acceptor.emplace(at, std::move(state));
+  node.told = std::min(node.told, node.acceptor->learned_upto());
+}
+
+// The record of that position is unreadable from now on, over a restart.
+void Transcript::Damage(const MemberId& at, const std::string& position) {
+  uint64_t damaged = 0;
+  CHECK(absl::SimpleAtoi(position, &damaged));
+  Node& node = nodes_.at(at);
+  auto slot = node.disk.slots.find(damaged);
+  CHECK(slot != node.disk.slots.end());
+  if (slot->second.ballot.round > 0) {
+    slot->second.state = Slot::State::kFaulty;
+    slot->second.entry.reset();
+  } else {
+    node.disk.slots.erase(slot);
+  }
+  Restart(at);
 }
 
 void Transcript::ServeFetch(const MemberId& at, const MemberId& to,
@@ -388,11 +467,10 @@ void Transcript::ServeFetch(const MemberId& at, const MemberId& to,
   Outgoing answer{to, {}, 0};
   FetchReply& reply = *answer.message.mutable_fetch_reply();
   reply.set_position(position);
-  for (auto slot = node.disk.slots.find(position);
-       slot != node.disk.slots.end() && slot->first == position &&
-       slot->second.learned;
-       ++slot, ++position) {
-    *reply.add_entries() = slot->second.entry;
+  for (auto known = node.known.find(position);
+       known != node.known.end() && known->first == position;
+       ++known, ++position) {
+    *reply.add_entries() = *known->second;
   }
   Send(at, std::move(answer));
 }

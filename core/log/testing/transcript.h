@@ -12,9 +12,13 @@
 // it led to. Run carries out the commands and returns the script with what
 // they really led to, so that a test compares it with itself. See testdata/.
 //
-//   replicas ABC   a replica for each letter; @0 is learned everywhere
+//   replicas ABC   a replica for each letter; @0 is learned everywhere, and
+//                  makes the first ones members
 //   A elects 3     a new proposer with round 3
 //   A appends x    by A's proposer, which leads
+//   A asks D       D, who is no member yet, for its promise
+//   A makes ABD    members of these, by an entry of A's proposer
+//   A damages 3    A's record of that position is unreadable, and A restarts
 //   A retries      what was not answered
 //   A>B            the oldest message from A to B arrives
 //   A>B again      the same, and it stays on its way
@@ -52,13 +56,17 @@ class Transcript {
   // The next round of a new proposer there.
   uint64_t NextRound(const MemberId& at) const;
   bool CanAppend(const MemberId& at) const;
+  // Who votes at the first position that `at` has not learned.
+  std::vector<MemberId> VotersAt(const MemberId& at) const;
   // Two replicas, or one in two lives, have learned different entries at one
   // position.
   bool disagreement() const { return disagreement_; }
 
  private:
   struct Node {
-    Acceptor::State disk;  // every slot, also of the learned prefix
+    ReplicaState disk;  // every slot, also of the learned prefix
+    std::map<uint64_t, Entry> known;  // learned, in this life
+    uint64_t told = 1;                // shown, up to here
     std::optional<Acceptor> acceptor;
     std::optional<Proposer> proposer;
     bool waits = false;
@@ -78,19 +86,21 @@ class Transcript {
                  const std::string& what);
   void Deliver(const MemberId& from, const MemberId& to, bool keep);
   void Arrive(const MemberId& from, const MemberId& to,
-              const LogMessage& message);
+              LogMessage message);
   void DeliverAll();
   void Send(const MemberId& from, Outgoing message);
   void Carry(const MemberId& at, Proposer::Output output);
-  void Learn(const MemberId& at, uint64_t position, const EntryProto& entry);
+  void Learn(const MemberId& at, uint64_t position, const Entry& entry);
   void Settle(const MemberId& at);
   void Sync(const MemberId& at);
   void Restart(const MemberId& at);
+  void Damage(const MemberId& at, const std::string& position);
   void ServeFetch(const MemberId& at, const MemberId& to, uint64_t position);
   void Show(const std::string& text);
 
   std::map<MemberId, Node> nodes_;
-  std::vector<MemberId> members_;
+  std::vector<MemberId> members_;  // and learners
+  Entry genesis_;
   std::deque<InFlight> network_;
   std::map<uint64_t, std::string> learned_;  // by anybody, ever
   bool disagreement_ = false;
