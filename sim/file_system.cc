@@ -230,6 +230,20 @@ absl::Status FileSystem::SyncDirectory(Node& directory) {
   return absl::OkStatus();
 }
 
+FileSystem::NodePtr FileSystem::Copy(const Node& node) {
+  auto copy = std::make_shared<Node>();
+  copy->type = node.type;
+  copy->content = node.content;
+  copy->durable = node.content;
+  copy->target = node.target;
+  copy->modified = node.modified;
+  for (const auto& [name, child] : node.children) {
+    copy->children[name] = Copy(*child);
+  }
+  copy->durable_children = copy->children;
+  return copy;
+}
+
 void FileSystem::LosePower(io::Random& random) {
   LosePowerBelow(*root_, random);
 }

@@ -78,6 +78,11 @@ class FileSystem {
 
   const NodePtr& root() const { return root_; }
 
+  // A copy of all that is there, as a backup or a cloned disk has it; and what
+  // there is instead from now on. Nobody has a file open.
+  static NodePtr Copy(const Node& node);
+  void Replace(NodePtr root) { root_ = std::move(root); }
+
  private:
   absl::Status Walk(const std::string& path, bool follow_last, NodePtr* node,
                     std::string* real);

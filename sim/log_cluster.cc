@@ -10,6 +10,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr uint16_t kPort = 5050;
+constexpr char kDirectory[] = "/var/lib/log";
 
 }  // namespace
 
@@ -52,73 +53,165 @@ class LogReplica final : public Program, public log::LogNode::Listener {
   std::unique_ptr<wire::Port> port_;
 };
 
-LogCluster::LogCluster(World& world, int replicas)
-    : world_(world), network_(world, {}), agreement_(world) {
-  for (int i = 0; i < replicas; ++i) {
-    hosts_.push_back(std::make_unique<Host>(world, network_,
-                                            absl::StrCat("replica", i),
-                                            absl::StrCat("10.0.0.", i + 1)));
-    processes_.push_back(nullptr);
+log::LogOptions LogClusterOptions::SmallLog() {
+  log::LogOptions options;
+  options.segment_bytes = 512 << 10;
+  options.reserve_bytes = 16 << 10;
+  return options;
+}
+
+LogCluster::LogCluster(World& world, LogClusterOptions options)
+    : world_(world),
+      options_(std::move(options)),
+      network_(world, {}),
+      agreement_(world) {
+  for (int i = 0; i < options_.replicas; ++i) {
+    machines_.emplace_back();
+    machines_.back().quorum = options_.replicas / 2 + 1;
+    machines_.back().host =
+        std::make_unique<Host>(world, network_, absl::StrCat("replica", i),
+                               absl::StrCat("10.0.0.", i + 1));
   }
-  for (int i = 0; i < replicas; ++i) Start(i);
+  for (int i = 0; i < options_.replicas; ++i) Start(i);
 }
 
 LogCluster::~LogCluster() = default;
 
+int LogCluster::Add(int quorum) {
+  const int i = size();
+  machines_.emplace_back();
+  machines_.back().quorum = quorum;
+  machines_.back().host =
+      std::make_unique<Host>(world_, network_, absl::StrCat("replica", i),
+                             absl::StrCat("10.0.0.", i + 1));
+  Start(i);
+  return i;
+}
+
 bool LogCluster::up(int i) const {
-  return processes_[i] != nullptr && processes_[i]->alive();
+  const Process* process = machines_[i].process;
+  return process != nullptr && process->alive();
+}
+
+std::string LogCluster::DiskName(int i) const {
+  return absl::StrCat("replica", i, "/disk", machines_[i].disk);
 }
 
 void LogCluster::Start(int i) {
-  Host& host = *hosts_[i];
+  Machine& machine = machines_[i];
+  machine.retired = false;
+  Host& host = *machine.host;
   host.Boot();
-  log::LogOptions options;
-  options.directory = "/var/lib/log";
-  options.quorum = size() / 2 + 1;
+  log::LogOptions options = options_.log;
+  options.directory = kDirectory;
+  options.quorum = machine.quorum;
+  options.auto_initialize = machine.auto_initialize;
+  options.builtin_election = options_.builtin_election;
   options.address = {host.ip(), kPort};
-  options.observer = agreement_.Observe(host.name());
+  options.observer = agreement_.Observe(DiskName(i));
   std::vector<io::Endpoint> peers;
-  for (const auto& peer : hosts_) peers.push_back({peer->ip(), kPort});
-  processes_[i] =
+  for (const Machine& peer : machines_) {
+    peers.push_back({peer.host->ip(), kPort});
+  }
+  machine.process =
       &host.Start(host.name(), [options, peers](io::Environment& environment) {
         return std::make_unique<LogReplica>(environment, options, peers);
       });
 }
 
+void LogCluster::Retire(int i) {
+  machines_[i].retired = true;
+  if (up(i)) Kill(i);
+}
+
+void LogCluster::Wipe(int i) {
+  agreement_.DiskLost(DiskName(i));
+  ++machines_[i].disk;
+  host(i).files().Replace(FileSystem().root());
+}
+
+FileSystem::NodePtr LogCluster::Backup(int i) {
+  return FileSystem::Copy(*host(i).files().root());
+}
+
+void LogCluster::Restore(int i, const FileSystem::NodePtr& backup) {
+  agreement_.DiskRolledBack(DiskName(i));
+  host(i).files().Replace(FileSystem::Copy(*backup));
+}
+
+void LogCluster::Clone(int from, int to) {
+  if (machines_[to].process != nullptr) agreement_.DiskLost(DiskName(to));
+  ++machines_[to].disk;
+  host(to).files().Replace(Backup(from));
+  agreement_.DiskRolledBack(DiskName(from));
+}
+
+std::map<std::string, FileSystem::NodePtr> LogCluster::Files(int i) {
+  std::map<std::string, FileSystem::NodePtr> files;
+  const std::function<void(const std::string&, const FileSystem::NodePtr&)>
+      walk = [&](const std::string& path, const FileSystem::NodePtr& node) {
+        if (node->type == io::FileInfo::Type::kFile) files[path] = node;
+        for (const auto& [name, child] : node->children) {
+          walk(absl::StrCat(path, "/", name), child);
+        }
+      };
+  if (auto root = host(i).files().Find(kDirectory, true); root.ok()) {
+    walk(kDirectory, *root);
+  }
+  return files;
+}
+
 void LogCluster::Cut(int i, int j) {
-  network_.Cut(hosts_[i]->ip(), hosts_[j]->ip());
-  network_.Cut(hosts_[j]->ip(), hosts_[i]->ip());
+  CutOneWay(i, j);
+  CutOneWay(j, i);
+}
+
+void LogCluster::CutOneWay(int from, int to) {
+  network_.Cut(host(from).ip(), host(to).ip());
 }
 
 void LogCluster::HealAll() {
   network_.MendAll();
   for (int i = 0; i < size(); ++i) {
-    processes_[i]->DieAtDiskCall(0, false);
-    processes_[i]->Resume();
+    if (machines_[i].retired) continue;
+    machines_[i].process->DieAtDiskCall(0, false);
+    machines_[i].process->Resume();
     if (!up(i)) Start(i);
   }
 }
 
+LogReplica* LogCluster::replica(int i) {
+  return up(i) ? static_cast<LogReplica*>(process(i).program()) : nullptr;
+}
+
 log::LogNode* LogCluster::node(int i) {
-  return up(i) ? &static_cast<LogReplica*>(processes_[i]->program())->node()
-               : nullptr;
+  LogReplica* const running = replica(i);
+  return running == nullptr ? nullptr : &running->node();
+}
+
+log::LogStatus LogCluster::status(int i) {
+  log::LogNode* const running = node(i);
+  if (running == nullptr) return {};
+  log::LogStatus status = running->status();
+  if (!status.member_id.empty()) machines_[i].id = status.member_id;
+  return status;
 }
 
 void LogCluster::Elect(int i) {
-  if (!up(i) || processes_[i]->paused()) return;
-  processes_[i]->Run([process = processes_[i]] {
-    auto& replica = *static_cast<LogReplica*>(process->program());
-    if (std::exchange(replica.electing, true)) return;
-    replica.node().Elect([](absl::StatusOr<uint64_t>) {});
+  if (!up(i) || process(i).paused() || options_.builtin_election) return;
+  process(i).Run([this, i] {
+    LogReplica& asked = *replica(i);
+    if (std::exchange(asked.electing, true)) return;
+    asked.node().Elect([this, i](absl::StatusOr<uint64_t> epoch) {
+      if (!epoch.ok() && up(i)) replica(i)->electing = false;
+    });
   });
 }
 
 std::vector<int> LogCluster::Leaders() {
   std::vector<int> leaders;
   for (int i = 0; i < size(); ++i) {
-    log::LogNode* replica = node(i);
-    if (replica != nullptr &&
-        replica->status().state == log::LogStatus::State::kLeading) {
+    if (status(i).state == log::LogStatus::State::kLeading) {
       leaders.push_back(i);
     }
   }
@@ -126,11 +219,52 @@ std::vector<int> LogCluster::Leaders() {
 }
 
 void LogCluster::Append(int i) {
-  if (!up(i) || processes_[i]->paused()) return;
+  if (!up(i) || process(i).paused()) return;
   const std::string payload = absl::StrCat("payload-", next_payload_++, ".");
-  processes_[i]->Run([this, i, payload] {
+  process(i).Run([this, i, payload] {
     node(i)->Append(payload, [this, payload](absl::StatusOr<uint64_t> at) {
-      if (at.ok()) agreement_.Acknowledged(*at, payload);
+      if (!at.ok()) return;
+      highest_acknowledged_ = std::max(highest_acknowledged_, *at);
+      agreement_.Acknowledged(*at, payload);
+    });
+  });
+}
+
+void LogCluster::Truncate(int i, uint64_t to) {
+  if (!up(i) || process(i).paused()) return;
+  process(i).Run([this, i, to] {
+    node(i)->Truncate(to, [](absl::StatusOr<uint64_t>) {});
+  });
+}
+
+void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
+                               const std::vector<int>& remove, bool bulk) {
+  change_outcome.reset();
+  if (!up(at) || process(at).paused()) return;
+  log::MemberChange change;
+  for (int i : add) {
+    status(i);
+    change.add.push_back(id(i));
+  }
+  for (int i : remove) change.remove.push_back(id(i));
+  change.bulk = bulk;
+  process(at).Run([this, at, change] {
+    node(at)->ChangeMembers(change, [this](const absl::Status& outcome) {
+      change_outcome = outcome;
+    });
+  });
+}
+
+void LogCluster::Read(int i) {
+  if (!up(i) || process(i).paused()) return;
+  process(i).Run([this, i, before = highest_acknowledged_] {
+    node(i)->Barrier([this, i, before](const absl::Status& outcome) {
+      if (!outcome.ok()) return;
+      ++reads_answered_;
+      if (replica(i)->committed >= before) return;
+      world_.Fail(absl::StrCat("replica", i,
+                               " answered a read without position ", before,
+                               ", which was acknowledged before"));
     });
   });
 }
@@ -138,12 +272,22 @@ void LogCluster::Append(int i) {
 bool LogCluster::Converged() {
   uint64_t highest = 0;
   for (int i = 0; i < size(); ++i) {
-    if (node(i)) highest = std::max(highest, node(i)->status().learned_upto);
+    highest = std::max(highest, status(i).learned_upto);
   }
   for (int i = 0; i < size(); ++i) {
-    if (node(i) && node(i)->status().learned_upto != highest) return false;
+    if (up(i) && status(i).learned_upto != highest) return false;
   }
   return highest > 0;
+}
+
+std::vector<int> LogCluster::Members(int i) {
+  const std::vector<std::string> ids = status(i).members;
+  std::vector<int> members;
+  for (int j = 0; j < size(); ++j) {
+    status(j);
+    if (std::count(ids.begin(), ids.end(), id(j)) != 0) members.push_back(j);
+  }
+  return members;
 }
 
 }  // namespace quorate::sim

@@ -5,7 +5,10 @@
 #define QUORATE_SIM_LOG_CLUSTER_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,27 +22,67 @@ namespace quorate::sim {
 
 class LogReplica;
 
+struct LogClusterOptions {
+  // Those that form the log. Others come with Add.
+  int replicas = 3;
+  // They stand for leadership by themselves; otherwise Elect asks one to.
+  bool builtin_election = false;
+  // Options of every replica beyond address, directory, quorum and observer.
+  log::LogOptions log = SmallLog();
+
+  // Small journals start over often.
+  static log::LogOptions SmallLog();
+};
+
 class LogCluster {
  public:
-  LogCluster(World& world, int replicas);
+  LogCluster(World& world, int replicas)
+      : LogCluster(world, LogClusterOptions{.replicas = replicas}) {}
+  LogCluster(World& world, LogClusterOptions options);
   ~LogCluster();
 
-  int size() const { return static_cast<int>(hosts_.size()); }
-  Host& host(int i) { return *hosts_[i]; }
+  int size() const { return static_cast<int>(machines_.size()); }
+  Host& host(int i) { return *machines_[i].host; }
   // The process of that replica; it may have ended.
-  Process& process(int i) { return *processes_[i]; }
+  Process& process(int i) { return *machines_[i].process; }
   // Null while it is down.
   log::LogNode* node(int i);
+  log::LogStatus status(int i);
+  // Of its latest life; empty before it had one.
+  const std::string& id(int i) { return machines_[i].id; }
   Network& network() { return network_; }
   LogAgreement& agreement() { return agreement_; }
 
+  // One more host, which runs an empty replica with that --quorum; all others
+  // learn its address at their next start, and from it at once.
+  int Add(int quorum);
+  // From its next start on.
+  void SetQuorum(int i, int quorum) { machines_[i].quorum = quorum; }
+  void SetAutoInitialize(int i, bool value) {
+    machines_[i].auto_initialize = value;
+  }
   void Start(int i);
-  void Kill(int i) { processes_[i]->Kill(); }
-  void LosePower(int i) { hosts_[i]->LosePower(); }
+  void Kill(int i) { machines_[i].process->Kill(); }
+  void LosePower(int i) { machines_[i].host->LosePower(); }
   bool up(int i) const;
+  // It does not come back by HealAll.
+  void Retire(int i);
+
+  // Disks of replicas that are down. A wiped one comes back empty; a backup is
+  // a copy of how the disk is now, restored over whatever is there; a clone
+  // puts one replica's disk into another host.
+  void Wipe(int i);
+  FileSystem::NodePtr Backup(int i);
+  void Restore(int i, const FileSystem::NodePtr& backup);
+  void Clone(int from, int to);
+  // Every file under its directory, by path; to be changed at will.
+  std::map<std::string, FileSystem::NodePtr> Files(int i);
+
   // Nothing goes from one to the other, in either direction.
   void Cut(int i, int j);
-  // Ends all disturbances: links are whole, every replica runs.
+  void CutOneWay(int from, int to);
+  // Ends all disturbances: links are whole, every replica runs that was not
+  // retired.
   void HealAll();
 
   // Asks a replica to lead, unless it does or tries already.
@@ -48,17 +91,45 @@ class LogCluster {
   std::vector<int> Leaders();
   // Appends at that replica if it leads; the outcome goes to the checker.
   void Append(int i);
+  void Truncate(int i, uint64_t to);
+  // Asks for a change of the members, by the numbers of their machines.
+  void ChangeMembers(int at, const std::vector<int>& add,
+                     const std::vector<int>& remove, bool bulk = false);
+  // The latest answer to ChangeMembers.
+  std::optional<absl::Status> change_outcome;
+  // A linearizable read at that replica: fails the run if it is answered
+  // without everything that was acknowledged when it was asked.
+  void Read(int i);
+  uint64_t reads_answered() const { return reads_answered_; }
+
   uint64_t acknowledged() const { return agreement_.acknowledged(); }
   // Every running replica has learned what any has.
   bool Converged();
+  // The machines whose replicas vote, as that one knows it.
+  std::vector<int> Members(int i);
 
  private:
+  struct Machine {
+    std::unique_ptr<Host> host;
+    Process* process = nullptr;
+    int quorum = 0;
+    bool auto_initialize = true;
+    bool retired = false;
+    int disk = 0;  // counts the wipes
+    std::string id;
+  };
+
+  std::string DiskName(int i) const;
+  LogReplica* replica(int i);
+
   World& world_;
+  const LogClusterOptions options_;
   Network network_;
   LogAgreement agreement_;
   uint64_t next_payload_ = 0;
-  std::vector<std::unique_ptr<Host>> hosts_;
-  std::vector<Process*> processes_;
+  uint64_t highest_acknowledged_ = 0;
+  uint64_t reads_answered_ = 0;
+  std::vector<Machine> machines_;
 };
 
 }  // namespace quorate::sim

@@ -66,6 +66,7 @@ void LogNode::Core::OnOpened(ReplicaState state) {
   acquaintances_.emplace(me(), state.seen);
   acceptor_.emplace(me(), std::move(state));
   applied_ = acceptor_->base();
+  if (options_.observer != nullptr) options_.observer->OnOpened(me());
   damaged_found_ = acceptor_->damaged();
   LOG(INFO) << "replica " << ShortId(me()) << " of "
             << (identity().cluster_id().empty()

@@ -39,12 +39,14 @@ namespace quorate::log {
 class LogObserver {
  public:
   virtual ~LogObserver() = default;
+  // The replica's disk is open: who it is.
+  virtual void OnOpened(const std::string& member_id) {}
   // This promise is durable.
   virtual void OnPromised(uint64_t round, const std::string& member) = 0;
   // This vote is durable.
   virtual void OnVoted(uint64_t position, uint64_t round,
                        const std::string& member, const std::string& hash) {}
-  // This entry was sent to be voted for.
+  // This entry is about to be sent to `members`, who vote at the position.
   virtual void OnProposed(uint64_t position, uint64_t round,
                           const std::string& member, const std::string& hash,
                           const std::vector<std::string>& members) {}

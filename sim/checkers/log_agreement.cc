@@ -1,61 +1,181 @@
 #include "sim/checkers/log_agreement.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "core/log/log.pb.h"
 
 namespace quorate::sim {
 
 class LogAgreement::Observer final : public log::LogObserver {
  public:
-  Observer(LogAgreement& checker, std::string replica)
-      : checker_(checker), replica_(std::move(replica)) {}
+  Observer(LogAgreement& checker, std::string disk)
+      : checker_(checker), disk_(std::move(disk)) {}
+
+  void OnOpened(const std::string& member_id) override { member_ = member_id; }
 
   void OnPromised(uint64_t round, const std::string& member) override {
-    const std::pair<uint64_t, std::string> promised{round, member};
-    if (promised < promised_) {
-      checker_.world_.Fail(absl::StrCat(replica_, " promised round ",
+    Live("promised");
+    const BallotKey promised{round, member};
+    if (promised < promised_ && !rolled_back_) {
+      checker_.world_.Fail(absl::StrCat(disk_, " promised round ",
                                         promised_.first, " and then ", round));
     }
     promised_ = promised;
   }
 
-  void OnLearned(uint64_t position, const std::string& entry) override {
-    checker_.Learned(replica_, position, entry);
+  void OnVoted(uint64_t position, uint64_t round, const std::string& member,
+               const std::string& hash) override {
+    Live("voted");
+    const BallotKey ballot{round, member};
+    BallotKey& highest = voted_[position];
+    if (ballot < highest && !rolled_back_) {
+      checker_.world_.Fail(absl::StrCat(disk_, " voted at position ", position,
+                                        " in round ", highest.first,
+                                        " and then in ", round));
+    }
+    highest = ballot;
+    checker_.Voted(member_, position, ballot, hash);
   }
 
+  void OnProposed(uint64_t position, uint64_t round, const std::string& member,
+                  const std::string& hash,
+                  const std::vector<std::string>& members) override {
+    checker_.Proposed(position, {round, member}, hash, members);
+  }
+
+  void OnLearned(uint64_t position, const std::string& entry) override {
+    checker_.Learned(disk_, position, entry);
+  }
+
+  void OnConfig(uint64_t position,
+                const std::vector<std::string>& members) override {
+    checker_.Configured(disk_, position, members);
+  }
+
+  void RolledBack() {
+    rolled_back_ = true;
+    promised_ = {};
+    voted_.clear();
+  }
+  const std::string& member() const { return member_; }
+
  private:
+  void Live(const char* deed) {
+    if (checker_.dead_.count(member_) == 0) return;
+    checker_.world_.Fail(
+        absl::StrCat(disk_, " ", deed, " as a member whose disk was lost"));
+  }
+
   LogAgreement& checker_;
-  const std::string replica_;
-  std::pair<uint64_t, std::string> promised_;
+  const std::string disk_;
+  std::string member_;
+  bool rolled_back_ = false;
+  BallotKey promised_;
+  std::map<uint64_t, BallotKey> voted_;
 };
 
 LogAgreement::LogAgreement(World& world) : world_(world) {}
 LogAgreement::~LogAgreement() = default;
 
-log::LogObserver* LogAgreement::Observe(const std::string& replica) {
-  auto& observer = observers_[replica];
+log::LogObserver* LogAgreement::Observe(const std::string& disk) {
+  auto& observer = observers_[disk];
   if (observer == nullptr) {
-    observer = std::make_unique<Observer>(*this, replica);
+    observer = std::make_unique<Observer>(*this, disk);
   }
   return observer.get();
 }
 
-void LogAgreement::Learned(const std::string& replica, uint64_t position,
+void LogAgreement::DiskLost(const std::string& disk) {
+  auto observer = observers_.find(disk);
+  if (observer == observers_.end() || observer->second->member().empty()) {
+    return;
+  }
+  dead_.insert(observer->second->member());
+}
+
+void LogAgreement::DiskRolledBack(const std::string& disk) {
+  auto observer = observers_.find(disk);
+  if (observer != observers_.end()) observer->second->RolledBack();
+}
+
+void LogAgreement::Learned(const std::string& disk, uint64_t position,
                            const std::string& entry) {
   auto [known, is_new] = learned_.emplace(position, entry);
-  if (!is_new && known->second != entry) {
-    world_.Fail(absl::StrCat("at position ", position, " ", replica,
-                             " learned another entry than others did"));
+  if (!is_new) {
+    if (known->second == entry) return;
+    return world_.Fail(absl::StrCat("at position ", position, " ", disk,
+                                    " learned another entry than others did"));
   }
-  auto acknowledged = acknowledged_.find(position);
-  if (acknowledged != acknowledged_.end() &&
-      entry.find(acknowledged->second) == std::string::npos) {
-    world_.Fail(absl::StrCat("the acknowledged entry at position ", position,
-                             " was replaced"));
+  log::EntryProto parsed;
+  if (!parsed.ParseFromString(entry)) {
+    return world_.Fail(absl::StrCat("position ", position, " holds no entry"));
+  }
+  if (parsed.type() != log::APPEND) return;
+  for (const std::string& payload : parsed.payload()) {
+    if (payloads_.insert(payload).second) continue;
+    world_.Fail(absl::StrCat("'", payload, "' is in the log twice, again at ",
+                             position));
   }
 }
 
+void LogAgreement::Configured(const std::string& disk, uint64_t position,
+                              const std::vector<std::string>& members) {
+  auto [known, is_new] = configs_.emplace(position, members);
+  if (is_new || known->second == members) return;
+  world_.Fail(absl::StrCat("from position ", position, " on ", disk,
+                           " counts other members than others do"));
+}
+
+void LogAgreement::Proposed(uint64_t position, const BallotKey& ballot,
+                            const std::string& hash,
+                            const std::vector<std::string>& members) {
+  Position& at = positions_[position];
+  auto [proposal, is_new] =
+      at.proposals.emplace(ballot, Proposal{hash, members, {}});
+  if (!is_new && proposal->second.hash != hash) {
+    world_.Fail(absl::StrCat("round ", ballot.first,
+                             " proposed two entries at position ", position));
+  }
+  if (!at.chosen.empty() && at.chosen_at < ballot && at.chosen != hash) {
+    world_.Fail(absl::StrCat("round ", ballot.first,
+                             " proposed another entry at position ", position,
+                             " than the one that round ", at.chosen_at.first,
+                             " has chosen"));
+  }
+}
+
+void LogAgreement::Voted(const std::string& member, uint64_t position,
+                         const BallotKey& ballot, const std::string& hash) {
+  Position& at = positions_[position];
+  auto proposal = at.proposals.find(ballot);
+  if (proposal == at.proposals.end() || proposal->second.hash != hash) {
+    return world_.Fail(absl::StrCat("a vote at position ", position,
+                                    " for what round ", ballot.first,
+                                    " has not proposed"));
+  }
+  const std::vector<std::string>& members = proposal->second.members;
+  if (std::count(members.begin(), members.end(), member) == 0) return;
+  std::set<std::string>& votes = proposal->second.votes;
+  votes.insert(member);
+  if (votes.size() < members.size() / 2 + 1) return;
+  if (at.chosen.empty()) {
+    at.chosen = hash;
+    at.chosen_at = ballot;
+  } else if (at.chosen != hash) {
+    world_.Fail(absl::StrCat("two entries were chosen at position ", position,
+                             ", in rounds ", at.chosen_at.first, " and ",
+                             ballot.first));
+  }
+  at.chosen_at = std::min(at.chosen_at, ballot);
+}
+
 void LogAgreement::Acknowledged(uint64_t position, const std::string& payload) {
-  acknowledged_[position] = payload;
+  auto [before, is_new] = acknowledged_.emplace(payload, position);
+  if (!is_new) {
+    world_.Fail(absl::StrCat("one append was acknowledged at positions ",
+                             before->second, " and ", position));
+  }
   auto known = learned_.find(position);
   if (known == learned_.end() ||
       known->second.find(payload) == std::string::npos) {
