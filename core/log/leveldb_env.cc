@@ -11,27 +11,20 @@ namespace {
 
 constexpr size_t kWriteBufferBytes = 64 << 10;
 
-leveldb::Status ToLevelDb(const absl::Status& status) {
-  if (status.ok()) return leveldb::Status::OK();
-  const std::string message(status.message());
-  return absl::IsNotFound(status) ? leveldb::Status::NotFound(message)
-                                  : leveldb::Status::IOError(message);
-}
-
 std::string ParentOf(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
 class Sequential final : public leveldb::SequentialFile {
  public:
-  explicit Sequential(std::unique_ptr<io::File> file)
-      : file_(std::move(file)) {}
+  Sequential(LevelDbEnv::Errors& errors, std::unique_ptr<io::File> file)
+      : errors_(errors), file_(std::move(file)) {}
 
   leveldb::Status Read(size_t size, leveldb::Slice* result,
                        char* scratch) override {
     std::string bytes;
     absl::Status status = file_->ReadAt(offset_, size, &bytes);
-    if (!status.ok()) return ToLevelDb(status);
+    if (!status.ok()) return errors_.Report(status);
     memcpy(scratch, bytes.data(), bytes.size());
     offset_ += bytes.size();
     *result = leveldb::Slice(scratch, bytes.size());
@@ -44,34 +37,37 @@ class Sequential final : public leveldb::SequentialFile {
   }
 
  private:
+  LevelDbEnv::Errors& errors_;
   std::unique_ptr<io::File> file_;
   uint64_t offset_ = 0;
 };
 
 class RandomAccess final : public leveldb::RandomAccessFile {
  public:
-  explicit RandomAccess(std::unique_ptr<io::File> file)
-      : file_(std::move(file)) {}
+  RandomAccess(LevelDbEnv::Errors& errors, std::unique_ptr<io::File> file)
+      : errors_(errors), file_(std::move(file)) {}
 
   leveldb::Status Read(uint64_t offset, size_t size, leveldb::Slice* result,
                        char* scratch) const override {
     std::string bytes;
     absl::Status status = file_->ReadAt(offset, size, &bytes);
-    if (!status.ok()) return ToLevelDb(status);
+    if (!status.ok()) return errors_.Report(status);
     memcpy(scratch, bytes.data(), bytes.size());
     *result = leveldb::Slice(scratch, bytes.size());
     return leveldb::Status::OK();
   }
 
  private:
+  LevelDbEnv::Errors& errors_;
   std::unique_ptr<io::File> file_;
 };
 
 class Writable final : public leveldb::WritableFile {
  public:
-  Writable(io::Disk& disk, std::string directory,
+  Writable(LevelDbEnv::Errors& errors, io::Disk& disk, std::string directory,
            std::unique_ptr<io::File> file, uint64_t size)
-      : disk_(disk),
+      : errors_(errors),
+        disk_(disk),
         directory_(std::move(directory)),
         file_(std::move(file)),
         written_(size) {}
@@ -83,7 +79,7 @@ class Writable final : public leveldb::WritableFile {
 
   leveldb::Status Flush() override {
     absl::Status status = file_->WriteAt(written_, buffer_);
-    if (!status.ok()) return ToLevelDb(status);
+    if (!status.ok()) return errors_.Report(status);
     written_ += buffer_.size();
     buffer_.clear();
     return leveldb::Status::OK();
@@ -93,10 +89,10 @@ class Writable final : public leveldb::WritableFile {
     leveldb::Status flushed = Flush();
     if (!flushed.ok()) return flushed;
     if (absl::Status status = file_->Sync(); !status.ok()) {
-      return ToLevelDb(status);
+      return errors_.Report(status);
     }
     if (!std::exchange(entry_synced_, true)) {
-      return ToLevelDb(disk_.SyncDirectory(directory_));
+      return errors_.Report(disk_.SyncDirectory(directory_));
     }
     return leveldb::Status::OK();
   }
@@ -108,6 +104,7 @@ class Writable final : public leveldb::WritableFile {
   }
 
  private:
+  LevelDbEnv::Errors& errors_;
   io::Disk& disk_;
   const std::string directory_;
   std::unique_ptr<io::File> file_;
@@ -132,6 +129,24 @@ class Silent final : public leveldb::Logger {
 
 }  // namespace
 
+leveldb::Status LevelDbEnv::Errors::Report(const absl::Status& status) {
+  if (status.ok()) return leveldb::Status::OK();
+  const std::string message(status.message());
+  if (absl::IsNotFound(status)) return leveldb::Status::NotFound(message);
+  if (first_.ok()) first_ = status;
+  return leveldb::Status::IOError(message);
+}
+
+absl::Status LevelDbEnv::Errors::Take() {
+  return std::exchange(first_, absl::OkStatus());
+}
+
+absl::Status LevelDbEnv::Take(const leveldb::Status& status) {
+  absl::Status disk = errors_.Take();
+  if (status.ok()) return absl::OkStatus();
+  return disk.ok() ? absl::DataLossError(status.ToString()) : disk;
+}
+
 void LevelDbEnv::Drain() {
   while (!scheduled_.empty()) {
     std::function<void()> work = std::move(scheduled_.front());
@@ -144,8 +159,8 @@ leveldb::Status LevelDbEnv::NewSequentialFile(
     const std::string& path, leveldb::SequentialFile** result) {
   *result = nullptr;
   auto file = disk_.Open(path, io::Disk::Mode::kRead);
-  if (!file.ok()) return ToLevelDb(file.status());
-  *result = new Sequential(*std::move(file));
+  if (!file.ok()) return Report(file.status());
+  *result = new Sequential(errors_, *std::move(file));
   return leveldb::Status::OK();
 }
 
@@ -153,8 +168,8 @@ leveldb::Status LevelDbEnv::NewRandomAccessFile(
     const std::string& path, leveldb::RandomAccessFile** result) {
   *result = nullptr;
   auto file = disk_.Open(path, io::Disk::Mode::kRead);
-  if (!file.ok()) return ToLevelDb(file.status());
-  *result = new RandomAccess(*std::move(file));
+  if (!file.ok()) return Report(file.status());
+  *result = new RandomAccess(errors_, *std::move(file));
   return leveldb::Status::OK();
 }
 
@@ -162,8 +177,8 @@ leveldb::Status LevelDbEnv::NewWritableFile(const std::string& path,
                                             leveldb::WritableFile** result) {
   *result = nullptr;
   auto file = disk_.Open(path, io::Disk::Mode::kCreateEmpty);
-  if (!file.ok()) return ToLevelDb(file.status());
-  *result = new Writable(disk_, ParentOf(path), *std::move(file), 0);
+  if (!file.ok()) return Report(file.status());
+  *result = new Writable(errors_, disk_, ParentOf(path), *std::move(file), 0);
   return leveldb::Status::OK();
 }
 
@@ -171,41 +186,42 @@ leveldb::Status LevelDbEnv::NewAppendableFile(const std::string& path,
                                               leveldb::WritableFile** result) {
   *result = nullptr;
   auto file = disk_.Open(path, io::Disk::Mode::kCreate);
-  if (!file.ok()) return ToLevelDb(file.status());
+  if (!file.ok()) return Report(file.status());
   auto size = (*file)->Size();
-  if (!size.ok()) return ToLevelDb(size.status());
-  *result = new Writable(disk_, ParentOf(path), *std::move(file), *size);
+  if (!size.ok()) return Report(size.status());
+  *result =
+      new Writable(errors_, disk_, ParentOf(path), *std::move(file), *size);
   return leveldb::Status::OK();
 }
 
 bool LevelDbEnv::FileExists(const std::string& path) {
-  return disk_.Stat(path).ok();
+  return Report(disk_.Stat(path).status()).ok();
 }
 
 leveldb::Status LevelDbEnv::GetChildren(const std::string& path,
                                         std::vector<std::string>* result) {
   auto names = disk_.List(path);
-  if (!names.ok()) return ToLevelDb(names.status());
+  if (!names.ok()) return Report(names.status());
   *result = *std::move(names);
   return leveldb::Status::OK();
 }
 
 leveldb::Status LevelDbEnv::RemoveFile(const std::string& path) {
-  return ToLevelDb(disk_.Remove(path));
+  return Report(disk_.Remove(path));
 }
 
 leveldb::Status LevelDbEnv::CreateDir(const std::string& path) {
-  return ToLevelDb(disk_.MakeDirectories(path));
+  return Report(disk_.MakeDirectories(path));
 }
 
 leveldb::Status LevelDbEnv::RemoveDir(const std::string& path) {
-  return ToLevelDb(disk_.RemoveTree(path));
+  return Report(disk_.RemoveTree(path));
 }
 
 leveldb::Status LevelDbEnv::GetFileSize(const std::string& path,
                                         uint64_t* size) {
   auto info = disk_.Stat(path);
-  if (!info.ok()) return ToLevelDb(info.status());
+  if (!info.ok()) return Report(info.status());
   *size = info->size;
   return leveldb::Status::OK();
 }
@@ -214,14 +230,14 @@ leveldb::Status LevelDbEnv::RenameFile(const std::string& from,
                                        const std::string& to) {
   absl::Status status = disk_.Rename(from, to);
   if (status.ok()) status = disk_.SyncDirectory(ParentOf(to));
-  return ToLevelDb(status);
+  return Report(status);
 }
 
 leveldb::Status LevelDbEnv::LockFile(const std::string& path,
                                      leveldb::FileLock** lock) {
   *lock = nullptr;
   auto held = disk_.Lock(path);
-  if (!held.ok()) return ToLevelDb(held.status());
+  if (!held.ok()) return Report(held.status());
   *lock = new Locked(*std::move(held));
   return leveldb::Status::OK();
 }

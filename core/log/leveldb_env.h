@@ -22,14 +22,31 @@
 
 namespace quorate::log {
 
+// In the message of an error that a full disk has caused.
+inline constexpr char kDiskFullMark[] = "disk full: ";
+
 // New files, and new names of files, are durable when they are synced: where
 // LevelDB leaves that to the file system, the directory is synced with them.
 class LevelDbEnv final : public leveldb::Env {
  public:
+  // Remembers the first error of the disk.
+  class Errors {
+   public:
+    leveldb::Status Report(const absl::Status& status);
+    absl::Status Take();
+
+   private:
+    absl::Status first_;
+  };
+
   explicit LevelDbEnv(io::Disk& disk) : disk_(disk) {}
 
   // Runs the compactions that were asked for, and those they ask for.
   void Drain();
+
+  // The result of an operation of LevelDB: an error of the disk since the last
+  // call as the disk told it, any other one as DataLoss.
+  absl::Status Take(const leveldb::Status& status);
 
   leveldb::Status NewSequentialFile(const std::string& path,
                                     leveldb::SequentialFile** result) override;
@@ -61,7 +78,12 @@ class LevelDbEnv final : public leveldb::Env {
   void SleepForMicroseconds(int micros) override;
 
  private:
+  leveldb::Status Report(const absl::Status& status) {
+    return errors_.Report(status);
+  }
+
   io::Disk& disk_;
+  Errors errors_;
   std::deque<std::function<void()>> scheduled_;
 };
 

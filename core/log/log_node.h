@@ -40,22 +40,24 @@ class LogObserver {
  public:
   virtual ~LogObserver() = default;
   // The replica's disk is open: who it is.
-  virtual void OnOpened(const std::string& member_id) {}
+  virtual void OnOpened(const std::string& /*member_id*/) {}
   // This promise is durable.
   virtual void OnPromised(uint64_t round, const std::string& member) = 0;
   // This vote is durable.
-  virtual void OnVoted(uint64_t position, uint64_t round,
-                       const std::string& member, const std::string& hash) {}
+  virtual void OnVoted(uint64_t /*position*/, uint64_t /*round*/,
+                       const std::string& /*member*/,
+                       const std::string& /*hash*/) {}
   // This entry is about to be sent to `members`, who vote at the position.
-  virtual void OnProposed(uint64_t position, uint64_t round,
-                          const std::string& member, const std::string& hash,
-                          const std::vector<std::string>& members) {}
+  virtual void OnProposed(uint64_t /*position*/, uint64_t /*round*/,
+                          const std::string& /*member*/,
+                          const std::string& /*hash*/,
+                          const std::vector<std::string>& /*members*/) {}
   // This entry is learned, in order of positions; from the first on in each
   // life of the process.
   virtual void OnLearned(uint64_t position, const std::string& entry) = 0;
   // These vote from that position on.
-  virtual void OnConfig(uint64_t position,
-                        const std::vector<std::string>& members) {}
+  virtual void OnConfig(uint64_t /*position*/,
+                        const std::vector<std::string>& /*members*/) {}
 };
 
 struct LogOptions {
@@ -167,13 +169,13 @@ class LogNode {
     // What is below was truncated before this node had it: whoever builds a
     // state from the entries starts over with what follows. The snapshot that
     // the truncation relied on is at or above `base`.
-    virtual void OnBase(uint64_t base) {}
+    virtual void OnBase(uint64_t /*base*/) {}
     // After a successful Elect, or one by builtin_election: another has taken
     // over, or a quorum is out of reach. Pending appends were answered Aborted
     // before. Electing again is allowed.
     virtual void OnLostLeadership(const absl::Status& reason) = 0;
     // builtin_election only: this node leads, with that epoch.
-    virtual void OnLeading(uint64_t epoch) {}
+    virtual void OnLeading(uint64_t /*epoch*/) {}
   };
 
   using OnElected = std::function<void(absl::StatusOr<uint64_t> epoch)>;

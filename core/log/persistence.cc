@@ -61,7 +61,8 @@ void Persistence::Open(OnOpened done) {
 }
 
 bool Persistence::CanWrite(uint64_t bytes) const {
-  return !busy_ && !failed_ && bytes <= room_.free_bytes;
+  return !busy_ && !failed_ &&
+         bytes <= (disk_full_ ? room_.truncation_bytes : room_.free_bytes);
 }
 
 void Persistence::Write(DurableWrite write) {

@@ -67,8 +67,10 @@ class Storage {
   struct JournalRoom {
     // A segment is full: its turn comes after a checkpoint and Recycle.
     bool wants_checkpoint = false;
-    // Entries of about that many bytes still fit without Recycle.
+    // Entries of about that many bytes still fit without Recycle; and of a
+    // truncation, for which something is kept back.
     uint64_t free_bytes = 0;
+    uint64_t truncation_bytes = 0;
   };
 
   // Durable when OK; after an error nothing may be answered any more. The

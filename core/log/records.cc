@@ -1,0 +1,493 @@
+#include "core/log/records.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/crc32c.h"
+#include "core/base/planted.h"
+#include "core/log/fixed_bytes.h"
+#include "leveldb/db.h"
+#include "leveldb/write_batch.h"
+
+namespace quorate::log {
+namespace {
+
+constexpr size_t kKeyBytes = 8;
+constexpr size_t kIdBytes = 16;
+// checksum, state, cluster, position, round, member.
+constexpr size_t kHeaderBytes = 4 + 1 + kIdBytes + 8 + 8 + kIdBytes;
+constexpr size_t kWriteBufferBytes = 8 << 20;
+constexpr size_t kBlockBytes = 32 << 10;
+constexpr size_t kCopyBatchBytes = 1 << 20;
+// Truncated records are worth a rewrite when they are this much, and more than
+// what is left.
+constexpr uint64_t kWorthRewriting = 4 << 20;
+constexpr size_t kMaxDamagedPerScrub = 1024;
+
+// Beside the records: a copy that is not complete; what was replaced by a
+// complete one; what was found damaged.
+constexpr char kNew[] = ".new";
+constexpr char kOld[] = ".old";
+constexpr char kDamaged[] = ".damaged";
+
+// Big-endian: LevelDB's order is that of the positions.
+std::string KeyOf(uint64_t position) {
+  std::string key(kKeyBytes, '\0');
+  for (size_t i = 0; i < kKeyBytes; ++i) {
+    key[i] = static_cast<char>((position >> (56 - 8 * i)) & 0xff);
+  }
+  return key;
+}
+
+uint64_t PositionOf(const leveldb::Slice& key) {
+  uint64_t position = 0;
+  for (size_t i = 0; i < kKeyBytes; ++i) {
+    position = (position << 8) | static_cast<unsigned char>(key[i]);
+  }
+  return position;
+}
+
+void PutId(const std::string& id, std::string* out) {
+  const size_t size = std::min(id.size(), kIdBytes);
+  out->append(id, 0, size);
+  out->append(kIdBytes - size, '\0');
+}
+
+void PutEntry(const EntryProto& entry, std::string* out) {
+  out->push_back(static_cast<char>(entry.type()));
+  PutFixed(static_cast<uint64_t>(entry.payload_size()), 4, out);
+  for (const std::string& payload : entry.payload()) {
+    PutFixed(payload.size(), 4, out);
+    out->append(payload);
+  }
+}
+
+Entry GetEntry(absl::string_view bytes) {
+  if (bytes.size() < 5 || !EntryType_IsValid(bytes[0])) return nullptr;
+  auto entry = std::make_shared<EntryProto>();
+  entry->set_type(static_cast<EntryType>(bytes[0]));
+  uint64_t payloads = GetFixed(bytes, 1, 4);
+  bytes.remove_prefix(5);
+  for (; payloads > 0; --payloads) {
+    if (bytes.size() < 4) return nullptr;
+    const uint64_t size = GetFixed(bytes, 0, 4);
+    bytes.remove_prefix(4);
+    if (bytes.size() < size) return nullptr;
+    entry->add_payload(bytes.data(), size);
+    bytes.remove_prefix(size);
+  }
+  return bytes.empty() ? entry : nullptr;
+}
+
+void EncodeRecord(const std::string& cluster_id, uint64_t position,
+                  Slot::State state, const Ballot& ballot,
+                  const EntryProto* entry, absl::string_view hash,
+                  std::string* out) {
+  out->assign(4, '\0');
+  out->push_back(static_cast<char>(state));
+  PutId(cluster_id, out);
+  PutFixed(position, 8, out);
+  PutFixed(ballot.round, 8, out);
+  PutId(ballot.member, out);
+  if (entry != nullptr) {
+    PutEntry(*entry, out);
+  } else {
+    out->append(hash.data(), hash.size());
+  }
+  std::string checksum;
+  PutFixed(Crc32c(absl::string_view(*out).substr(4)), 4, &checksum);
+  memcpy(&(*out)[0], checksum.data(), 4);
+}
+
+// Whether it is whole, of this cluster, and of this very position.
+bool IsWhole(const leveldb::Slice& key, const leveldb::Slice& value,
+             const std::string& cluster_id) {
+  if (key.size() != kKeyBytes || value.size() < kHeaderBytes) return false;
+  const absl::string_view bytes(value.data(), value.size());
+  std::string cluster;
+  PutId(cluster_id, &cluster);
+  return Crc32c(bytes.substr(4)) == GetFixed(bytes, 0, 4) &&
+         bytes.substr(5, kIdBytes) == cluster &&
+         GetFixed(bytes, 5 + kIdBytes, 8) == PositionOf(key);
+}
+
+Slot::State StateOf(const leveldb::Slice& value) {
+  return static_cast<Slot::State>(value[4]);
+}
+
+Entry EntryOf(const leveldb::Slice& value) {
+  return GetEntry({value.data() + kHeaderBytes, value.size() - kHeaderBytes});
+}
+
+// Requires IsWhole.
+std::optional<Slot> DecodeRecord(const leveldb::Slice& value) {
+  const absl::string_view bytes(value.data(), value.size());
+  Slot slot;
+  slot.state = StateOf(value);
+  slot.ballot.round = GetFixed(bytes, 13 + kIdBytes, 8);
+  if (slot.ballot.round > 0) {
+    slot.ballot.member = std::string(bytes.substr(21 + kIdBytes, kIdBytes));
+  }
+  if (slot.state == Slot::State::kFaulty) {
+    slot.hash = std::string(bytes.substr(kHeaderBytes));
+    return slot;
+  }
+  slot.entry = EntryOf(value);
+  if (slot.entry == nullptr) return std::nullopt;
+  slot.hash = EntryHash(*slot.entry);
+  return slot;
+}
+
+void AddHole(uint64_t begin, uint64_t end,
+             std::map<uint64_t, uint64_t>* holes) {
+  if (begin >= end) return;
+  if (!holes->empty() && holes->rbegin()->second == begin) {
+    holes->rbegin()->second = end;
+  } else {
+    holes->emplace(begin, end);
+  }
+}
+
+leveldb::Options OptionsOf(LevelDbEnv* env) {
+  leveldb::Options options;
+  options.env = env;
+  // One bad byte in the write-ahead log must not take the other records away:
+  // the journal and the watermark tell what is missing.
+  options.paranoid_checks = false;
+  options.compression = leveldb::kNoCompression;
+  options.write_buffer_size = kWriteBufferBytes;
+  options.max_file_size = kWriteBufferBytes;
+  options.block_size = kBlockBytes;
+  return options;
+}
+
+leveldb::ReadOptions ReadOptionsOf(bool fill_cache) {
+  leveldb::ReadOptions options;
+  options.verify_checksums = true;
+  options.fill_cache = fill_cache;
+  return options;
+}
+
+}  // namespace
+
+Records::Records(io::Disk& disk, const std::string& directory,
+                 std::string cluster_id)
+    : disk_(disk),
+      directory_(directory),
+      path_(absl::StrCat(directory, "/records")),
+      cluster_id_(std::move(cluster_id)),
+      env_(disk) {}
+
+Records::~Records() { CloseDb(); }
+
+void Records::CloseDb() {
+  // LevelDB would wait for what is scheduled.
+  env_.Drain();
+  db_.reset();
+}
+
+absl::Status Records::Closed() const {
+  return absl::ResourceExhaustedError(
+      absl::StrCat(path_, " could not be opened again"));
+}
+
+absl::Status Records::OpenDb() {
+  leveldb::DB* db = nullptr;
+  const leveldb::Status status =
+      leveldb::DB::Open(OptionsOf(&env_), path_, &db);
+  db_.reset(db);
+  env_.Drain();
+  return env_.Take(status);
+}
+
+// Renames `from`, durably.
+absl::Status Records::Move(const std::string& from, const std::string& to) {
+  absl::Status status = disk_.Rename(from, to);
+  return status.ok() ? disk_.SyncDirectory(directory_) : status;
+}
+
+absl::StatusOr<bool> Records::Exists(const std::string& path) {
+  absl::Status status = disk_.Stat(path).status();
+  if (status.ok() || absl::IsNotFound(status)) return status.ok();
+  return status;
+}
+
+absl::Status Records::Remove(const std::string& path) {
+  absl::Status status = disk_.RemoveTree(path);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::Status Records::Open() {
+  auto there = Exists(path_);
+  if (!there.ok()) return there.status();
+  if (!*there) {
+    auto old = Exists(path_ + kOld);
+    if (!old.ok()) return old.status();
+    // New, or a salvage was cut short, or a rewrite was.
+    if (!*old) return Salvage();
+    absl::Status moved = Move(path_ + kOld, path_);
+    if (!moved.ok()) return moved;
+  }
+  absl::Status removed = Remove(path_ + kOld);
+  if (!removed.ok()) return removed;
+  absl::Status opened = OpenDb();
+  return absl::IsDataLoss(opened) ? Salvage() : opened;
+}
+
+// What is readable goes into a new directory. The old one is kept under
+// another name, and is the source for as long as the new one is not complete.
+absl::Status Records::Salvage() {
+  CloseDb();
+  const std::string damaged = path_ + kDamaged;
+  auto there = Exists(path_);
+  if (!there.ok()) return there.status();
+  if (*there) {
+    LOG(ERROR) << path_ << " is damaged: what can be read of it is copied, and "
+               << "it is left as " << damaged;
+    absl::Status moved = Remove(damaged);
+    if (moved.ok()) moved = Move(path_, damaged);
+    if (!moved.ok()) return moved;
+  }
+  auto source = OpenDamaged(damaged);
+  if (!source.ok()) return source.status();
+  absl::Status built = Build(source->get(), 0);
+  env_.Drain();
+  source->reset();
+  if (built.ok()) built = Move(path_ + kNew, path_);
+  return built.ok() ? OpenDb() : built;
+}
+
+// Null when nothing can be read, or nothing is there.
+absl::StatusOr<std::unique_ptr<leveldb::DB>> Records::OpenDamaged(
+    const std::string& path) {
+  std::unique_ptr<leveldb::DB> opened;
+  auto there = Exists(path);
+  if (!there.ok()) return there.status();
+  if (!*there) return opened;
+  const leveldb::Options options = OptionsOf(&env_);
+  absl::Status status = env_.Take(leveldb::RepairDB(path, options));
+  leveldb::DB* db = nullptr;
+  if (status.ok()) {
+    status = env_.Take(leveldb::DB::Open(options, path, &db));
+  }
+  opened.reset(db);
+  env_.Drain();
+  if (!status.ok() && !absl::IsDataLoss(status)) return status;
+  return opened;
+}
+
+// A complete and durable copy of the records of `source` from `from` on, that
+// is not in its place yet.
+absl::Status Records::Build(leveldb::DB* source, uint64_t from) {
+  absl::Status status = Remove(path_ + kNew);
+  if (!status.ok()) return status;
+  leveldb::Options options = OptionsOf(&env_);
+  options.create_if_missing = true;
+  leveldb::DB* db = nullptr;
+  status = env_.Take(leveldb::DB::Open(options, path_ + kNew, &db));
+  std::unique_ptr<leveldb::DB> target(db);
+  env_.Drain();
+  if (status.ok() && source != nullptr) status = Copy(*source, from, *target);
+  env_.Drain();
+  return status;
+}
+
+absl::Status Records::Copy(leveldb::DB& source, uint64_t from,
+                           leveldb::DB& target) {
+  leveldb::WriteBatch batch;
+  std::unique_ptr<leveldb::Iterator> record(
+      source.NewIterator(ReadOptionsOf(false)));
+  leveldb::WriteOptions write;
+  for (record->Seek(KeyOf(from)); record->Valid(); record->Next()) {
+    if (!IsWhole(record->key(), record->value(), cluster_id_)) continue;
+    batch.Put(record->key(), record->value());
+    if (batch.ApproximateSize() < kCopyBatchBytes) continue;
+    absl::Status written = env_.Take(target.Write(write, &batch));
+    env_.Drain();
+    if (!written.ok()) return written;
+    batch.Clear();
+  }
+  absl::Status read = env_.Take(record->status());
+  if (!read.ok() && !absl::IsDataLoss(read)) return read;
+  write.sync = true;
+  absl::Status written = env_.Take(target.Write(write, &batch));
+  env_.Drain();
+  return written;
+}
+
+absl::StatusOr<Records::Contents> Records::Load(uint64_t base,
+                                                uint64_t settled) {
+  for (bool salvaged = false;; salvaged = true) {
+    Contents contents;
+    contents.settled = std::max(base, settled);
+    absl::Status loaded = LoadOnce(base, &contents);
+    if (loaded.ok()) return contents;
+    if (salvaged || !absl::IsDataLoss(loaded)) return loaded;
+    absl::Status done = Salvage();
+    if (!done.ok()) return done;
+  }
+}
+
+absl::Status Records::LoadOnce(uint64_t base, Contents* contents) {
+  std::unique_ptr<leveldb::Iterator> record(
+      db_->NewIterator(ReadOptionsOf(false)));
+  uint64_t next = base;  // the first position that was not looked at
+  for (record->Seek(KeyOf(base)); record->Valid(); record->Next()) {
+    const leveldb::Slice key = record->key();
+    if (!IsWhole(key, record->value(), cluster_id_)) continue;
+    const uint64_t position = PositionOf(key);
+    const bool learned = StateOf(record->value()) == Slot::State::kLearned;
+    if (position < contents->settled && learned) {
+      AddHole(next, position, &contents->holes);
+      next = position + 1;
+    } else if (position == contents->settled && learned &&
+               contents->slots.empty()) {
+      AddHole(next, position, &contents->holes);
+      next = position + 1;
+      contents->settled = next;
+    } else if (position >= contents->settled) {
+      std::optional<Slot> slot = DecodeRecord(record->value());
+      if (slot.has_value()) contents->slots[position] = *std::move(slot);
+    }
+  }
+  AddHole(next, contents->settled, &contents->holes);
+  absl::Status status = env_.Take(record->status());
+  record.reset();
+  env_.Drain();
+  return Planted(Bug::kIteratorStatusIgnored) ? absl::OkStatus() : status;
+}
+
+absl::Status Records::Absorb(const std::vector<LearnedEntry>& entries) {
+  if (db_ == nullptr) return Closed();
+  leveldb::WriteBatch batch;
+  for (const LearnedEntry& learned : entries) {
+    EncodeRecord(cluster_id_, learned.position, Slot::State::kLearned,
+                 learned.ballot, learned.entry.get(), "", &scratch_);
+    batch.Put(KeyOf(learned.position), scratch_);
+  }
+  const leveldb::Status status = db_->Write({}, &batch);
+  env_.Drain();
+  return env_.Take(status);
+}
+
+absl::Status Records::Checkpoint(const std::map<uint64_t, Slot>& unsettled) {
+  if (db_ == nullptr) return Closed();
+  leveldb::WriteBatch batch;
+  for (const auto& [position, slot] : unsettled) {
+    EncodeRecord(cluster_id_, position, slot.state, slot.ballot,
+                 slot.entry.get(), slot.hash, &scratch_);
+    batch.Put(KeyOf(position), scratch_);
+  }
+  leveldb::WriteOptions options;
+  options.sync = true;
+  const leveldb::Status status = db_->Write(options, &batch);
+  env_.Drain();
+  return env_.Take(status);
+}
+
+absl::StatusOr<Storage::ReadResult> Records::Read(uint64_t position,
+                                                  uint64_t end,
+                                                  size_t max_bytes) {
+  if (db_ == nullptr) return Closed();
+  Storage::ReadResult result;
+  std::unique_ptr<leveldb::Iterator> record(
+      db_->NewIterator(ReadOptionsOf(false)));
+  size_t bytes = 0;
+  for (record->Seek(KeyOf(position)); position < end; record->Next()) {
+    if (!result.entries.empty() && bytes >= max_bytes) break;
+    Entry entry;
+    if (record->Valid() &&
+        IsWhole(record->key(), record->value(), cluster_id_) &&
+        PositionOf(record->key()) == position &&
+        StateOf(record->value()) == Slot::State::kLearned) {
+      entry = EntryOf(record->value());
+    }
+    if (entry == nullptr) {
+      result.damaged = true;
+      break;
+    }
+    bytes += record->value().size();
+    result.entries.push_back(std::move(entry));
+    ++position;
+  }
+  absl::Status status = env_.Take(record->status());
+  record.reset();
+  env_.Drain();
+  // Damage is what the missing record tells already.
+  if (!status.ok() && !absl::IsDataLoss(status)) return status;
+  return result;
+}
+
+absl::StatusOr<Storage::ScrubResult> Records::Scrub(uint64_t position,
+                                                    uint64_t end,
+                                                    size_t max_bytes) {
+  if (db_ == nullptr) return Closed();
+  Storage::ScrubResult result;
+  std::unique_ptr<leveldb::Iterator> record(
+      db_->NewIterator(ReadOptionsOf(false)));
+  size_t bytes = 0;
+  const auto missing_until = [&](uint64_t until) {
+    for (; position < until && result.damaged.size() < kMaxDamagedPerScrub;
+         ++position) {
+      result.damaged.push_back(position);
+    }
+    return position == until;
+  };
+  bool room = true;
+  for (record->Seek(KeyOf(position));
+       record->Valid() && position < end && bytes < max_bytes && room;
+       record->Next()) {
+    bytes += record->value().size();
+    if (!IsWhole(record->key(), record->value(), cluster_id_) ||
+        StateOf(record->value()) != Slot::State::kLearned) {
+      continue;
+    }
+    const uint64_t found = PositionOf(record->key());
+    room = missing_until(std::min(found, end));
+    if (room && found < end) position = found + 1;
+  }
+  if (!record->Valid() && bytes < max_bytes && room) missing_until(end);
+  result.next = std::min(position, end);
+  absl::Status status = env_.Take(record->status());
+  record.reset();
+  env_.Drain();
+  if (!status.ok() && !absl::IsDataLoss(status)) return status;
+  return result;
+}
+
+// LevelDB frees the space of deleted records only when it comes by with a
+// compaction. What is left after a truncation is little: it is copied.
+absl::Status Records::DeleteBelow(uint64_t base) {
+  if (db_ == nullptr) return Closed();
+  const std::string first = KeyOf(0);
+  const std::string split = KeyOf(base);
+  const std::string last = KeyOf(~uint64_t{0});
+  const leveldb::Range ranges[] = {{first, split}, {split, last}};
+  uint64_t sizes[2];
+  db_->GetApproximateSizes(ranges, 2, sizes);
+  if (sizes[0] < kWorthRewriting || sizes[0] < sizes[1]) {
+    return absl::OkStatus();
+  }
+  absl::Status status = Build(db_.get(), base);
+  CloseDb();
+  if (!status.ok()) {
+    absl::Status opened = OpenDb();
+    return opened.ok() ? status : opened;
+  }
+  status = disk_.Rename(path_, path_ + kOld);
+  if (status.ok()) status = Move(path_ + kNew, path_);
+  if (status.ok()) status = Remove(path_ + kOld);
+  return status.ok() ? OpenDb() : status;
+}
+
+absl::Status Records::Reopen() {
+  CloseDb();
+  return Open();
+}
+
+}  // namespace quorate::log
