@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "sim/log_cluster.h"
 
 namespace quorate::sim {
 namespace {
@@ -44,6 +45,9 @@ Cluster::Cluster(World& world, ClusterOptions options)
     flags.zk = zk_;
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
+    const log::LogOptions log = LogClusterOptions::SmallLog();
+    flags.log_segment_bytes = log.segment_bytes;
+    flags.log_reserve_bytes = log.reserve_bytes;
     master_list_.push_back(new MasterNode(world, network_, ensemble_, name,
                                           Ip(2, i + 1), std::move(flags)));
     nodes_.emplace_back(master_list_.back());

@@ -55,7 +55,7 @@ class LogReplica final : public Program, public log::LogNode::Listener {
 
 log::LogOptions LogClusterOptions::SmallLog() {
   log::LogOptions options;
-  options.segment_bytes = 512 << 10;
+  options.segment_bytes = 256 << 10;
   options.reserve_bytes = 16 << 10;
   return options;
 }
@@ -248,6 +248,17 @@ void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
   }
   for (int i : remove) change.remove.push_back(id(i));
   change.bulk = bulk;
+  Change(at, change);
+}
+
+void LogCluster::ReplaceId(int at, const std::string& old_id, int fresh) {
+  change_outcome.reset();
+  if (!up(at) || process(at).paused()) return;
+  status(fresh);
+  Change(at, {.add = {id(fresh)}, .remove = {old_id}});
+}
+
+void LogCluster::Change(int at, const log::MemberChange& change) {
   process(at).Run([this, at, change] {
     node(at)->ChangeMembers(change, [this](const absl::Status& outcome) {
       change_outcome = outcome;

@@ -95,7 +95,9 @@ class LogCluster {
   // Asks for a change of the members, by the numbers of their machines.
   void ChangeMembers(int at, const std::vector<int>& add,
                      const std::vector<int>& remove, bool bulk = false);
-  // The latest answer to ChangeMembers.
+  // The same, for a member that has lost its disk, by its old id.
+  void ReplaceId(int at, const std::string& old_id, int fresh);
+  // The latest answer to either.
   std::optional<absl::Status> change_outcome;
   // A linearizable read at that replica: fails the run if it is answered
   // without everything that was acknowledged when it was asked.
@@ -120,6 +122,7 @@ class LogCluster {
   };
 
   std::string DiskName(int i) const;
+  void Change(int at, const log::MemberChange& change);
   LogReplica* replica(int i);
 
   World& world_;

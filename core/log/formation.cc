@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/planted.h"
 #include "core/log/messages.h"
 
 namespace quorate::log {
@@ -62,7 +63,7 @@ void Formation::OnHello(io::Instant now, const MemberId& from,
     return OnTick(now, out);
   }
   const bool named = IsMember(theirs, me_);
-  if (!pinned_.has_value() && named) {
+  if (!pinned_.has_value() && named && !Planted(Bug::kWipedKeepsId)) {
     forgotten_ = true;
   } else if (!pinned_.has_value() || SameMembers(*pinned_, theirs)) {
     // Not if another set is pinned: it may have completed somewhere.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 #include "core/log/messages.h"
 
 namespace quorate::log {
@@ -40,6 +41,10 @@ void Handshake::OnReply(const MemberId& from, const HelloReply& reply,
                         Output* out) {
   const SeenProto& seen = reply.seen();
   const std::string who = absl::StrCat("replica ", ShortId(from));
+  if (Planted(Bug::kWipedKeepsId)) {
+    answered_.insert(from);
+    return CheckDone();
+  }
   if (reply.cloned() || (seen.incarnation() == self_.incarnation &&
                          seen.boot_nonce() != self_.boot_nonce)) {
     out->quarantine = absl::StrCat(
@@ -83,7 +88,7 @@ Acquaintances::Verdict Acquaintances::OnHeader(const MemberId& from,
                                                uint64_t boot_nonce) {
   if (cloned_.count(from) != 0) return Verdict::kCloned;
   Seen* const seen = Find(from);
-  if (seen == nullptr) return Verdict::kAccept;
+  if (seen == nullptr || Planted(Bug::kWipedKeepsId)) return Verdict::kAccept;
   if (incarnation < seen->incarnation) return Verdict::kOlderLife;
   if (incarnation == seen->incarnation) {
     // Known by its votes only, which others have told of.

@@ -35,8 +35,13 @@ LogNode::Core::Core(io::Environment& environment, LogOptions options,
       boot_nonce_(random_->Next()),
       peers_(
           environment, [this] { return MyHandshake(); }, this),
-      persistence_(environment, StorageOptions(options_, random_->UuidBytes()),
-                   this) {}
+      persistence_(environment, StorageOptions(options_, FreshId()), this) {}
+
+MemberId LogNode::Core::FreshId() {
+  MemberId id = random_->UuidBytes();
+  if (Planted(Bug::kWipedKeepsId)) id = options_.address.ToString() + id;
+  return id.substr(0, kMemberIdBytes);
+}
 
 LogNode::Core::~Core() = default;
 

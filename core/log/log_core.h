@@ -97,6 +97,7 @@ class LogNode::Core final : public Peers::Listener,
   const Config& config() const { return configs_.rbegin()->second; }
   uint64_t config_position() const { return configs_.rbegin()->first; }
   bool Votes(const MemberId& id) const;
+  MemberId FreshId();
   io::Instant Now() const { return environment_.clock().Now(); }
 
   // Opening (log_core.cc).

@@ -55,6 +55,7 @@ void LogNode::Core::TryToLead() {
   }
   ++elections_;
   proposer_.emplace(me(), MembersOf(config()), Ballot{round, me()}, applied_);
+  if (Planted(Bug::kQuorumOfFlag)) proposer_->PlantQuorum(options_.quorum);
   LOG(INFO) << "trying to lead the log in round " << round;
   Proposer::Output output;
   proposer_->Start(&output);

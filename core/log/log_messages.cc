@@ -264,6 +264,10 @@ void LogNode::Core::OnWrite(const MemberId& from, Write* write,
   for (const MemberEnd& acked : write->acked()) {
     if (acked.id() != me()) acquaintances_->OnVoted(acked.id(), acked.end());
   }
+  if (Planted(Bug::kConfigOnAccept) && write->entry().type() == CONFIG &&
+      configs_[write->position()].ParseFromString(write->entry().payload(0))) {
+    OnConfigInForce(write->position());
+  }
   acceptor_->OnWrite(from, write, answers);
 }
 

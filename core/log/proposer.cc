@@ -359,6 +359,9 @@ void Proposer::OnLearned(uint64_t learned_upto,
 }
 
 void Proposer::OnRetry(Output* out) {
+  // A quorum without those that refuse may never answer: a higher ballot is
+  // the way on.
+  if (!leading() && CountRefused() > 0) return Depose(out);
   const auto promise_again = [this, out] {
     for (const MemberId& member : members_) {
       if (!HasPromised(member)) SendPromise(member, out);

@@ -104,14 +104,22 @@ class Proposer {
 
   void CheckInvariants() const;
 
+  // For the planted bug of that name.
+  void PlantQuorum(size_t quorum) { planted_quorum_ = quorum; }
+
  private:
   struct Promised {
     uint64_t end = 0;
     uint64_t blind_below = 0;
   };
 
-  size_t promise_quorum() const { return PromiseQuorum(members_.size()); }
-  size_t write_quorum() const { return WriteQuorum(members_.size()); }
+  size_t promise_quorum() const {
+    return planted_quorum_ > 0 ? planted_quorum_
+                               : PromiseQuorum(members_.size());
+  }
+  size_t write_quorum() const {
+    return planted_quorum_ > 0 ? planted_quorum_ : WriteQuorum(members_.size());
+  }
   size_t CountPromised() const;
   size_t CountRefused() const;
 
@@ -145,7 +153,8 @@ class Proposer {
   std::string hash_;                     // of entry_
   bool own_ = false;
   std::set<MemberId> accepted_;
-  uint64_t duplicates_ = 0;  // planted
+  uint64_t duplicates_ = 0;    // planted
+  size_t planted_quorum_ = 0;  // 0: not planted
   bool chosen_ = false;      // entry_ is, and our acceptor will learn it next.
   // Hash of what this ballot chose at position_ - 1; empty: not by it.
   std::string previous_hash_;

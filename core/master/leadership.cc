@@ -21,6 +21,10 @@ log::LogOptions LogOptionsOf(const MasterOptions& options) {
   log.auto_initialize = options.log_auto_initialize;
   log.address = options.advertise;
   log.observer = options.log_observer;
+  if (options.log_segment_bytes > 0) {
+    log.segment_bytes = options.log_segment_bytes;
+    log.reserve_bytes = options.log_reserve_bytes;
+  }
   return log;
 }
 

@@ -48,6 +48,9 @@ struct MasterOptions {
 
   // Of the replicated log; outlives the master; may be null.
   log::LogObserver* log_observer = nullptr;
+  // What the log sets aside on disk, as in log::LogOptions; 0: its default.
+  uint64_t log_segment_bytes = 0;
+  uint64_t log_reserve_bytes = 0;
 };
 
 using quorate::kVersion;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "core/log/log.pb.h"
 #include "gtest/gtest.h"
 #include "sim/checkers/log_agreement.h"
 #include "sim/checkers/obedience.h"
@@ -60,8 +61,11 @@ TEST(ObedienceTest, AnAgentObeysNoOlderEpoch) {
 
 TEST(LogAgreementTest, EntriesAndPromises) {
   const auto learn = [](LogAgreement& c, const char* replica, uint64_t position,
-                        const char* entry) {
-    c.Observe(replica)->OnLearned(position, entry);
+                        const char* payload) {
+    log::EntryProto entry;
+    entry.set_type(log::APPEND);
+    entry.add_payload(payload);
+    c.Observe(replica)->OnLearned(position, entry.SerializeAsString());
   };
   EXPECT_EQ(Verdict<LogAgreement>([&](LogAgreement& c) {
               learn(c, "a", 1, "[x]");
