@@ -324,7 +324,7 @@ void HostContainers::Append(const std::string& path, absl::string_view text) {
   auto file = host_.files().Find(path, true);
   if (!file.ok()) {
     file = std::make_shared<FileSystem::Node>();
-    FileSystem::Link(**parent, name, *file);
+    host_.files().Link(**parent, name, *file);
   }
   if (!text.empty()) {
     // As a shell's echo: what does not fit is lost.

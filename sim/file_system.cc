@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <iterator>
 #include <utility>
 
@@ -32,6 +33,14 @@ void ApplyChange(std::string& content, const Node::Change& change) {
   } else {
     ApplyWrite(content, change.offset, change.bytes);
   }
+}
+
+void ApplyPrefix(std::string& content, const Node::Change& change,
+                 uint64_t bytes) {
+  if (bytes == 0) return;
+  if (change.truncate) return ApplyChange(content, change);
+  ApplyWrite(content, change.offset,
+             absl::string_view(change.bytes).substr(0, bytes));
 }
 
 // Kept, lost, or torn: of a torn write each sector is kept or lost by itself.
@@ -90,6 +99,55 @@ void LosePowerBelow(Node& node, io::Random& random) {
 
 std::deque<std::string> Parts(absl::string_view path) {
   return absl::StrSplit(path, '/', absl::SkipEmpty());
+}
+
+// Visits the nodes that a loss of power may concern, each once, parents first.
+void Visit(const std::string& path, Node& node, std::set<const Node*>* visited,
+           const std::function<void(const std::string&, Node&)>& visit) {
+  if (!visited->insert(&node).second) return;
+  visit(path, node);
+  for (const auto* children : {&node.children, &node.durable_children}) {
+    for (const auto& [name, child] : *children) {
+      Visit(absl::StrCat(path, "/", name), *child, visited, visit);
+    }
+  }
+}
+
+using Copies = std::map<const Node*, FileSystem::NodePtr>;
+
+FileSystem::NodePtr CopyOf(const FileSystem::NodePtr& node, Copies* copies);
+
+Node::Children CopyOf(const Node::Children& children, Copies* copies) {
+  Node::Children result;
+  for (const auto& [name, child] : children) {
+    result[name] = CopyOf(child, copies);
+  }
+  return result;
+}
+
+FileSystem::NodePtr CopyOf(const FileSystem::NodePtr& node, Copies* copies) {
+  if (node == nullptr) return nullptr;
+  FileSystem::NodePtr& copy = (*copies)[node.get()];
+  if (copy != nullptr) return copy;
+  copy = std::make_shared<Node>(*node);
+  FileSystem::NodePtr result = copy;
+  result->locked = false;
+  result->children = CopyOf(node->children, copies);
+  result->durable_children = CopyOf(node->durable_children, copies);
+  for (Node::Children& change : result->unsynced_changes) {
+    change = CopyOf(change, copies);
+  }
+  return result;
+}
+
+// Nothing is at risk any more.
+void Restart(Node& node) {
+  node.unsynced.clear();
+  node.doomed.clear();
+  node.unsynced_changes.clear();
+  node.content = node.durable;
+  node.children = node.durable_children;
+  for (auto& [name, child] : node.children) Restart(*child);
 }
 
 }  // namespace
@@ -185,6 +243,7 @@ void FileSystem::Link(Node& directory, const std::string& name, NodePtr node) {
   Node::Children change = {{name, std::move(node)}};
   ApplyNames(directory.children, change);
   directory.unsynced_changes.push_back(std::move(change));
+  ++changes_;
 }
 
 absl::Status FileSystem::Write(Node& file, uint64_t offset,
@@ -193,8 +252,19 @@ absl::Status FileSystem::Write(Node& file, uint64_t offset,
   if (full || offset + bytes.size() > kMaxFileBytes) {
     return absl::ResourceExhaustedError("no space left on device");
   }
+  const uint64_t end = (offset + bytes.size() - 1) / kSectorBytes;
+  for (uint64_t sector = offset / kSectorBytes; sector <= end; ++sector) {
+    file.unreadable.erase(sector);
+    if (!remembers) continue;
+    const uint64_t at = sector * kSectorBytes;
+    std::string& stale = file.stale[sector];
+    stale = at < file.content.size() ? file.content.substr(at, kSectorBytes)
+                                     : std::string();
+    stale.resize(kSectorBytes, '\0');
+  }
   ApplyWrite(file.content, offset, bytes);
   file.unsynced.push_back({offset, std::string(bytes), false});
+  ++changes_;
   return absl::OkStatus();
 }
 
@@ -202,9 +272,11 @@ void FileSystem::Truncate(Node& file, uint64_t size) {
   Node::Change change{size, "", true};
   ApplyChange(file.content, change);
   file.unsynced.push_back(std::move(change));
+  ++changes_;
 }
 
 absl::Status FileSystem::Sync(Node& file) {
+  ++changes_;
   if (failing_syncs > 0) {
     --failing_syncs;
     file.doomed.insert(file.doomed.end(),
@@ -221,6 +293,7 @@ absl::Status FileSystem::Sync(Node& file) {
 }
 
 absl::Status FileSystem::SyncDirectory(Node& directory) {
+  ++changes_;
   if (failing_syncs > 0) {
     --failing_syncs;
     return absl::UnavailableError("input/output error");
@@ -244,7 +317,63 @@ FileSystem::NodePtr FileSystem::Copy(const Node& node) {
   return copy;
 }
 
+std::vector<FileSystem::AtRisk> FileSystem::ListAtRisk() const {
+  std::vector<AtRisk> list;
+  std::set<const Node*> visited;
+  Visit("", *root_, &visited, [&list](const std::string& path, Node& node) {
+    for (const auto* changes : {&node.doomed, &node.unsynced}) {
+      for (const Node::Change& change : *changes) {
+        list.push_back({path, change.truncate ? 1 : change.bytes.size()});
+      }
+    }
+    list.insert(list.end(), node.unsynced_changes.size(), {path, 1});
+  });
+  return list;
+}
+
+std::unique_ptr<FileSystem> FileSystem::Copy() const {
+  auto copy = std::make_unique<FileSystem>();
+  Copies copies;
+  copy->root_ = CopyOf(root_, &copies);
+  copy->remembers = remembers;
+  return copy;
+}
+
+std::unique_ptr<FileSystem> FileSystem::AfterPowerLoss(
+    const std::vector<uint64_t>& kept) const {
+  std::unique_ptr<FileSystem> copy = Copy();
+  std::vector<Node*> nodes;
+  std::set<const Node*> visited;
+  Visit("", *copy->root_, &visited,
+        [&](const std::string&, Node& node) { nodes.push_back(&node); });
+  auto next = kept.begin();
+  for (Node* node : nodes) {
+    for (const auto* changes : {&node->doomed, &node->unsynced}) {
+      for (const Node::Change& change : *changes) {
+        ApplyPrefix(node->durable, change, *next++);
+      }
+    }
+    bool lost = false;
+    for (const Node::Children& change : node->unsynced_changes) {
+      lost |= *next++ == 0;
+      if (!lost) ApplyNames(node->durable_children, change);
+    }
+  }
+  Restart(*copy->root_);
+  return copy;
+}
+
+absl::Status FileSystem::CheckReadable(const Node& file, uint64_t offset,
+                                       uint64_t size) {
+  auto bad = file.unreadable.lower_bound(offset / kSectorBytes);
+  if (bad == file.unreadable.end() || *bad * kSectorBytes >= offset + size) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError("input/output error");
+}
+
 void FileSystem::LosePower(io::Random& random) {
+  ++changes_;
   LosePowerBelow(*root_, random);
 }
 

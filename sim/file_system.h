@@ -3,7 +3,8 @@
 //
 // The death of a process loses nothing. At a power loss each write since the
 // file's last sync is kept, lost, or torn at a sector; and of the changes to a
-// directory since its last sync some first ones are kept.
+// directory since its last sync some first ones are kept. AfterPowerLoss gives
+// each of these outcomes that one asks for.
 
 #ifndef QUORATE_SIM_FILE_SYSTEM_H_
 #define QUORATE_SIM_FILE_SYSTEM_H_
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,10 @@ class FileSystem {
     // Whose sync failed: the page cache has dropped them as if they were clean.
     std::vector<Change> doomed;
     bool locked = false;
+    // Faults of the medium: sectors that cannot be read until they are written,
+    // or ever; and what was in each before it was last written.
+    std::set<uint64_t> unreadable;
+    std::map<uint64_t, std::string> stale;
     // Of a symlink.
     std::string target;
     // Of a directory. A null node is a removed name.
@@ -60,8 +66,8 @@ class FileSystem {
   absl::StatusOr<NodePtr> Parent(const std::string& path, std::string* name);
   absl::StatusOr<std::string> RealPath(const std::string& path);
 
-  static void Link(Node& directory, const std::string& name, NodePtr node);
-  static void Truncate(Node& file, uint64_t size);
+  void Link(Node& directory, const std::string& name, NodePtr node);
+  void Truncate(Node& file, uint64_t size);
   // ResourceExhausted when the disk is full.
   absl::Status Write(Node& file, uint64_t offset, absl::string_view bytes);
   // Unavailable when a sync has to fail. What it should have made durable is
@@ -73,8 +79,32 @@ class FileSystem {
   int failing_syncs = 0;
   bool full = false;
 
+  // Keep what was in a sector before (Node::stale).
+  bool remembers = false;
+
   // Everything that was not synced is up to `random` now.
   void LosePower(io::Random& random);
+
+  // Something that is not durable: a write or truncation of a file, or a change
+  // of a directory.
+  struct AtRisk {
+    std::string path;
+    uint64_t bytes = 0;  // of a write; otherwise 1
+  };
+  std::vector<AtRisk> ListAtRisk() const;
+  // A copy, as it would be after a loss of power that keeps of the i-th of
+  // ListAtRisk() the first kept[i] bytes: all or nothing if it is no write. Of
+  // a directory those changes are kept before which none is lost.
+  std::unique_ptr<FileSystem> AfterPowerLoss(
+      const std::vector<uint64_t>& kept) const;
+  // A copy with everything in it.
+  std::unique_ptr<FileSystem> Copy() const;
+  // Unavailable if one of these bytes cannot be read.
+  static absl::Status CheckReadable(const Node& file, uint64_t offset,
+                                    uint64_t size);
+  // Counts whatever changes what a loss of power would leave.
+  uint64_t changes() const { return changes_; }
+  void CountChange() { ++changes_; }
 
   const NodePtr& root() const { return root_; }
 
@@ -88,6 +118,7 @@ class FileSystem {
                     std::string* real);
 
   NodePtr root_;
+  uint64_t changes_ = 0;
 };
 
 }  // namespace quorate::sim

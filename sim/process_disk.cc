@@ -37,6 +37,8 @@ class ProcessDisk::OpenFile final : public io::File {
   absl::Status ReadAt(uint64_t offset, size_t size,
                       std::string* out) const override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
+    absl::Status readable = FileSystem::CheckReadable(*node_, offset, size);
+    if (!readable.ok()) return readable;
     *out = offset < node_->content.size() ? node_->content.substr(offset, size)
                                           : std::string();
     return absl::OkStatus();
@@ -62,7 +64,7 @@ class ProcessDisk::OpenFile final : public io::File {
   absl::Status Truncate(uint64_t size) override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
     if (absl::Status s = CheckWritable(); !s.ok()) return s;
-    FileSystem::Truncate(*node_, size);
+    files_.Truncate(*node_, size);
     node_->modified = now_();
     return absl::OkStatus();
   }
@@ -113,12 +115,12 @@ absl::StatusOr<std::unique_ptr<io::File>> ProcessDisk::Open(
     if (!parent.ok()) return parent.status();
     node = std::make_shared<Node>();
     (*node)->modified = now_();
-    FileSystem::Link(**parent, name, *node);
+    files_.Link(**parent, name, *node);
   }
   if (!node.ok()) return node.status();
   if ((*node)->type != Type::kFile) return WrongKind(path, "a file");
   if (mode == Mode::kCreateEmpty && !(*node)->content.empty()) {
-    FileSystem::Truncate(**node, 0);
+    files_.Truncate(**node, 0);
   }
   return std::make_unique<OpenFile>(files_, *node, mode != Mode::kRead,
                                     on_call_, now_);
@@ -159,10 +161,11 @@ absl::Status ProcessDisk::Rename(const std::string& from,
     directory.children[new_name] = *node;
     directory.unsynced_changes.push_back(
         {{old_name, nullptr}, {new_name, *node}});
+    files_.CountChange();
     return absl::OkStatus();
   }
-  FileSystem::Link(**new_parent, new_name, *node);
-  FileSystem::Link(**old_parent, old_name, nullptr);
+  files_.Link(**new_parent, new_name, *node);
+  files_.Link(**old_parent, old_name, nullptr);
   return absl::OkStatus();
 }
 
@@ -174,7 +177,7 @@ absl::Status ProcessDisk::Remove(const std::string& path) {
   std::string name;
   auto parent = files_.Parent(path, &name);
   if (!parent.ok()) return parent.status();
-  FileSystem::Link(**parent, name, nullptr);
+  files_.Link(**parent, name, nullptr);
   return absl::OkStatus();
 }
 
@@ -185,7 +188,7 @@ absl::Status ProcessDisk::RemoveTree(const std::string& path) {
   std::string name;
   auto parent = files_.Parent(path, &name);
   if (!parent.ok()) return parent.status();
-  FileSystem::Link(**parent, name, nullptr);
+  files_.Link(**parent, name, nullptr);
   return absl::OkStatus();
 }
 
@@ -208,7 +211,7 @@ absl::Status ProcessDisk::MakeDirectories(const std::string& path) {
     auto directory = std::make_shared<Node>();
     directory->type = Type::kDirectory;
     directory->modified = now_();
-    FileSystem::Link(**parent, name, std::move(directory));
+    files_.Link(**parent, name, std::move(directory));
   }
   return absl::OkStatus();
 }
@@ -227,7 +230,7 @@ absl::Status ProcessDisk::Symlink(const std::string& target,
   link->type = Type::kSymlink;
   link->target = target;
   link->modified = now_();
-  FileSystem::Link(**parent, name, std::move(link));
+  files_.Link(**parent, name, std::move(link));
   return absl::OkStatus();
 }
 

@@ -10,10 +10,16 @@
 
 namespace quorate::log {
 
-inline void PutFixed(uint64_t value, int bytes, std::string* out) {
+inline void StoreFixed(uint64_t value, int bytes, char* out) {
   for (int i = 0; i < bytes; ++i) {
-    out->push_back(static_cast<char>((value >> (8 * i)) & 0xff));
+    out[i] = static_cast<char>((value >> (8 * i)) & 0xff);
   }
+}
+
+inline void PutFixed(uint64_t value, int bytes, std::string* out) {
+  char buffer[8];
+  StoreFixed(value, bytes, buffer);
+  out->append(buffer, bytes);
 }
 
 // Requires that `in` holds `bytes` bytes from `at` on.

@@ -3,567 +3,528 @@
 #include <glog/logging.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
-#include <set>
-#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
 #include "core/base/planted.h"
-#include "core/log/fixed_bytes.h"
-#include "core/log/messages.h"
 
 namespace quorate::log {
 namespace {
 
-constexpr size_t kTrailerBytes = 16;  // checksum, index, number
-constexpr size_t kPayloadBytes = Journal::kSectorBytes - kTrailerBytes;
-// Space is allocated in steps, ahead of what is written.
+// Space is allocated in steps, and this much ahead of what is written.
 constexpr uint64_t kAllocationBytes = 4 << 20;
+constexpr uint64_t kAheadBytes = 3 << 20;
+// Votes with more than that are split.
+constexpr uint64_t kMaxFrameBytes = 4 << 20;
+constexpr size_t kMaxFrameVotes = 4096;
+// At the end of a file, for truncations, and for what Recycle carries over.
+constexpr uint64_t kTruncationBytes = 128 << 10;
+constexpr uint64_t kCarryBytes = 2 << 20;
 // The number of a frame: the life of the process, and a counter.
 constexpr int kCounterBits = 40;
-// magic, size of the header, size of the records, number of the frame.
-constexpr uint32_t kMagic = 0x314e524a;  // "JRN1"
-constexpr size_t kPreambleBytes = 4 + 4 + 4 + 8;
-// position, ballot, hash.
-constexpr size_t kIdentifierBytes = 8 + 8 + kMemberIdBytes + kHashBytes;
-constexpr size_t kSeenBytes = kMemberIdBytes + 8 + 8 + 8 + kMemberIdBytes + 8;
-// What a frame needs beside the entries, at most, for an estimate.
-constexpr uint64_t kOverheadBytes = 16 << 10;
+constexpr uint64_t kTolerantReadBytes = 4096;
 
-uint64_t RoundUp(uint64_t value, uint64_t unit) {
-  return (value + unit - 1) / unit * unit;
+uint64_t RoundDown(uint64_t value, uint64_t unit) {
+  return value / unit * unit;
 }
 
-uint64_t FrameBytes(uint64_t payload) {
-  const uint64_t sectors = (payload + kPayloadBytes - 1) / kPayloadBytes;
-  return RoundUp(sectors * Journal::kSectorBytes, Journal::kBlockBytes);
-}
-
-// Ids have one length, or are empty.
-void PutId(const std::string& id, std::string* out) {
-  CHECK(id.empty() || id.size() == kMemberIdBytes);
-  out->append(id.empty() ? std::string(kMemberIdBytes, '\0') : id);
-}
-
-std::string GetId(absl::string_view in, size_t at) {
-  std::string id(in.substr(at, kMemberIdBytes));
-  return id == std::string(kMemberIdBytes, '\0') ? std::string() : id;
-}
-
-uint32_t SectorChecksum(absl::string_view sector, uint64_t place) {
-  std::string salt;
-  PutFixed(place, 8, &salt);
-  // Index and number count, the checksum itself does not.
-  return Crc32c(salt, Crc32c(sector.substr(kPayloadBytes + 4),
-                             Crc32c(sector.substr(0, kPayloadBytes))));
-}
-
-// Cuts a payload into sectors, for one place on disk.
-std::string ToSectors(const std::string& payload, uint64_t number,
-                      uint64_t offset, int file) {
-  std::string out;
-  out.reserve(FrameBytes(payload.size()));
-  uint32_t index = 0;
-  for (size_t at = 0; at < payload.size(); at += kPayloadBytes, ++index) {
-    const size_t begin = out.size();
-    out.append(payload, at, kPayloadBytes);
-    out.resize(begin + kPayloadBytes, '\0');
-    std::string trailer;
-    PutFixed(index, 4, &trailer);
-    PutFixed(number, 8, &trailer);
-    out.append(4, '\0');
-    out += trailer;
-    const uint64_t place =
-        ((offset + begin) / Journal::kSectorBytes) * 2 + file;
-    std::string checksum;
-    PutFixed(SectorChecksum(absl::string_view(out).substr(begin), place), 4,
-             &checksum);
-    memcpy(&out[begin + kPayloadBytes], checksum.data(), 4);
-  }
-  out.resize(RoundUp(out.size(), Journal::kBlockBytes), '\0');
-  return out;
-}
-
-enum class SectorState { kWritten, kDamaged, kNotWritten };
-
-struct Sector {
-  SectorState state = SectorState::kNotWritten;
-  uint32_t index = 0;
-  uint64_t number = 0;
-};
-
-Sector LookAt(absl::string_view file, uint64_t offset, int which) {
-  Sector sector;
-  if (offset + Journal::kSectorBytes > file.size()) return sector;
-  const absl::string_view bytes = file.substr(offset, Journal::kSectorBytes);
-  sector.index = static_cast<uint32_t>(GetFixed(bytes, kPayloadBytes + 4, 4));
-  sector.number = GetFixed(bytes, kPayloadBytes + 8, 8);
-  if (sector.number == 0) return sector;
-  const uint64_t place = (offset / Journal::kSectorBytes) * 2 + which;
-  sector.state = GetFixed(bytes, kPayloadBytes, 4) ==
-                         SectorChecksum(bytes, place)
-                     ? SectorState::kWritten
-                     : SectorState::kDamaged;
-  return sector;
-}
-
-void Keep(std::map<uint64_t, Slot>* slots, uint64_t position, Slot slot) {
+// The vote with the highest ballot, and of those one that is whole.
+void Keep(uint64_t position, Slot slot, std::map<uint64_t, Slot>* slots) {
   auto [kept, is_new] = slots->emplace(position, slot);
-  if (is_new || kept->second.ballot < slot.ballot ||
-      (kept->second.ballot == slot.ballot &&
-       kept->second.state == Slot::State::kFaulty)) {
+  if (!is_new && (kept->second.ballot < slot.ballot ||
+                  (kept->second.ballot == slot.ballot &&
+                   kept->second.state == Slot::State::kFaulty))) {
     kept->second = std::move(slot);
   }
 }
 
-}  // namespace
-
-namespace {
-
-// The header: the last durable frame, whether the identifiers are that frame's,
-// counts of identifiers and of notes on others; those; a checksum. A record:
-// position, round, member, size, entry.
-constexpr size_t kHeaderFixedBytes = 8 + 4 + 4 + 4;
-
-bool ParseHeader(absl::string_view header, uint64_t* synced, bool* repeats,
-                 std::map<uint64_t, Slot>* identifiers,
-                 std::map<MemberId, Seen>* seen) {
-  if (header.size() < kHeaderFixedBytes + 4) return false;
-  const absl::string_view content = header.substr(0, header.size() - 4);
-  if (Crc32c(content) != GetFixed(header, content.size(), 4)) return false;
-  *synced = GetFixed(content, 0, 8);
-  *repeats = GetFixed(content, 8, 4) != 0;
-  const uint64_t ids = GetFixed(content, 12, 4);
-  const uint64_t notes = GetFixed(content, 16, 4);
-  if (content.size() !=
-      kHeaderFixedBytes + ids * kIdentifierBytes + notes * kSeenBytes) {
-    return false;
-  }
-  size_t at = kHeaderFixedBytes;
-  for (uint64_t i = 0; i < ids; ++i, at += kIdentifierBytes) {
-    Slot slot;
-    slot.state = Slot::State::kFaulty;
-    slot.ballot = {GetFixed(content, at + 8, 8), GetId(content, at + 16)};
-    slot.hash = std::string(content.substr(at + 32, kHashBytes));
-    Keep(identifiers, GetFixed(content, at, 8), std::move(slot));
-  }
-  for (uint64_t i = 0; i < notes; ++i, at += kSeenBytes) {
-    Seen& note = (*seen)[std::string(content.substr(at, kMemberIdBytes))];
-    note.incarnation = GetFixed(content, at + 16, 8);
-    note.boot_nonce = GetFixed(content, at + 24, 8);
-    note.promised = {GetFixed(content, at + 32, 8), GetId(content, at + 40)};
-    note.end = GetFixed(content, at + 56, 8);
-  }
-  return true;
-}
-
-bool ParseRecords(absl::string_view bytes, std::map<uint64_t, Slot>* records) {
-  constexpr size_t kFixed = 8 + 8 + kMemberIdBytes + 4;
-  while (!bytes.empty()) {
-    if (bytes.size() < kFixed) return false;
-    const uint64_t size = GetFixed(bytes, 16 + kMemberIdBytes, 4);
-    if (bytes.size() - kFixed < size) return false;
-    auto entry = std::make_shared<EntryProto>();
-    if (!entry->ParseFromArray(bytes.data() + kFixed, static_cast<int>(size))) {
-      return false;
-    }
-    Slot slot;
-    slot.ballot = {GetFixed(bytes, 8, 8), GetId(bytes, 16)};
-    slot.hash = EntryHash(*entry);
-    slot.entry = std::move(entry);
-    Keep(records, GetFixed(bytes, 0, 8), std::move(slot));
-    bytes.remove_prefix(kFixed + size);
-  }
-  return true;
-}
-
-std::string EncodeHeader(uint64_t synced, bool repeats,
-                         const std::map<uint64_t, Slot>& identifiers,
-                         const std::map<MemberId, Seen>& seen) {
-  std::string header;
-  PutFixed(synced, 8, &header);
-  PutFixed(repeats ? 1 : 0, 4, &header);
-  PutFixed(identifiers.size(), 4, &header);
-  PutFixed(seen.size(), 4, &header);
-  for (const auto& [position, slot] : identifiers) {
-    PutFixed(position, 8, &header);
-    PutFixed(slot.ballot.round, 8, &header);
-    PutId(slot.ballot.member, &header);
-    CHECK_EQ(slot.hash.size(), kHashBytes);
-    header += slot.hash;
-  }
-  for (const auto& [id, note] : seen) {
-    PutId(id, &header);
-    PutFixed(note.incarnation, 8, &header);
-    PutFixed(note.boot_nonce, 8, &header);
-    PutFixed(note.promised.round, 8, &header);
-    PutId(note.promised.member, &header);
-    PutFixed(note.end, 8, &header);
-  }
-  PutFixed(Crc32c(header), 4, &header);
-  return header;
-}
-
-void AppendRecord(uint64_t position, const Slot& slot, std::string* out) {
-  PutFixed(position, 8, out);
-  PutFixed(slot.ballot.round, 8, out);
-  PutId(slot.ballot.member, out);
-  const size_t size = slot.entry->ByteSizeLong();
-  PutFixed(size, 4, out);
-  const size_t at = out->size();
-  out->resize(at + size);
-  slot.entry->SerializeWithCachedSizesToArray(
-      reinterpret_cast<uint8_t*>(&(*out)[at]));
+bool IsTruncation(const std::map<uint64_t, Slot>& votes) {
+  return votes.empty() ||
+         (votes.size() == 1 && votes.begin()->second.entry->type() == TRUNCATE);
 }
 
 }  // namespace
+
+// The sectors of a frame that are whole.
+struct Journal::Group {
+  struct Found {
+    uint64_t offset;
+    Sector sector;
+  };
+  int file = 0;
+  std::vector<Found> sectors;
+};
+
+struct Journal::Scan {
+  std::string bytes[2];
+  std::map<uint64_t, Group> groups;  // by number
+};
+
+struct Journal::Frame {
+  uint64_t number = 0;
+  int file = 0;
+  uint64_t begin = 0;  // on disk
+  uint64_t end = 0;
+  bool complete = false;  // Each sector is there, in one of the copies.
+  bool perfect = false;   // In all of them.
+  // A sector was written, and is not readable any more.
+  bool damaged = false;
+  PartialPayload payload;
+  ParsedFrame parsed;
+};
 
 Journal::Journal(io::Disk& disk, const Options& options)
     : disk_(disk),
-      segment_bytes_(RoundUp(options.segment_bytes, kBlockBytes)),
+      salt_(Crc32c(options.member)),
+      segment_bytes_(RoundDown(options.segment_bytes, kBlockBytes)),
       next_((options.incarnation << kCounterBits) + 1) {}
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(io::Disk& disk,
                                                        const Options& options,
                                                        Contents* contents) {
   std::unique_ptr<Journal> journal(new Journal(disk, options));
-  if (absl::Status loaded = journal->Load(options, contents); !loaded.ok()) {
-    return loaded;
-  }
+  absl::Status loaded = journal->Load(options, contents);
+  if (!loaded.ok()) return loaded;
   return journal;
 }
 
-namespace {
-
-// A frame as far as it can be read from one place.
-struct Frame {
-  uint64_t number = 0;
-  uint64_t synced = 0;   // the last frame that was durable before it
-  bool repeats = false;  // Its identifiers are those of that one.
-  bool header = false;   // Identifiers and notes are readable.
-  bool whole = false;    // And the records.
-  bool damaged = false;  // A sector was written, and is unreadable now.
-  uint64_t bytes = 0;    // on disk
-  std::map<uint64_t, Slot> identifiers;
-  std::map<uint64_t, Slot> records;
-  std::map<MemberId, Seen> seen;
-};
-
-// The bytes of the frame's sectors, as far as they are there.
-std::string ReadSectors(absl::string_view file, uint64_t offset, int which,
-                        uint64_t number, bool* damaged) {
-  std::string bytes;
-  uint64_t wanted = kPreambleBytes;
-  for (uint32_t index = 0; bytes.size() < wanted; ++index) {
-    const uint64_t at = offset + index * Journal::kSectorBytes;
-    const Sector sector = LookAt(file, at, which);
-    if (sector.number == number && sector.state == SectorState::kDamaged) {
-      *damaged = true;
-    }
-    if (sector.state != SectorState::kWritten || sector.number != number ||
-        sector.index != index) {
-      break;
-    }
-    const absl::string_view payload = file.substr(at, kPayloadBytes);
-    bytes.append(payload.data(), payload.size());
-    if (index > 0) continue;
-    wanted += GetFixed(payload, 4, 4) + GetFixed(payload, 8, 4);
+absl::Status Journal::Load(const Options& options, Contents* contents) {
+  Scan scan;
+  for (int file = 0; file < 2; ++file) {
+    auto opened = disk_.Open(absl::StrCat(options.directory, "/journal.", file),
+                             io::Disk::Mode::kCreate);
+    if (!opened.ok()) return opened.status();
+    files_[file] = *std::move(opened);
+    absl::Status read = ReadSectors(file, options, &scan);
+    if (!read.ok()) return read;
   }
-  return bytes;
+  std::vector<Frame> chain = FollowChain(scan, options, &contents->blind);
+  const uint64_t top = chain.empty() ? 0 : chain.front().number;
+  if (top < options.upto && options.upto > options.blind_through) {
+    contents->blind = true;
+  }
+  if (Planted(Bug::kDamagedIsNone)) contents->blind = false;
+  TakeOver(std::move(chain), options, contents);
+  last_ = std::max({top, options.upto, options.blind_through});
+  if (last_ != top) unnoted_.clear();
+  next_ = std::max(next_, last_ + 1);
+  if (!scan.groups.empty()) {
+    next_ = std::max(next_, scan.groups.rbegin()->first + 1);
+  }
+  return absl::OkStatus();
 }
 
-void ParseFrame(absl::string_view payload, Frame* frame) {
-  if (payload.size() < kPreambleBytes || GetFixed(payload, 0, 4) != kMagic ||
-      GetFixed(payload, 12, 8) != frame->number) {
-    return;
+// Finds the sectors of all frames that may matter.
+absl::Status Journal::ReadSectors(int file, const Options& options,
+                                  Scan* scan) {
+  std::string& bytes = scan->bytes[file];
+  auto size = files_[file]->Size();
+  if (!size.ok()) return size.status();
+  absl::Status read = files_[file]->ReadAt(0, *size, &bytes);
+  if (!read.ok() && !options.tolerant) return read;
+  if (!read.ok()) {
+    bytes.assign(*size, '\0');
+    std::string part;
+    for (uint64_t at = 0; at < *size; at += kTolerantReadBytes) {
+      if (!files_[file]->ReadAt(at, kTolerantReadBytes, &part).ok()) continue;
+      bytes.replace(at, part.size(), part);
+    }
   }
-  const uint64_t header = GetFixed(payload, 4, 4);
-  const uint64_t records = GetFixed(payload, 8, 4);
-  frame->header = payload.size() >= kPreambleBytes + header &&
-                  ParseHeader(payload.substr(kPreambleBytes, header),
-                              &frame->synced, &frame->repeats,
-                              &frame->identifiers, &frame->seen);
-  frame->whole =
-      frame->header && payload.size() >= kPreambleBytes + header + records &&
-      ParseRecords(payload.substr(kPreambleBytes + header, records),
-                   &frame->records);
-  for (const auto& [position, record] : frame->records) {
-    auto id = frame->identifiers.find(position);
-    frame->whole &= id != frame->identifiers.end() &&
-                    id->second.ballot == record.ballot &&
-                    id->second.hash == record.hash;
+  allocated_[file] = RoundDown(bytes.size(), kBlockBytes);
+  for (uint64_t at = 0; at + kSectorBytes <= bytes.size(); at += kSectorBytes) {
+    const absl::string_view raw(bytes.data() + at, kSectorBytes);
+    const uint64_t number = RawNumber(raw);
+    if (number == 0 || number < options.from) continue;
+    std::optional<Sector> sector = ReadSector(raw, {salt_, file, at});
+    if (!sector || at < uint64_t{sector->index} * kSectorBytes) continue;
+    Group& group = scan->groups[number];
+    group.file = file;
+    group.sectors.push_back({at, *sector});
   }
-  if (frame->whole) {
-    frame->bytes = FrameBytes(kPreambleBytes + header + records);
-  }
+  return absl::OkStatus();
 }
 
-// What begins at a block: a frame, its remains, or none.
-std::optional<Frame> FrameAt(absl::string_view file, uint64_t offset,
-                             int which) {
-  const Sector first = LookAt(file, offset, which);
-  if (first.number == 0) return std::nullopt;
+// Each sector from whichever copy has it.
+Journal::Frame Journal::Assemble(const Scan& scan, uint64_t number,
+                                 uint64_t settled) const {
+  const Group& group = scan.groups.at(number);
+  const absl::string_view bytes = scan.bytes[group.file];
   Frame frame;
-  frame.number = first.number;
-  frame.bytes = Journal::kBlockBytes;
-  frame.damaged = first.state == SectorState::kDamaged;
-  if (first.state == SectorState::kWritten && first.index == 0) {
-    ParseFrame(
-        ReadSectors(file, offset, which, frame.number, &frame.damaged),
-        &frame);
+  frame.number = number;
+  frame.file = group.file;
+  std::optional<uint64_t> starts[2];
+  uint64_t payload_bytes = 0;
+  int copies = 2;
+  for (const auto& [offset, sector] : group.sectors) {
+    starts[sector.copy] = offset - uint64_t{sector.index} * kSectorBytes;
+    if (sector.index > 0 || payload_bytes > 0) continue;
+    payload_bytes =
+        PayloadBytesOf(bytes.substr(offset, kSectorPayloadBytes), &copies);
+    if (payload_bytes > segment_bytes_) payload_bytes = 0;
   }
+  const uint64_t size = FrameBytes(payload_bytes);
+  if (payload_bytes > 0) {
+    if (!starts[0] && *starts[1] >= size) starts[0] = *starts[1] - size;
+    if (!starts[1] && copies == 2) starts[1] = *starts[0] + size;
+  }
+  frame.begin = starts[0].value_or(group.sectors.front().offset);
+  frame.end =
+      payload_bytes > 0
+          ? frame.begin + size * copies
+          : (group.sectors.back().offset / kBlockBytes + 1) * kBlockBytes;
+  const uint64_t sectors = std::max<uint64_t>(size / kSectorBytes, 1);
+  frame.payload.bytes.assign(sectors * kSectorPayloadBytes, '\0');
+  frame.payload.whole.assign(sectors, false);
+  for (const auto& [offset, sector] : group.sectors) {
+    if (sector.index >= sectors) continue;
+    frame.payload.whole[sector.index] = true;
+    frame.payload.bytes.replace(sector.index * kSectorPayloadBytes,
+                                kSectorPayloadBytes, bytes.data() + offset,
+                                kSectorPayloadBytes);
+  }
+  frame.complete = payload_bytes > 0;
+  for (uint64_t index = 0; index < sectors; ++index) {
+    if (frame.payload.whole[index]) continue;
+    frame.complete = false;
+    for (const std::optional<uint64_t>& start : starts) {
+      if (!start) continue;
+      const uint64_t at = *start + index * kSectorBytes;
+      frame.damaged |= at + kSectorBytes <= bytes.size() &&
+                       RawNumber(bytes.substr(at)) == number;
+    }
+  }
+  frame.perfect = frame.complete && group.sectors.size() == sectors * copies;
+  if (payload_bytes > 0) frame.parsed = ParsePayload(frame.payload, settled);
   return frame;
 }
 
-using Place = std::pair<int, uint64_t>;  // file, offset
-
-uint64_t CounterOf(uint64_t number) {
-  return number & ((uint64_t{1} << kCounterBits) - 1);
+// From the last frame that may have been answered back to the first that
+// matters.
+std::vector<Journal::Frame> Journal::FollowChain(const Scan& scan,
+                                                 const Options& options,
+                                                 bool* blind) {
+  std::vector<Frame> chain;
+  const auto& groups = scan.groups;
+  if (groups.empty()) return chain;
+  uint64_t number = groups.rbegin()->first;
+  FrameHeader above;    // of the frame after this one
+  bool proven = false;  // Something that came after it was written.
+  while (number > 0 && number >= options.from) {
+    proven |= number <= options.upto;
+    std::optional<Frame> frame;
+    if (groups.count(number) != 0) {
+      frame = Assemble(scan, number, options.settled);
+    }
+    const bool torn = frame && !frame->complete && !frame->damaged && !proven;
+    const bool noted = above.noted == number;
+    if (torn) {
+      torn_.push_back({frame->file, frame->begin, frame->end});
+    } else if (!(frame && frame->parsed.identified) && !noted &&
+               number > options.blind_through) {
+      LOG(ERROR) << "the journal in " << options.directory
+                 << " has lost a write of votes, number " << number;
+      *blind = true;
+    }
+    proven = true;
+    auto lower = groups.lower_bound(number);
+    uint64_t next = lower == groups.begin() ? 0 : std::prev(lower)->first;
+    if (frame && frame->parsed.readable) {
+      next = frame->parsed.header.previous;
+      above = frame->parsed.header;
+    } else {
+      if (noted) next = above.before_noted;
+      above = {};
+    }
+    if (frame && !torn) chain.push_back(*std::move(frame));
+    number = next;
+  }
+  return chain;
 }
 
-}  // namespace
-
-// Everything that is found in both files.
-struct Journal::Found {
-  struct Copies {
-    Frame best;
-    Place begin;
-    Place end;
-  };
-
-  void Add(Frame frame, int which, uint64_t offset) {
-    const Place begin(which, offset);
-    const Place end(which, offset + frame.bytes);
-    auto [copies, is_new] =
-        frames.emplace(frame.number, Copies{frame, begin, end});
-    if (is_new) return;
-    Frame& best = copies->second.best;
-    const bool damaged = best.damaged || frame.damaged;
-    if ((frame.whole && !best.whole) || (frame.header && !best.header)) {
-      best = std::move(frame);
+void Journal::TakeOver(std::vector<Frame> chain, const Options& options,
+                       Contents* contents) {
+  if (chain.empty()) return;
+  const Frame& top = chain.front();
+  active_ = top.file;
+  offset_ = std::min(top.end, RoundDown(segment_bytes_, kBlockBytes));
+  if (top.parsed.readable && top.parsed.header.copies == 1) {
+    unnoted_ = top.parsed.slots;
+  }
+  before_last_ = top.parsed.header.previous;
+  for (auto frame = chain.rbegin(); frame != chain.rend(); ++frame) {
+    if (first_[frame->file] == 0) first_[frame->file] = frame->number;
+    for (auto& [position, slot] : frame->parsed.slots) {
+      if (position < options.settled) continue;
+      votes_[frame->file].emplace_back(position, slot.ballot);
+      Keep(position, std::move(slot), &contents->slots);
     }
-    best.damaged = damaged;
-    copies->second.begin = std::min(copies->second.begin, begin);
-    copies->second.end = std::max(copies->second.end, end);
-  }
-
-  // The latest frame that may have been answered: whole, or damaged since.
-  void FindHighest() {
-    for (const auto& [number, copies] : frames) {
-      const Frame& frame = copies.best;
-      if (frame.header) proven = std::max(proven, frame.synced);
-      if (frame.whole || (frame.header && frame.damaged)) highest = number;
+    for (const auto& [id, seen] : frame->parsed.seen) {
+      contents->seen[id] = seen;
     }
-    highest = std::max(highest, proven);
-  }
-
-  const Frame* Readable(uint64_t number) const {
-    auto found = frames.find(number);
-    return found != frames.end() && found->second.best.header
-               ? &found->second.best
-               : nullptr;
-  }
-
-  // Follows each frame to the one that was durable before it. What is not on
-  // the way was torn by a crash, and passed over ever since.
-  void FollowChain(uint64_t from) {
-    bool repeated = false;
-    for (uint64_t number = highest; number >= from && number > 0;) {
-      chain.insert(number);
-      const Frame* frame = Readable(number);
-      if (frame == nullptr && !repeated) broken = true;
-      if (frame == nullptr && CounterOf(number) <= 1) return;
-      repeated = frame != nullptr && frame->repeats;
-      number = frame == nullptr ? number - 1 : frame->synced;
-    }
-  }
-
-  std::map<uint64_t, Copies> frames;
-  uint64_t highest = 0;
-  uint64_t proven = 0;  // durable, by the word of a later one
-  std::set<uint64_t> chain;
-  bool broken = false;  // A frame of the chain has no readable header.
-};
-
-absl::Status Journal::Scan(int which, uint64_t from, Found* found) {
-  std::string bytes;
-  auto size = files_[which]->Size();
-  if (!size.ok()) return size.status();
-  absl::Status read = files_[which]->ReadAt(0, *size, &bytes);
-  if (!read.ok()) return read;
-  allocated_[which] = bytes.size() / kBlockBytes * kBlockBytes;
-  for (uint64_t at = 0; at + kSectorBytes <= bytes.size();) {
-    std::optional<Frame> frame = FrameAt(bytes, at, which);
-    const uint64_t step = frame ? frame->bytes : kBlockBytes;
-    if (frame && frame->number >= from) {
-      found->Add(*std::move(frame), which, at);
-    }
-    at += step;
-  }
-  return absl::OkStatus();
-}
-
-// A frame that would have come next, damaged beyond its identifiers.
-bool Journal::TailIsDamaged(const Found& found) const {
-  const Place next[] = {{active_, offset_}, {1 - active_, 0}};
-  return std::any_of(
-      found.frames.begin(), found.frames.end(), [&](const auto& entry) {
-        const Found::Copies& copies = entry.second;
-        // Other numbers are what damage has made of older ones.
-        const bool is_next = entry.first == found.highest + 1 ||
-                             (CounterOf(entry.first) == 1 &&
-                              entry.first > found.highest && entry.first < next_);
-        return is_next && copies.best.damaged && !copies.best.header &&
-               (copies.begin == next[0] || copies.begin == next[1]);
-      });
-}
-
-void Journal::Collect(const Found& found, Contents* contents) const {
-  for (const auto& [number, copies] : found.frames) {
-    const Frame& frame = copies.best;
-    if (!frame.header ||
-        (found.chain.count(number) == 0 && !(found.broken && frame.whole))) {
+    // The last one may not be durable, whatever an earlier sync has said.
+    if (!frame->complete || (frame->perfect && frame->number != top.number)) {
       continue;
     }
-    for (const auto& [position, slot] : frame.identifiers) {
-      Keep(&contents->slots, position, slot);
+    std::string bytes;
+    const absl::string_view payload = frame->payload.bytes;
+    for (int copy = 0; copy < frame->parsed.header.copies; ++copy) {
+      AppendSectors(payload.substr(0, frame->parsed.payload_bytes),
+                    frame->number, copy,
+                    {salt_, frame->file, frame->begin + bytes.size()}, &bytes);
     }
-    for (const auto& [position, slot] : frame.records) {
-      if (frame.whole) Keep(&contents->slots, position, slot);
-    }
-    for (const auto& [id, note] : frame.seen) contents->seen[id] = note;
+    repairs_.push_back({frame->file, frame->begin, std::move(bytes)});
   }
+  full_ = first_[1 - active_] != 0;
 }
 
-absl::Status Journal::Load(const Options& options, Contents* contents) {
-  Found found;
-  for (int which = 0; which < 2; ++which) {
-    auto file = disk_.Open(absl::StrCat(options.directory, "/journal.", which),
-                           io::Disk::Mode::kCreate);
-    if (!file.ok()) return file.status();
-    files_[which] = *std::move(file);
-    absl::Status scanned = Scan(which, options.from, &found);
-    if (!scanned.ok()) return scanned;
+absl::Status Journal::Begin(const std::map<uint64_t, Slot>& faulty) {
+  for (const Extent& torn : torn_) {
+    absl::Status wiped = files_[torn.file]->WriteAt(
+        torn.begin, std::string(torn.end - torn.begin, '\0'));
+    if (!wiped.ok()) return wiped;
   }
-  found.FindHighest();
-  found.FollowChain(options.from);
-  for (uint64_t number : found.chain) {
-    auto copies = found.frames.find(number);
-    if (copies == found.frames.end()) continue;
-    uint64_t& first = first_[copies->second.begin.first];
-    if (first == 0) first = number;
-  }
-  if (auto latest = found.frames.find(found.highest);
-      latest != found.frames.end()) {
-    std::tie(active_, offset_) = latest->second.end;
-    full_ = first_[1 - active_] != 0;
-  }
-  synced_ = found.highest;
-  Collect(found, contents);
-  contents->blind = !Planted(Bug::kDamagedIsNone) &&
-                    (found.broken || TailIsDamaged(found) ||
-                     (options.head > 0 && found.highest < options.head));
-  return absl::OkStatus();
-}
-
-uint64_t Journal::Left() const { return segment_bytes_ - offset_; }
-
-uint64_t Journal::free_bytes() const {
-  const uint64_t best = full_ ? Left() : segment_bytes_;
-  // Two copies if it is small, sectors with their trailers, and what follows.
-  const uint64_t usable = best * kPayloadBytes / kSectorBytes;
-  const uint64_t needed = 2 * kSmallBytes + 2 * kOverheadBytes;
-  return usable > needed ? usable - needed : 0;
-}
-
-// So that no sync on the way of a vote has to wait for the file system.
-absl::Status Journal::Extend(uint64_t end) {
-  uint64_t& allocated = allocated_[active_];
-  if (end <= allocated) return absl::OkStatus();
-  const uint64_t wanted = std::min(
-      segment_bytes_, RoundUp(end, std::min(kAllocationBytes, segment_bytes_)));
-  const std::string zeros(kAllocationBytes, '\0');
-  while (allocated < wanted) {
-    const uint64_t size = std::min(wanted - allocated, kAllocationBytes);
-    absl::Status written = files_[active_]->WriteAt(
-        allocated, absl::string_view(zeros).substr(0, size));
+  for (const Repair& repair : repairs_) {
+    absl::Status written =
+        files_[repair.file]->WriteAt(repair.offset, repair.bytes);
     if (!written.ok()) return written;
-    allocated += size;
   }
-  return absl::OkStatus();
-}
-
-// Makes sure that so many bytes fit into the active file.
-absl::Status Journal::Reserve(uint64_t bytes) {
-  if (bytes > Left()) {
-    if (full_ || bytes > segment_bytes_) {
-      return absl::ResourceExhaustedError("the journal has no room");
-    }
-    full_ = true;
-    active_ = 1 - active_;
-    offset_ = 0;
-    first_[active_] = next_;
+  for (int file = 0; file < 2; ++file) {
+    absl::Status synced = Sync(file);
+    if (!synced.ok()) return synced;
   }
-  if (first_[active_] == 0) first_[active_] = next_;
-  return Extend(offset_ + bytes);
-}
-
-absl::Status Journal::WriteFrame(const std::map<uint64_t, Slot>& identifiers,
-                                 const std::map<uint64_t, Slot>& records,
-                                 const std::map<MemberId, Seen>& seen,
-                                 bool repeats) {
-  const std::string header = EncodeHeader(synced_, repeats, identifiers, seen);
-  std::string payload;
-  uint64_t record_bytes = 0;
-  for (const auto& [position, slot] : records) {
-    record_bytes += 8 + 8 + kMemberIdBytes + 4 + slot.entry->ByteSizeLong();
-  }
-  payload.reserve(kPreambleBytes + header.size() + record_bytes);
-  PutFixed(kMagic, 4, &payload);
-  PutFixed(header.size(), 4, &payload);
-  PutFixed(record_bytes, 4, &payload);
-  PutFixed(next_, 8, &payload);
-  payload += header;
-  for (const auto& [position, slot] : records) {
-    AppendRecord(position, slot, &payload);
-  }
-  const int copies = payload.size() <= kSmallBytes ? 2 : 1;
-  const uint64_t bytes = FrameBytes(payload.size());
-  // A large frame is followed by its identifiers.
-  const uint64_t after =
-      copies == 1 ? 2 * FrameBytes(kPreambleBytes + header.size()) : 0;
-  absl::Status status = Reserve(copies * bytes + after);
-  const uint64_t number = next_;
-  for (int copy = 0; copy < copies && status.ok(); ++copy) {
-    status = files_[active_]->WriteAt(
-        offset_, ToSectors(payload, number, offset_, active_));
-    offset_ += bytes;
-  }
-  if (status.ok()) status = files_[active_]->Sync();
-  if (!status.ok()) {
-    if (!Planted(Bug::kSyncRetried) || !absl::IsUnavailable(status)) {
-      return status;
-    }
-    status = files_[active_]->Sync();
-    if (!status.ok()) return status;
-  }
-  synced_ = number;
-  ++next_;
-  if (copies == 2 || Planted(Bug::kAckBeforeIdentifier)) {
+  torn_.clear();
+  repairs_.clear();
+  absl::Status extended = ExtendAhead();
+  if (!extended.ok()) return extended;
+  std::map<uint64_t, Slot> identifiers = std::move(unnoted_);
+  const bool large = !identifiers.empty();
+  for (const auto& [position, slot] : faulty) identifiers[position] = slot;
+  const uint64_t bytes = FrameBytes(PayloadBytes(identifiers, false, 0)) * 2;
+  Head head{active_, offset_, full_};
+  if (!Place(bytes, Use::kVotes, &head) || head.active != active_) {
     return absl::OkStatus();
   }
-  return WriteFrame(identifiers, {}, {}, true);
+  FrameHeader header;
+  header.previous = last_;
+  if (large) {
+    header.noted = last_;
+    header.before_noted = before_last_;
+  }
+  return WriteFrame(header, identifiers, false, {});
+}
+
+// Room.
+
+uint64_t Journal::EndOf(int file) const {
+  return disk_full_ ? std::min(allocated_[file], segment_bytes_)
+                    : segment_bytes_;
+}
+
+// Finds room; false if there is none.
+bool Journal::Place(uint64_t bytes, Use use, Head* head) const {
+  uint64_t kept = 0;
+  if (use != Use::kCarriedOver)
+    kept += std::min(kCarryBytes, segment_bytes_ / 8);
+  if (use == Use::kVotes)
+    kept += std::min(kTruncationBytes, segment_bytes_ / 8);
+  if (head->offset + bytes + kept <= EndOf(head->active)) {
+    head->offset += bytes;
+    return true;
+  }
+  if (head->full || bytes + kept > EndOf(1 - head->active)) return false;
+  *head = {1 - head->active, bytes, true};
+  return true;
+}
+
+// An estimate of what fits into one Append.
+uint64_t Journal::Room(Use use) const {
+  uint64_t kept = std::min(kCarryBytes, segment_bytes_ / 8);
+  if (use == Use::kVotes)
+    kept += std::min(kTruncationBytes, segment_bytes_ / 8);
+  const auto left = [&](uint64_t end, uint64_t offset) {
+    return end > offset + kept ? end - offset - kept : 0;
+  };
+  uint64_t room = left(EndOf(active_), offset_);
+  if (!full_) room = std::max(room, left(EndOf(1 - active_), 0));
+  // A small frame twice; or sectors with their trailers, identifiers, and what
+  // the end of each frame leaves unused.
+  constexpr uint64_t kOverhead = 3 * kSmallBytes;
+  return room > kOverhead ? (room - kOverhead) / 16 * 15 : 0;
+}
+
+uint64_t Journal::free_bytes() const { return Room(Use::kVotes); }
+uint64_t Journal::truncation_bytes() const { return Room(Use::kTruncation); }
+
+absl::Status Journal::Extend(int file, uint64_t end) {
+  uint64_t& allocated = allocated_[file];
+  if (end <= allocated) return absl::OkStatus();
+  std::string zeros;
+  while (allocated < std::min(end, segment_bytes_)) {
+    zeros.resize(std::min(segment_bytes_ - allocated, kAllocationBytes), '\0');
+    absl::Status status = files_[file]->WriteAt(allocated, zeros);
+    if (status.ok()) status = Sync(file);
+    disk_full_ = absl::IsResourceExhausted(status);
+    if (disk_full_) {
+      // A part of it may have been written, and others need the space.
+      absl::Status back = files_[file]->Truncate(allocated);
+      if (!back.ok()) return back;
+    }
+    if (!status.ok()) return status;
+    allocated += zeros.size();
+  }
+  return absl::OkStatus();
+}
+
+// So that votes need no new space. A full disk is told by the room.
+absl::Status Journal::ExtendAhead() {
+  absl::Status status = Extend(active_, offset_ + kAheadBytes);
+  if (status.ok() && !full_ && offset_ + kAheadBytes > segment_bytes_) {
+    status = Extend(1 - active_, kAheadBytes);
+  }
+  return absl::IsResourceExhausted(status) ? absl::OkStatus() : status;
+}
+
+// Writing.
+
+absl::Status Journal::Sync(int file) {
+  absl::Status status = files_[file]->Sync();
+  if (absl::IsUnavailable(status) && Planted(Bug::kSyncRetried)) {
+    return files_[file]->Sync();
+  }
+  return status;
 }
 
 absl::Status Journal::Append(const std::map<uint64_t, Slot>& accepted,
                              const std::map<MemberId, Seen>& seen) {
-  return WriteFrame(accepted, accepted, seen, false);
+  // As many frames as it takes.
+  std::vector<std::map<uint64_t, Slot>> frames(1);
+  uint64_t bytes = 0;
+  for (const auto& [position, slot] : accepted) {
+    const uint64_t size = slot.entry->ByteSizeLong();
+    if (!frames.back().empty() && (bytes + size > kMaxFrameBytes ||
+                                   frames.back().size() >= kMaxFrameVotes)) {
+      frames.emplace_back();
+      bytes = 0;
+    }
+    bytes += size;
+    frames.back()[position] = slot;
+  }
+  const Use use = IsTruncation(accepted) ? Use::kTruncation : Use::kVotes;
+  Head head{active_, offset_, full_};
+  for (const auto& votes : frames) {
+    const size_t notes = &votes == &frames.front() ? seen.size() : 0;
+    const uint64_t payload = PayloadBytes(votes, true, notes);
+    const uint64_t room =
+        payload <= kSmallBytes
+            ? 2 * FrameBytes(payload)
+            : FrameBytes(payload) +
+                  2 * FrameBytes(PayloadBytes(votes, false, 0));
+    if (!Place(room, use, &head)) {
+      return absl::ResourceExhaustedError("the journal has no room");
+    }
+    absl::Status extended = Extend(head.active, head.offset);
+    if (!extended.ok()) return extended;
+  }
+  for (const auto& votes : frames) {
+    const bool first = &votes == &frames.front();
+    absl::Status status =
+        WriteVotes(votes, first ? seen : std::map<MemberId, Seen>(), use);
+    if (!status.ok()) return status;
+  }
+  return ExtendAhead();
 }
 
-absl::Status Journal::CarryOver(const std::map<uint64_t, Slot>& unsettled) {
-  return WriteFrame(unsettled, {}, {}, false);
+absl::Status Journal::WriteVotes(const std::map<uint64_t, Slot>& votes,
+                                 const std::map<MemberId, Seen>& seen,
+                                 Use use) {
+  const uint64_t payload = PayloadBytes(votes, true, seen.size());
+  const bool small = payload <= kSmallBytes;
+  uint64_t bytes = FrameBytes(payload);
+  bytes += small ? bytes : 2 * FrameBytes(PayloadBytes(votes, false, 0));
+  Head head{active_, offset_, full_};
+  CHECK(Place(bytes, use, &head));
+  if (head.active != active_) {
+    active_ = head.active;
+    offset_ = 0;
+    full_ = true;
+    first_[active_] = next_;
+    votes_[active_].clear();
+  }
+  for (const auto& [position, slot] : votes) {
+    votes_[active_].emplace_back(position, slot.ballot);
+  }
+  FrameHeader header;
+  header.previous = last_;
+  header.copies = small ? 2 : 1;
+  absl::Status status = WriteFrame(header, votes, true, seen);
+  if (!status.ok() || small || Planted(Bug::kAckBeforeIdentifier)) {
+    return status;
+  }
+  FrameHeader note;
+  note.previous = last_;
+  note.noted = last_;
+  note.before_noted = before_last_;
+  return WriteFrame(note, votes, false, {});
+}
+
+absl::Status Journal::WriteFrame(const FrameHeader& header,
+                                 const std::map<uint64_t, Slot>& slots,
+                                 bool with_entries,
+                                 const std::map<MemberId, Seen>& seen) {
+  const std::string payload = EncodePayload(header, slots, with_entries, seen);
+  const uint64_t number = next_++;
+  if (first_[active_] == 0) first_[active_] = number;
+  std::string bytes;
+  bytes.reserve(FrameBytes(payload.size()) * header.copies);
+  for (int copy = 0; copy < header.copies; ++copy) {
+    AppendSectors(payload, number, copy,
+                  {salt_, active_, offset_ + bytes.size()}, &bytes);
+  }
+  absl::Status status = files_[active_]->WriteAt(offset_, bytes);
+  offset_ += bytes.size();
+  if (status.ok()) status = Sync(active_);
+  if (!status.ok()) return status;
+  before_last_ = last_;
+  last_ = number;
+  return absl::OkStatus();
+}
+
+// Taking turns.
+
+absl::Status Journal::Prepare(uint64_t settled,
+                              const std::map<uint64_t, Slot>& unsettled) {
+  if (absl::Status extended = ExtendAhead(); !extended.ok()) return extended;
+  if (!full_) return absl::OkStatus();
+  for (const auto& [position, ballot] : votes_[1 - active_]) {
+    if (position < settled) continue;
+    auto kept = unsettled.find(position);
+    if (kept == unsettled.end()) return absl::OkStatus();
+    if (kept->second.ballot < ballot &&
+        kept->second.state != Slot::State::kLearned) {
+      return absl::OkStatus();
+    }
+  }
+  const uint64_t bytes = FrameBytes(PayloadBytes(unsettled, false, 0)) * 2;
+  Head head{active_, offset_, full_};
+  // The reserve for it holds more than an acceptor keeps.
+  if (!Place(bytes, Use::kCarriedOver, &head)) return absl::OkStatus();
+  for (const auto& [position, slot] : unsettled) {
+    votes_[active_].emplace_back(position, slot.ballot);
+  }
+  FrameHeader header;
+  header.previous = last_;
+  absl::Status written = WriteFrame(header, unsettled, false, {});
+  prepared_ = written.ok();
+  return written;
+}
+
+void Journal::Recycle() {
+  if (!prepared_) return;
+  prepared_ = false;
+  full_ = false;
+  first_[1 - active_] = 0;
+  votes_[1 - active_].clear();
 }
 
 }  // namespace quorate::log

@@ -18,11 +18,11 @@ constexpr absl::string_view kRecordsName = "records";
 constexpr absl::string_view kSuperblockName = "superblock";
 constexpr absl::string_view kReserveName = "reserve";
 constexpr absl::string_view kLockName = "lock";
-// Positions of which a replica that lost votes cannot say whether it voted:
-// no further one is ever accepted (Acceptor::kMaxAhead).
-constexpr uint64_t kBlindAhead = 10000;
-// Of the journal, for a truncation on a full disk.
-constexpr uint64_t kTruncationBytes = 32 << 10;
+// The superblock names a position that no vote reaches, so that a replica that
+// loses votes knows how far they can have been. It is raised in such steps.
+constexpr uint64_t kHorizonStep = 16384;
+// Notes on other members that fit into the superblock.
+constexpr size_t kMaxSeen = 40;
 constexpr uint64_t kReserveStep = 1 << 20;
 
 constexpr absl::string_view kRemedy =
@@ -83,12 +83,16 @@ class DiskStorage final : public Storage {
   }
   absl::Status OpenSuperblock();
   absl::Status Format();
-  absl::Status OpenFiles();
-  // I/O errors are counted: a disk that has them again is not to be trusted.
-  absl::Status NoteOutcome(const absl::Status& status);
+  absl::Status OpenFiles(bool tolerant);
+  absl::Status OnFailedOpen(const absl::Status& failed);
+  absl::Status OpenRecords(bool tolerant, Records::Contents* contents);
   void Combine(Journal::Contents journal, Records::Contents records);
-  absl::Status Update(const SuperblockProto& content);
-  absl::Status SaveHead();
+  absl::Status Begin(bool blind, bool tolerant);
+  absl::Status Update(const SuperblockProto& content) {
+    return superblock_->Update(content);
+  }
+  absl::Status Promise(const DurableWrite& write);
+  void PutSeen(SuperblockProto* content) const;
 
   io::Disk& disk_;
   const Options options_;
@@ -112,7 +116,25 @@ absl::Status DiskStorage::Open() {
   lock_ = *std::move(lock);
   status = OpenSuperblock();
   if (!status.ok()) return status;
-  return NoteOutcome(OpenFiles());
+  status = OpenFiles(false);
+  if (!absl::IsUnavailable(status) || options_.inspect) return status;
+  return OnFailedOpen(status);
+}
+
+// A disk that fails once may have hiccuped. One that fails again is not to be
+// trusted: the replica says so, and does not vote.
+absl::Status DiskStorage::OnFailedOpen(const absl::Status& failed) {
+  SuperblockProto content = superblock_->content();
+  content.set_failed_opens(content.failed_opens() + 1);
+  const bool again = content.failed_opens() > 1;
+  if (again) {
+    content.set_status(QUARANTINED);
+    content.set_reason(absl::StrCat("its disk fails: ", failed.message()));
+  }
+  absl::Status noted = Update(content);
+  LOG_IF(ERROR, !noted.ok()) << "the superblock cannot be written: " << noted;
+  if (!again || !noted.ok()) return failed;
+  return OpenFiles(true);
 }
 
 absl::Status DiskStorage::OpenSuperblock() {
@@ -156,80 +178,80 @@ absl::Status DiskStorage::Format() {
   return absl::OkStatus();
 }
 
-absl::Status DiskStorage::OpenFiles() {
+absl::Status DiskStorage::OpenFiles(bool tolerant) {
   const SuperblockProto& identity = superblock_->content();
   Journal::Options journal;
   journal.directory = options_.directory;
+  journal.member = identity.member_id();
   journal.segment_bytes = options_.segment_bytes;
   journal.incarnation = identity.incarnation();
   journal.from = identity.journal_from();
-  journal.head = identity.journal_head();
+  journal.upto = identity.journal_upto();
+  journal.blind_through = identity.blind_through();
+  journal.settled = identity.settled();
+  journal.tolerant = tolerant;
   Journal::Contents votes;
   auto opened = Journal::Open(disk_, journal, &votes);
   if (!opened.ok()) return opened.status();
   journal_ = *std::move(opened);
+  Records::Contents entries;
+  absl::Status status = OpenRecords(tolerant, &entries);
+  if (!status.ok()) return status;
+  status = disk_.SyncDirectory(options_.directory);
+  if (!status.ok()) return status;
+  const bool blind = votes.blind;
+  Combine(std::move(votes), std::move(entries));
+  return options_.inspect ? absl::OkStatus() : Begin(blind, tolerant);
+}
+
+absl::Status DiskStorage::OpenRecords(bool tolerant,
+                                      Records::Contents* contents) {
+  const SuperblockProto& identity = superblock_->content();
+  const uint64_t base = identity.base().position();
   records_ = std::make_unique<Records>(disk_, options_.directory,
                                        identity.cluster_id());
   absl::Status status = records_->Open();
-  if (!status.ok()) return status;
-  auto entries =
-      records_->Load(identity.base().position(), identity.settled());
-  if (!entries.ok()) return entries.status();
-  status = disk_.SyncDirectory(options_.directory);
-  if (!status.ok()) return status;
-  Combine(std::move(votes), *std::move(entries));
-  if (options_.inspect) return absl::OkStatus();
-  // From here on it is proven that what was found was all there was; and of
-  // what is damaged the identifiers are kept.
-  std::map<uint64_t, Slot> faulty;
-  for (const auto& [position, slot] : state_.slots) {
-    if (slot.state == Slot::State::kFaulty) faulty[position] = slot;
+  if (absl::IsResourceExhausted(status)) {
+    // LevelDB cannot start without writing. The role takes the reserve again
+    // when there is space.
+    LOG(WARNING) << "the disk is full: the log's reserve is used";
+    status = ReleaseReserve();
+    if (status.ok()) status = records_->Open();
   }
-  status = journal_->CarryOver(faulty);
-  if (absl::IsResourceExhausted(status)) return absl::OkStatus();
-  return status.ok() ? SaveHead() : status;
-}
-
-absl::Status DiskStorage::NoteOutcome(const absl::Status& status) {
-  SuperblockProto content = superblock_->content();
   if (status.ok()) {
-    if (content.failed_opens() == 0 || options_.inspect) return status;
-    content.clear_failed_opens();
-    return Update(content);
+    auto loaded = records_->Load(base, identity.settled());
+    if (loaded.ok()) *contents = *std::move(loaded);
+    status = loaded.status();
   }
-  if (!absl::IsUnavailable(status) || options_.inspect) return status;
-  content.set_failed_opens(content.failed_opens() + 1);
-  if (content.failed_opens() > 1) {
-    content.set_status(QUARANTINED);
-    content.set_reason(
-        absl::StrCat("its disk fails: ", status.message()));
-  }
-  // The first error is what counts.
-  absl::Status noted = Update(content);
-  LOG_IF(ERROR, !noted.ok()) << "the superblock cannot be written: " << noted;
-  return status;
+  if (status.ok() || !tolerant || !absl::IsUnavailable(status)) return status;
+  LOG(ERROR) << "the records cannot be read: " << status;
+  *contents = {};
+  contents->settled = std::max(base, identity.settled());
+  if (base < contents->settled) contents->holes[base] = contents->settled;
+  return absl::OkStatus();
 }
 
 void DiskStorage::Combine(Journal::Contents journal,
                           Records::Contents records) {
   const SuperblockProto& identity = superblock_->content();
+  state_ = {};
   if (identity.has_promised()) state_.promised = FromProto(identity.promised());
   state_.base = identity.base().position();
-  state_.settled = std::max(records.settled, state_.base);
+  state_.settled = records.settled;
   state_.holes = std::move(records.holes);
   state_.slots = std::move(records.slots);
   for (auto& [position, vote] : journal.slots) {
     if (position < state_.settled) continue;
     auto [kept, is_new] = state_.slots.emplace(position, vote);
-    if (is_new || kept->second.state == Slot::State::kLearned) continue;
+    const Slot& slot = kept->second;
+    if (is_new || slot.state == Slot::State::kLearned) continue;
     // A vote that is whole in either place is there.
-    if (kept->second.ballot < vote.ballot) kept->second = std::move(vote);
+    const bool same = slot.ballot == vote.ballot && slot.hash == vote.hash;
+    if (slot.ballot < vote.ballot || (slot.ballot == vote.ballot && !same) ||
+        (same && slot.state == Slot::State::kFaulty)) {
+      kept->second = std::move(vote);
+    }
   }
-  for (const auto& [position, slot] : state_.slots) {
-    // Cannot be: the promise is durable before what was accepted under it.
-    if (state_.promised < slot.ballot) state_.promised = slot.ballot;
-  }
-  if (journal.blind) state_.blind_below = state_.settled + kBlindAhead;
   for (const auto& member : identity.seen()) {
     const SeenProto& seen = member.seen();
     Merge({seen.incarnation(), seen.boot_nonce(), FromProto(seen.promised()),
@@ -240,20 +262,37 @@ void DiskStorage::Combine(Journal::Contents journal,
   seen_ = state_.seen;
 }
 
-absl::Status DiskStorage::Update(const SuperblockProto& content) {
-  return superblock_->Update(content);
-}
-
-// In which file to look for the latest votes.
-absl::Status DiskStorage::SaveHead() {
-  const SuperblockProto& identity = superblock_->content();
-  if (identity.journal_head() == journal_->head() &&
-      identity.journal_from() == journal_->from()) {
-    return absl::OkStatus();
+// From here on it is durable that what was found was all there was, and what
+// is missing.
+absl::Status DiskStorage::Begin(bool blind, bool tolerant) {
+  SuperblockProto content = superblock_->content();
+  std::map<uint64_t, Slot> faulty;
+  for (const auto& [position, slot] : state_.slots) {
+    if (slot.state == Slot::State::kFaulty) faulty[position] = slot;
+    if (slot.state == Slot::State::kLearned || slot.ballot <= state_.promised) {
+      continue;
+    }
+    // The promise is durable before what was accepted under it.
+    state_.promised = slot.ballot;
+    *content.mutable_promised() = ToProto(slot.ballot);
+    content.set_status(QUARANTINED);
+    content.set_reason(
+        "its superblock is older than its journal: parts of the directory come "
+        "from a backup");
   }
-  SuperblockProto content = identity;
-  content.set_journal_head(journal_->head());
-  content.set_journal_from(journal_->from());
+  if (blind) {
+    content.set_blind_below(content.horizon());
+    content.set_blind_through(journal_->upto());
+  }
+  if (content.blind_below() > state_.settled) {
+    state_.blind_below = content.blind_below();
+  }
+  absl::Status status = journal_->Begin(faulty);
+  if (!status.ok() && !(tolerant && absl::IsUnavailable(status))) return status;
+  content.set_settled(state_.settled);
+  content.set_journal_upto(journal_->upto());
+  if (content.journal_from() == 0) content.set_journal_from(journal_->from());
+  if (!tolerant) content.clear_failed_opens();
   return Update(content);
 }
 
@@ -264,46 +303,88 @@ absl::Status DiskStorage::SetIdentity(const SuperblockProto& identity) {
   content.set_generation(identity.generation());
   *content.mutable_members() = identity.members();
   content.set_reason(identity.reason());
-  absl::Status status = Update(content);
   // Nothing is stored before there is a cluster, so that nobody looks.
-  if (status.ok()) records_->set_cluster_id(identity.cluster_id());
+  const bool joins =
+      content.cluster_id() != superblock_->content().cluster_id();
+  absl::Status status = Update(content);
+  if (status.ok() && joins) records_->set_cluster_id(identity.cluster_id());
   return status;
 }
 
-absl::Status DiskStorage::Apply(const DurableWrite& write) {
-  if (write.promised) {
-    SuperblockProto content = superblock_->content();
-    *content.mutable_promised() = ToProto(*write.promised);
-    absl::Status status = Update(content);
-    if (!status.ok()) return status;
+// What the superblock has to say before the votes are written: a promise that
+// covers them, and a horizon beyond them.
+absl::Status DiskStorage::Promise(const DurableWrite& write) {
+  const SuperblockProto& identity = superblock_->content();
+  Ballot promised = FromProto(identity.promised());
+  if (write.promised) promised = std::max(promised, *write.promised);
+  if (!Planted(Bug::kAcceptKeepsPromise)) {
+    for (const auto& [position, slot] : write.accepted) {
+      promised = std::max(promised, slot.ballot);
+    }
   }
+  uint64_t horizon = identity.horizon();
+  if (!write.accepted.empty() && write.accepted.rbegin()->first >= horizon) {
+    horizon = write.accepted.rbegin()->first + kHorizonStep;
+  }
+  if (promised == FromProto(identity.promised()) &&
+      horizon == identity.horizon()) {
+    return absl::OkStatus();
+  }
+  SuperblockProto content = identity;
+  *content.mutable_promised() = ToProto(promised);
+  content.set_horizon(horizon);
+  content.set_journal_upto(journal_->upto());
+  return Update(content);
+}
+
+absl::Status DiskStorage::Apply(const DurableWrite& write) {
+  absl::Status status = Promise(write);
+  if (!status.ok()) return status;
   for (const auto& [id, seen] : write.seen) Merge(seen, &seen_[id]);
   if (write.accepted.empty() && write.seen.empty()) return absl::OkStatus();
-  absl::Status status = journal_->Append(write.accepted, write.seen);
-  return status.ok() ? SaveHead() : status;
+  status = journal_->Append(write.accepted, write.seen);
+  if (!status.ok()) return status;
+  // Another file has its turn: that there are votes in it must be known even
+  // if it gets lost.
+  const SuperblockProto& identity = superblock_->content();
+  if (journal_->first() <= identity.journal_upto()) return status;
+  SuperblockProto content = identity;
+  content.set_journal_upto(journal_->upto());
+  return Update(content);
 }
 
 Storage::JournalRoom DiskStorage::room() const {
   JournalRoom room;
   room.wants_checkpoint = journal_->wants_recycle();
-  const uint64_t free = journal_->free_bytes();
-  room.truncation_bytes = free;
-  room.free_bytes = free > kTruncationBytes ? free - kTruncationBytes : 0;
+  room.truncation_bytes = journal_->truncation_bytes();
+  room.free_bytes = journal_->free_bytes();
   return room;
 }
 
 absl::Status DiskStorage::Recycle(uint64_t settled,
                                   const std::map<uint64_t, Slot>& unsettled) {
-  absl::Status status = journal_->CarryOver(unsettled);
+  absl::Status status = journal_->Prepare(settled, unsettled);
   if (!status.ok()) return status;
-  journal_->Recycle();
   SuperblockProto content = superblock_->content();
   content.set_settled(std::max(settled, content.settled()));
-  content.set_journal_head(journal_->head());
-  content.set_journal_from(journal_->from());
-  content.clear_seen();
-  for (const auto& [id, seen] : seen_) {
-    auto& member = *content.add_seen();
+  content.set_journal_upto(journal_->upto());
+  content.set_journal_from(std::max(content.journal_from(), journal_->from()));
+  PutSeen(&content);
+  status = Update(content);
+  if (status.ok()) journal_->Recycle();
+  return status;
+}
+
+// As many as fit: those that voted last.
+void DiskStorage::PutSeen(SuperblockProto* content) const {
+  std::vector<std::pair<uint64_t, MemberId>> latest;
+  for (const auto& [id, seen] : seen_) latest.emplace_back(seen.end, id);
+  std::sort(latest.rbegin(), latest.rend());
+  if (latest.size() > kMaxSeen) latest.resize(kMaxSeen);
+  content->clear_seen();
+  for (const auto& [end, id] : latest) {
+    const Seen& seen = seen_.at(id);
+    auto& member = *content->add_seen();
     member.set_id(id);
     member.mutable_seen()->set_incarnation(seen.incarnation);
     member.mutable_seen()->set_boot_nonce(seen.boot_nonce);
@@ -312,7 +393,6 @@ absl::Status DiskStorage::Recycle(uint64_t settled,
     }
     member.mutable_seen()->set_end(seen.end);
   }
-  return Update(content);
 }
 
 absl::Status DiskStorage::SetBase(const Base& base) {

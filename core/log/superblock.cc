@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
+#include "core/base/planted.h"
 #include "core/log/fixed_bytes.h"
 
 namespace quorate::log {
@@ -13,22 +14,22 @@ namespace {
 constexpr absl::string_view kMagic = "QRTSUPER";
 constexpr uint32_t kVersion = 1;
 // magic, version, copy, sequence, size; then the content; the checksum of all
-// of it is in the last four bytes of the sector.
+// of it is in the last four bytes of the copy.
 constexpr size_t kHeaderBytes = 8 + 4 + 4 + 8 + 4;
-constexpr size_t kChecksumAt = Superblock::kSectorBytes - 4;
+constexpr size_t kChecksumAt = Superblock::kCopyBytes - 4;
 constexpr int kHalf = Superblock::kCopies / 2;
 
-std::string EncodeSector(uint32_t copy, uint64_t sequence,
-                         const std::string& content) {
-  std::string sector(kMagic);
-  PutFixed(kVersion, 4, &sector);
-  PutFixed(copy, 4, &sector);
-  PutFixed(sequence, 8, &sector);
-  PutFixed(content.size(), 4, &sector);
-  sector += content;
-  sector.resize(kChecksumAt, '\0');
-  PutFixed(Crc32c(sector), 4, &sector);
-  return sector;
+std::string EncodeCopy(uint32_t copy, uint64_t sequence,
+                       const std::string& content) {
+  std::string bytes(kMagic);
+  PutFixed(kVersion, 4, &bytes);
+  PutFixed(copy, 4, &bytes);
+  PutFixed(sequence, 8, &bytes);
+  PutFixed(content.size(), 4, &bytes);
+  bytes += content;
+  bytes.resize(kChecksumAt, '\0');
+  PutFixed(Crc32c(bytes), 4, &bytes);
+  return bytes;
 }
 
 struct Decoded {
@@ -36,18 +37,17 @@ struct Decoded {
   SuperblockProto content;
 };
 
-std::optional<Decoded> DecodeSector(absl::string_view sector, uint32_t copy) {
-  if (sector.size() != Superblock::kSectorBytes ||
-      sector.substr(0, kMagic.size()) != kMagic ||
-      GetFixed(sector, kChecksumAt, 4) !=
-          Crc32c(sector.substr(0, kChecksumAt)) ||
-      GetFixed(sector, 8, 4) != kVersion || GetFixed(sector, 12, 4) != copy) {
+std::optional<Decoded> DecodeCopy(absl::string_view bytes, uint32_t copy) {
+  if (bytes.size() != Superblock::kCopyBytes ||
+      bytes.substr(0, kMagic.size()) != kMagic ||
+      GetFixed(bytes, kChecksumAt, 4) != Crc32c(bytes.substr(0, kChecksumAt)) ||
+      GetFixed(bytes, 8, 4) != kVersion || GetFixed(bytes, 12, 4) != copy) {
     return std::nullopt;
   }
-  const uint64_t size = GetFixed(sector, 24, 4);
+  const uint64_t size = GetFixed(bytes, 24, 4);
   if (size > kChecksumAt - kHeaderBytes) return std::nullopt;
-  Decoded decoded{GetFixed(sector, 16, 8), {}};
-  if (!decoded.content.ParseFromArray(sector.data() + kHeaderBytes,
+  Decoded decoded{GetFixed(bytes, 16, 8), {}};
+  if (!decoded.content.ParseFromArray(bytes.data() + kHeaderBytes,
                                       static_cast<int>(size))) {
     return std::nullopt;
   }
@@ -93,13 +93,15 @@ absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Open(
   std::optional<Decoded> newest;
   int newest_copy = 0;
   bool all_equal = true;
+  absl::Status failed;
   for (int copy = 0; copy < kCopies; ++copy) {
-    std::string sector;
-    absl::Status read =
-        (*file)->ReadAt(copy * kSectorBytes, kSectorBytes, &sector);
-    if (!read.ok()) return read;
+    std::string bytes;
+    absl::Status read = (*file)->ReadAt(copy * kCopyBytes, kCopyBytes, &bytes);
+    // The others may do: what was answered is in all of them.
+    if (!read.ok()) failed = read;
+    if (!read.ok()) bytes.clear();
     std::optional<Decoded> decoded =
-        DecodeSector(sector, static_cast<uint32_t>(copy));
+        DecodeCopy(bytes, static_cast<uint32_t>(copy));
     all_equal &= decoded.has_value() &&
                  (!newest.has_value() || newest->sequence == decoded->sequence);
     if (decoded.has_value() &&
@@ -108,6 +110,7 @@ absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Open(
       newest_copy = copy;
     }
   }
+  if (!newest.has_value() && !failed.ok()) return failed;
   if (!newest.has_value()) {
     return absl::DataLossError(absl::StrCat(
         "no copy of ", path,
@@ -128,6 +131,9 @@ absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Open(
 }
 
 absl::Status Superblock::Update(const SuperblockProto& content) {
+  if (content.ByteSizeLong() > kChecksumAt - kHeaderBytes) {
+    return absl::InternalError("the superblock's content is too large");
+  }
   content_ = content;
   ++sequence_;
   absl::Status status = WriteHalf(0);
@@ -137,16 +143,18 @@ absl::Status Superblock::Update(const SuperblockProto& content) {
 
 absl::Status Superblock::WriteHalf(int half) {
   const std::string content = content_.SerializeAsString();
-  if (content.size() > kChecksumAt - kHeaderBytes) {
-    return absl::InternalError("the superblock's content is too large");
-  }
   for (int copy = half * kHalf; copy < (half + 1) * kHalf; ++copy) {
+    if (copy > 0 && Planted(Bug::kSingleSuperblock)) break;
     absl::Status written = file_->WriteAt(
-        copy * kSectorBytes,
-        EncodeSector(static_cast<uint32_t>(copy), sequence_, content));
+        copy * kCopyBytes,
+        EncodeCopy(static_cast<uint32_t>(copy), sequence_, content));
     if (!written.ok()) return written;
   }
-  return file_->Sync();
+  absl::Status synced = file_->Sync();
+  if (absl::IsUnavailable(synced) && Planted(Bug::kSyncRetried)) {
+    return file_->Sync();
+  }
+  return synced;
 }
 
 }  // namespace quorate::log

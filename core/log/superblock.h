@@ -1,7 +1,7 @@
 // The superblock: who this replica is and what it has promised, in a file of
 // its own.
 //
-// Four copies of one 4 KiB sector, each with a checksum and a sequence number.
+// Four copies of 8 KiB, each with a checksum and a sequence number.
 // An update writes the first two, syncs, writes the others, syncs: whatever a
 // crash tears, a whole copy of the old or the new state is left.
 
@@ -21,7 +21,7 @@ namespace quorate::log {
 
 class Superblock {
  public:
-  static constexpr size_t kSectorBytes = 4096;
+  static constexpr size_t kCopyBytes = 8192;
   static constexpr int kCopies = 4;
 
   // Creates the file durably, directory entry included. AlreadyExists when it
@@ -36,7 +36,7 @@ class Superblock {
 
   const SuperblockProto& content() const { return content_; }
 
-  // Durable when OK.
+  // Durable when OK. Internal, with nothing written, when it does not fit.
   absl::Status Update(const SuperblockProto& content);
 
  private:
