@@ -55,6 +55,10 @@ bool Changed(sim::LogCluster& log) { return log.change_outcome.has_value(); }
 bool ChangeMembers(sim::World& world, sim::LogCluster& log,
                    const std::vector<int>& add,
                    const std::vector<int>& remove) {
+  for (int i : add) {
+    const auto joined = [&] { return log.status(i).state == State::kJoining; };
+    if (!world.RunUntil(joined, 30s)) return false;
+  }
   for (int attempt = 0; attempt < 5 && !world.failure(); ++attempt) {
     if (!world.RunUntil([&] { return Leader(log) >= 0; }, 30s)) return false;
     log.ChangeMembers(Leader(log), add, remove);
@@ -206,7 +210,7 @@ SCENARIO(Members, AChangeToMembersThatDoNotAnswerIsRefused) {
                     true);
   EXPECT_SOON(Changed(log), 90s);
   EXPECT_NOW(absl::IsDeadlineExceeded(*log.change_outcome));
-  EXPECT_NOW(absl::StrContains(log.change_outcome->message(), "not answer"));
+  EXPECT_NOW(absl::StrContains(log.change_outcome->message(), "start it"));
   EXPECT_NOW(log.Members(leader).size() == 3);
   EXPECT_NOW(Acknowledges(world, log, 10s));
 }

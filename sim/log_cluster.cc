@@ -218,9 +218,10 @@ std::vector<int> LogCluster::Leaders() {
   return leaders;
 }
 
-void LogCluster::Append(int i) {
+void LogCluster::Append(int i, size_t bytes) {
   if (!up(i) || process(i).paused()) return;
-  const std::string payload = absl::StrCat("payload-", next_payload_++, ".");
+  const std::string payload = absl::StrCat("payload-", next_payload_++, ".",
+                                           std::string(bytes, 'x'));
   process(i).Run([this, i, payload] {
     node(i)->Append(payload, [this, payload](absl::StatusOr<uint64_t> at) {
       if (!at.ok()) return;
@@ -286,7 +287,10 @@ bool LogCluster::Converged() {
     highest = std::max(highest, status(i).learned_upto);
   }
   for (int i = 0; i < size(); ++i) {
-    if (up(i) && status(i).learned_upto != highest) return false;
+    // A quarantined one has fallen out: nobody talks to it.
+    const bool counts =
+        up(i) && status(i).state != log::LogStatus::State::kQuarantined;
+    if (counts && status(i).learned_upto != highest) return false;
   }
   return highest > 0;
 }

@@ -89,8 +89,9 @@ class LogCluster {
   void Elect(int i);
   // Which replicas lead, by their own word.
   std::vector<int> Leaders();
-  // Appends at that replica if it leads; the outcome goes to the checker.
-  void Append(int i);
+  // Appends at that replica if it leads, so many bytes and a few; the outcome
+  // goes to the checker.
+  void Append(int i, size_t bytes = 0);
   void Truncate(int i, uint64_t to);
   // Asks for a change of the members, by the numbers of their machines.
   void ChangeMembers(int at, const std::vector<int>& add,

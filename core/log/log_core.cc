@@ -403,10 +403,7 @@ void LogNode::Core::Check(const absl::Status& learned) {
 }
 
 void LogNode::Core::Observe(const Outgoing& message) {
-  if (options_.observer == nullptr || !message.message.has_write() ||
-      message.to != me()) {
-    return;
-  }
+  if (options_.observer == nullptr || !message.message.has_write()) return;
   const Write& write = message.message.write();
   options_.observer->OnProposed(write.position(), write.ballot().round(),
                                 write.ballot().member(),

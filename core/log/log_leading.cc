@@ -354,7 +354,12 @@ void LogNode::Core::ChangeMembers(const MemberChange& change, OnDone done) {
 void LogNode::Core::CarryMembership(Membership::Output output) {
   Proposer::Output asked;
   for (const MemberId& id : output.ask_promise) {
-    if (proposer_) proposer_->AskPromise(id, &asked);
+    if (!leading_) break;
+    if (proposer_->HasPromised(id)) {
+      membership_->OnPromised(id);
+    } else {
+      proposer_->AskPromise(id, &asked);
+    }
   }
   Carry(std::move(asked));
   if (output.propose) {

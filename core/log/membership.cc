@@ -93,7 +93,8 @@ std::string Membership::WhyNotFit(io::Instant now, const MemberId& id) const {
   const Peer& peer = found->second;
   if (!Recent(now, id)) {
     return absl::StrCat(who, " has not answered for ",
-                        Seconds(now - peer.heard));
+                        Seconds(now - peer.heard),
+                        ": start it, or leave it out");
   }
   if (peer.report.silent) {
     return absl::StrCat(who,

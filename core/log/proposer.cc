@@ -355,6 +355,7 @@ void Proposer::OnLearned(uint64_t learned_upto,
   position_ = learned_upto;
   members_ = members;
   slots_.clear();
+  accepted_.clear();
   if (phase_ == Phase::kRecover || phase_ == Phase::kWrite) NextPosition(out);
 }
 

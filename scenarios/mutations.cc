@@ -1,0 +1,106 @@
+#include "scenarios/mutations.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/planted_bugs.h"
+#include "scenarios/scenario.h"
+
+namespace quorate::scenarios {
+namespace {
+
+const Scenario* Story(const std::string& name) {
+  for (const Scenario& scenario : All()) {
+    if (scenario.name == name) return &scenario;
+  }
+  return nullptr;
+}
+
+// The cause, without the last events and the replay command.
+std::string Cause(const std::string& failure) {
+  const std::vector<std::string> lines = absl::StrSplit(failure, '\n');
+  return lines.size() > 1
+             ? lines[1].substr(std::min<size_t>(2, lines[1].size()))
+             : failure;
+}
+
+}  // namespace
+
+const std::vector<Mutation>& Mutations() {
+  static const auto& mutations = *new std::vector<Mutation>{
+      {Bug::kAcceptKeepsPromise, "accepting does not raise the promise",
+       "Storm.OfFive"},
+      {Bug::kPromiseBeforeDurable, "a promise is answered before it is durable",
+       "Log.TheOnlyWitnessLosesItsPower"},
+      {Bug::kWriteAckBeforeDurable, "a vote is answered before it is durable",
+       "Log.TheOnlyWitnessLosesItsPower"},
+      {Bug::kAckBeforeIdentifier,
+       "a large vote is answered before its identifier is durable",
+       "Damage.OfTheLatestLargeVote"},
+      {Bug::kConfigOnAccept, "a configuration counts when it is accepted",
+       "Storm.WithChangingMembers"},
+      {Bug::kForeignVotes, "votes of others than the members count",
+       "Storm.WithChangingMembers"},
+      {Bug::kDuplicateVotes, "a vote that arrives twice counts twice",
+       "Storm.OfFive"},
+      {Bug::kQuorumOfFlag, "the quorum is what --quorum says",
+       "Members.AWrongQuorumOnOneMasterChangesNothing"},
+      {Bug::kEpochIgnored, "an agent obeys an older epoch",
+       "SplitBrain.AnAgentForgetsNoMaster"},
+      {Bug::kReadWithoutQuorum, "a read is answered without asking a quorum",
+       "Members.ReadsAreLinearizable"},
+      {Bug::kLearnedWithoutHash, "what is accepted is learned without its hash",
+       "Storm.OfFive"},
+      {Bug::kTruncationForgetsConfig, "truncation forgets the members",
+       "Storm.WithChangingMembers"},
+      {Bug::kHandshakeSkipped, "votes are given before the start handshake",
+       "Damage.ARestoredBackupHelpsNobodyForget"},
+      {Bug::kNotReadyCounts, "a refusal counts as a vote",
+       "Storm.WithChangingMembers"},
+      {Bug::kTruncatedIsNone, "a truncated position counts as empty",
+       "Storm.WithTruncation"},
+      {Bug::kNoPromiseAfterConfig,
+       "new members are written to without their promises",
+       "Storm.WithChangingMembers"},
+      {Bug::kConfigUnprepared, "members are changed that do not answer",
+       "Members.AChangeToMembersThatDoNotAnswerIsRefused"},
+      {Bug::kBallotReused, "a ballot is used again after a restart",
+       "Log.ThreeReplicasInAStorm"},
+      {Bug::kIteratorStatusIgnored, "errors of LevelDB's iterators are ignored",
+       "Damage.OfEverythingOnOneDisk"},
+      {Bug::kSyncRetried, "a failed sync is tried again",
+       "Damage.ASyncThatFailed"},
+      {Bug::kSingleSuperblock, "the superblock has one copy",
+       "Damage.OfASuperblock"},
+      {Bug::kWipedKeepsId, "a wiped disk keeps its member's id",
+       "Members.AWipedDiskIsANewMember"},
+      {Bug::kDamagedIsNone, "a damaged record is an empty one",
+       "Damage.OfTheLatestVotes"},
+      {Bug::kNackTestSkipped,
+       "a damaged record is passed over although others may hold it",
+       "Damage.OfTheLatestVotes"},
+      {Bug::kNoPreVote, "a candidate does not ask first",
+       "Members.ADeafMemberDisturbsNobody"},
+  };
+  return mutations;
+}
+
+Verdict Hunt(const Mutation& mutation, uint64_t max_seeds) {
+  const Scenario* story = Story(mutation.story);
+  if (story == nullptr) return {std::nullopt, "its story is not there"};
+  for (uint64_t seed = 1; seed <= max_seeds; ++seed) {
+    Plant(mutation.bug);
+    const Outcome outcome = Run(*story, seed);
+    Plant(Bug::kNone);
+    if (!outcome.failure) continue;
+    if (Run(*story, seed).failure) {
+      return {std::nullopt,
+              absl::StrCat("seed ", seed, " fails without the bug, too")};
+    }
+    return {seed, Cause(*outcome.failure)};
+  }
+  return {std::nullopt, absl::StrCat("survived ", max_seeds, " seeds")};
+}
+
+}  // namespace quorate::scenarios
