@@ -175,11 +175,13 @@ absl::Status Replica::Learn(uint64_t begin, uint64_t end) {
   return storage_->Absorb(learned);
 }
 
-absl::Status Replica::Checkpoint() {
+absl::Status Replica::Checkpoint(
+    const std::function<absl::Status()>& meanwhile) {
   uint64_t settled = memory_.settled;
   while (memory_.chosen.count(settled) != 0) ++settled;
   std::map<uint64_t, Slot> unsettled = memory_.Unsettled(settled);
   absl::Status status = storage_->Checkpoint(unsettled);
+  if (status.ok() && meanwhile) status = meanwhile();
   if (status.ok()) status = storage_->Recycle(settled, unsettled);
   if (status.ok()) memory_.settled = settled;
   return status;

@@ -74,8 +74,10 @@ class Replica {
                        const std::string& payload);
   // Learns what was last proposed at [begin, end).
   absl::Status Learn(uint64_t begin, uint64_t end);
-  // Everything learned so far is settled.
-  absl::Status Checkpoint();
+  // Everything learned so far is settled. `meanwhile` runs before the journal
+  // hears of it.
+  absl::Status Checkpoint(
+      const std::function<absl::Status()>& meanwhile = nullptr);
   absl::Status Truncate(uint64_t base);
   // Checkpoints, if the journal asks for it.
   absl::Status MakeRoom();
