@@ -341,7 +341,10 @@ std::unique_ptr<FileSystem> FileSystem::Copy() const {
 
 std::unique_ptr<FileSystem> FileSystem::AfterPowerLoss(
     const std::vector<uint64_t>& kept) const {
-  std::unique_ptr<FileSystem> copy = Copy();
+  auto copy = std::make_unique<FileSystem>();
+  Copies copies;  // keeps removed files until the end
+  copy->root_ = CopyOf(root_, &copies);
+  copy->remembers = remembers;
   std::vector<Node*> nodes;
   std::set<const Node*> visited;
   Visit("", *copy->root_, &visited,

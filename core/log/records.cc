@@ -156,9 +156,9 @@ void AddHole(uint64_t begin, uint64_t end,
 leveldb::Options OptionsOf(LevelDbEnv* env) {
   leveldb::Options options;
   options.env = env;
-  // One bad byte in the write-ahead log must not take the other records away:
-  // the journal and the watermark tell what is missing.
-  options.paranoid_checks = false;
+  // Blocks that are not checked have LevelDB abort. It refuses to open then,
+  // and what is readable is salvaged.
+  options.paranoid_checks = true;
   options.compression = leveldb::kNoCompression;
   options.write_buffer_size = kWriteBufferBytes;
   options.max_file_size = kWriteBufferBytes;
