@@ -241,6 +241,32 @@ SCENARIO(Members, AWrongQuorumOnOneMasterChangesNothing) {
               10s);
 }
 
+// Nor does a master decide alone that believes in a quorum of one.
+SCENARIO(Members, AQuorumOfOneDecidesNothing) {
+  auto random = world.NewRandom("story");
+  sim::LogCluster log(world, 3);
+  EXPECT_SOON(log.Converged(), 30s);
+  const int odd = static_cast<int>(random->Below(3));
+  const int other = (odd + 1) % 3;
+  log.Kill(odd);
+  log.SetQuorum(odd, 1);
+  log.Start(odd);
+  EXPECT_SOON(log.status(odd).voting, 10s);
+  log.Cut(odd, other);
+  log.Cut(odd, (odd + 2) % 3);
+  log.Elect(odd);
+  log.Elect(other);
+  EXPECT_SOON(!log.Leaders().empty(), 10s);
+  for (int i = 0; i < 20 && !world.failure(); ++i) {
+    log.Append(odd);
+    log.Append(other);
+    world.RunFor(10ms);
+  }
+  EXPECT_NOW(log.acknowledged() > 0);
+  log.HealAll();
+  EXPECT_SOON(log.Converged(), 30s);
+}
+
 // A master too many follows without a vote, whatever it declares.
 SCENARIO(Members, AnExtraMasterIsALearner) {
   sim::LogCluster log(world, Electing(3));

@@ -72,7 +72,28 @@ LogCluster::LogCluster(World& world, LogClusterOptions options)
         std::make_unique<Host>(world, network_, absl::StrCat("replica", i),
                                absl::StrCat("10.0.0.", i + 1));
   }
+  witness_ = world.CallAsWitness([this] { return Testimony(); });
   for (int i = 0; i < options_.replicas; ++i) Start(i);
+}
+
+std::string LogCluster::Testimony() {
+  std::string testimony;
+  for (int i = 0; i < size(); ++i) {
+    absl::StrAppend(&testimony, "  replica", i, " ");
+    if (!up(i)) {
+      const auto& ended = process(i).ended();
+      absl::StrAppend(&testimony, "is down: ",
+                      ended ? ended->message : "with its host", "\n");
+      continue;
+    }
+    const log::LogStatus view = status(i);
+    absl::StrAppend(&testimony, log::ToString(view.state), " ",
+                    view.voting ? "votes" : "does not vote", ", promised ",
+                    view.promised_round, ", learned ", view.learned_upto, ", ",
+                    view.members.size(), " members since ",
+                    view.config_position, ": ", view.explanation, "\n");
+  }
+  return testimony;
 }
 
 LogCluster::~LogCluster() = default;

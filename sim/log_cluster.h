@@ -123,6 +123,8 @@ class LogCluster {
   };
 
   std::string DiskName(int i) const;
+  // What every replica says of itself.
+  std::string Testimony();
   void Change(int at, const log::MemberChange& change);
   LogReplica* replica(int i);
 
@@ -133,6 +135,7 @@ class LogCluster {
   uint64_t next_payload_ = 0;
   uint64_t highest_acknowledged_ = 0;
   uint64_t reads_answered_ = 0;
+  World::Witness witness_;
   std::vector<Machine> machines_;
 };
 

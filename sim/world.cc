@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace quorate::sim {
@@ -147,6 +148,11 @@ void World::FailStuck(std::string cause) {
   if (failure_) return;
   stuck_ = true;
   failure_ = std::move(cause);
+  for (const auto& called : witnesses_) {
+    if (const Witness witness = called.lock()) {
+      absl::StrAppend(&*failure_, "\n", (*witness)());
+    }
+  }
 }
 
 std::vector<std::string> World::LastNotes() const {

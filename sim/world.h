@@ -78,6 +78,14 @@ class World {
   void Fail(std::string cause);
   // The same for a run that does not get on: what should happen does not.
   void FailStuck(std::string cause);
+  // Asked what it has to say when a run does not get on, while it lives.
+  using Witness = std::shared_ptr<const std::function<std::string()>>;
+  [[nodiscard]] Witness CallAsWitness(std::function<std::string()> say) {
+    auto witness = std::make_shared<const std::function<std::string()>>(
+        std::move(say));
+    witnesses_.push_back(witness);
+    return witness;
+  }
   const std::optional<std::string>& failure() const { return failure_; }
   bool stuck() const { return stuck_; }
 
@@ -126,6 +134,7 @@ class World {
   size_t finished_ = 0;
   uint64_t events_run_ = 0;
   uint64_t hash_ = 0xcbf29ce484222325;
+  std::vector<std::weak_ptr<const std::function<std::string()>>> witnesses_;
   std::vector<NoteRecord> notes_;
   size_t next_note_ = 0;
   std::vector<std::function<void()>> checks_;

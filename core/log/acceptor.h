@@ -60,6 +60,10 @@ class Acceptor {
   void OnCommit(const Ballot& ballot, uint64_t commit);
   // Everything below is truncated, here or at the peer that this base is of.
   void AdoptBase(uint64_t base);
+  // This ballot's LEADER entry is learned at that position. Nothing is chosen
+  // above it in a lower ballot, before or after: of the votes that the disk
+  // has lost none matters there.
+  void OnLeader(uint64_t position, const Ballot& ballot);
   // This learned position turned out to be damaged on disk.
   void OnDamaged(uint64_t position);
 
@@ -119,6 +123,7 @@ class Acceptor {
   std::map<uint64_t, uint64_t> holes_;  // begin -> end
   std::map<uint64_t, Slot> slots_;      // at and above both
   uint64_t blind_below_;
+  const Ballot promised_at_open_;
   uint64_t voted_end_;
   uint64_t writes_ = 0;  // the number of the latest write
   DurableWrite pending_;

@@ -122,9 +122,14 @@ void LogNode::Core::BecomeActive() {
                       random_->Next());
     election_->OnConfig(MembersOf(config()));
   }
-  acceptor_->set_voting(!quarantined() && handshake_->done());
-  if (Planted(Bug::kHandshakeSkipped)) acceptor_->set_voting(true);
+  UpdateVoting();
   LearnGenesis();
+}
+
+// Not before others have said what they remember of this replica.
+void LogNode::Core::UpdateVoting() {
+  const bool told = handshake_->done() || Planted(Bug::kHandshakeSkipped);
+  acceptor_->set_voting(told && !quarantined());
 }
 
 // Position 0 holds the configuration, the same everywhere by construction. A
@@ -343,9 +348,13 @@ void LogNode::Core::ApplyEntry(uint64_t position, const EntryProto& entry) {
     case CONFIG:
       ApplyConfig(position, entry);
       break;
-    case LEADER:
+    case LEADER: {
       leader_epoch_ = position;
+      BallotProto ballot;
+      CHECK(ballot.ParseFromString(entry.payload(1)));
+      acceptor_->OnLeader(position, FromProto(ballot));
       break;
+    }
   }
 }
 
@@ -367,6 +376,7 @@ void LogNode::Core::OnConfigInForce(uint64_t position) {
               << (Votes(me()) ? "one of them" : "not one of them");
   }
   handshake_->OnConfig(members);
+  UpdateVoting();
   if (election_) election_->OnConfig(members);
   if (quorum_check_) quorum_check_->OnConfig(members, Now());
   if (reads_) reads_->OnConfig(members);

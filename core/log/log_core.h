@@ -86,6 +86,13 @@ class LogNode::Core final : public Peers::Listener,
   // Appends that share a position.
   static constexpr size_t kMaxBatch = 4096;
   static constexpr size_t kMaxBatchBytes = 2 << 20;
+  // A vote for them has to fit into a segment of the journal.
+  size_t max_batch_bytes() const {
+    return std::min<uint64_t>(kMaxBatchBytes, options_.segment_bytes / 8);
+  }
+  size_t max_entry_bytes() const {
+    return std::min<uint64_t>(kMaxEntryBytes, options_.segment_bytes / 2);
+  }
   static constexpr size_t kMaxPeerFacts = 200;
   static constexpr size_t kMaxRequests = 100;
 
@@ -103,6 +110,7 @@ class LogNode::Core final : public Peers::Listener,
   // Opening (log_core.cc).
   void OnOpened(ReplicaState state);
   void BecomeActive();
+  void UpdateVoting();
   void BeReady();
   void LearnGenesis();
   void OnFormation(Formation::Output output);

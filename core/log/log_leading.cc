@@ -174,10 +174,10 @@ void LogNode::Core::Append(std::string payload, OnAppended done) {
   absl::Status refusal;
   if (!leading_) {
     refusal = NotLeading();
-  } else if (payload.size() > kMaxEntryBytes) {
+  } else if (payload.size() > max_entry_bytes()) {
     refusal = absl::InvalidArgumentError(
         absl::StrCat("an entry of ", payload.size(), " bytes; at most ",
-                     kMaxEntryBytes, " are allowed"));
+                     max_entry_bytes(), " are allowed"));
   } else if (appends_.size() >= kMaxAppends) {
     refusal = absl::ResourceExhaustedError("too many appends are waiting");
   }
@@ -237,7 +237,7 @@ void LogNode::Core::NextAppend() {
   while (!appends_.empty() && under_way_.size() < kMaxBatch) {
     PendingAppend& append = appends_.front();
     const bool fits =
-        under_way_.empty() || bytes + append.payload.size() <= kMaxBatchBytes;
+        under_way_.empty() || bytes + append.payload.size() <= max_batch_bytes();
     if (append.type != entry->type() || !fits) break;
     if (append.type == TRUNCATE && !under_way_.empty()) break;
     bytes += append.payload.size();

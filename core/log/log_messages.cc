@@ -230,9 +230,7 @@ void LogNode::Core::OnHelloReply(const LogMessage& message) {
   Handshake::Output output;
   handshake_->OnReply(message.from(), message.hello_reply(), &output);
   if (!output.quarantine.empty()) return Quarantine(output.quarantine);
-  if (handshake_->done() && !quarantined() && !acceptor_->voting()) {
-    acceptor_->set_voting(true);
-  }
+  UpdateVoting();
 }
 
 // From now on, and in every later life, it does not vote.

@@ -103,6 +103,7 @@ struct LogOptions {
   LogObserver* observer = nullptr;
 };
 
+// And at most half of a segment of the journal.
 inline constexpr size_t kMaxEntryBytes = 16 << 20;
 
 // A view for operators and for the simulator's checkers.

@@ -43,8 +43,11 @@ bool IsEntry(const EntryProto& entry) {
       return entry.payload_size() == 1 &&
              config.ParseFromString(entry.payload(0)) && IsConfig(config);
     }
-    case LEADER:
-      return entry.payload_size() == 1 && IsMemberId(entry.payload(0));
+    case LEADER: {
+      BallotProto ballot;
+      return entry.payload_size() == 2 && IsMemberId(entry.payload(0)) &&
+             ballot.ParseFromString(entry.payload(1)) && IsBallot(ballot);
+    }
   }
   return false;
 }

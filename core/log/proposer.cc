@@ -271,6 +271,7 @@ void Proposer::Decide(Output* out) {
   auto leader = std::make_shared<EntryProto>();
   leader->set_type(LEADER);
   leader->add_payload(me_);
+  leader->add_payload(ToProto(ballot_).SerializeAsString());
   WriteEntry(std::move(leader), true, out);
 }
 
