@@ -163,9 +163,9 @@ void AwaitRecovery(sim::World& world, sim::LogCluster& log) {
   };
   EXPECT_SOON(leads(), 30s);
   const uint64_t before = log.acknowledged();
-  EXPECT_SOON((log.Leaders().size() == 1 &&
-               (log.Append(log.Leaders()[0]), log.acknowledged() > before)),
-              15s);
+  EXPECT_SOON(
+      (leads() && (log.Append(log.Leaders()[0]), log.acknowledged() > before)),
+      15s);
   EXPECT_SOON(log.Converged(), 20s);
 }
 

@@ -249,7 +249,9 @@ void Proposer::Decide(Output* out) {
       }
     }
   }
-  const Decision decision = log::Decide(slots, members_.size());
+  const size_t members =
+      planted_quorum_ > 0 ? 2 * planted_quorum_ - 1 : members_.size();
+  const Decision decision = log::Decide(slots, members);
   switch (decision.kind) {
     case Decision::Kind::kWait:
       return;
