@@ -186,7 +186,9 @@ class LogNode::Core final : public Peers::Listener,
   LogStatus::State State() const;
   LogStatus::Peer Describe(const MemberId& id, const PeerFacts& facts) const;
   std::map<std::string, double> Metrics() const;
-  void OnAdmin(const MemberId& from, const AdminRequest& request);
+  void OnAdmin(const MemberId& from, AdminRequest* request);
+  void AnswerAdmin(const MemberId& to, uint64_t id, const absl::Status& status,
+                   AdminReply reply);
   LogStatusProto StatusProto() const;
 
   io::Environment& environment_;

@@ -34,12 +34,13 @@ void LogNode::Core::OnMessage(absl::string_view payload, MemberId* from) {
 }
 
 void LogNode::Core::Handle(LogMessage* message) {
+  // A tool belongs to no cluster.
+  if (message->has_admin_request()) {
+    return OnAdmin(message->from(), message->mutable_admin_request());
+  }
   if (message->generation() != identity().generation() ||
       (!message->to().empty() && message->to() != me())) {
     return;
-  }
-  if (message->has_admin_request()) {
-    return OnAdmin(message->from(), message->admin_request());
   }
   if (message->has_hello()) return OnHello(*message);
   if (!active() || message->cluster_id() != cluster_id_) {

@@ -224,40 +224,53 @@ LogStatusProto LogNode::Core::StatusProto() const {
   return proto;
 }
 
-void LogNode::Core::OnAdmin(const MemberId& from, const AdminRequest& request) {
-  const auto answer = [this, from, id = request.id()](
-                          const absl::Status& status,
-                          std::optional<LogStatusProto> view) {
-    Outgoing message{from, {}, 0};
-    AdminReply& reply = *message.message.mutable_admin_reply();
-    reply.set_id(id);
-    reply.set_code(static_cast<int>(status.code()));
-    reply.set_message(std::string(status.message()));
-    if (view) *reply.mutable_status() = *std::move(view);
-    if (!leading_ && !leader_address_.empty()) {
-      reply.set_leader_address(leader_address_);
-    }
-    Transmit(std::move(message));
-  };
-  if (!request.has_change_members()) {
-    return answer(absl::OkStatus(), StatusProto());
+void LogNode::Core::AnswerAdmin(const MemberId& to, uint64_t id,
+                                const absl::Status& status, AdminReply reply) {
+  reply.set_id(id);
+  reply.set_code(static_cast<int>(status.code()));
+  reply.set_message(std::string(status.message()));
+  if (!leading_ && !leader_address_.empty()) {
+    reply.set_leader_address(leader_address_);
+  }
+  Outgoing message{to, {}, 0};
+  *message.message.mutable_admin_reply() = std::move(reply);
+  Transmit(std::move(message));
+}
+
+void LogNode::Core::OnAdmin(const MemberId& from, AdminRequest* request) {
+  const uint64_t id = request->id();
+  AdminReply reply;
+  if (request->has_status()) {
+    *reply.mutable_status() = StatusProto();
+    return AnswerAdmin(from, id, absl::OkStatus(), std::move(reply));
   }
   if (!leading_) {
-    return answer(absl::FailedPreconditionError(
-                      leader_address_.empty()
-                          ? "this replica does not lead, and knows no leader"
-                          : absl::StrCat("this replica does not lead; ask ",
-                                         leader_address_)),
-                  std::nullopt);
+    return AnswerAdmin(
+        from, id,
+        absl::FailedPreconditionError(
+            leader_address_.empty()
+                ? "this replica does not lead, and knows no leader"
+                : absl::StrCat("this replica does not lead; ask ",
+                               leader_address_)),
+        std::move(reply));
+  }
+  if (request->has_append()) {
+    return Append(std::move(*request->mutable_append()),
+                  [this, from, id](absl::StatusOr<uint64_t> position) {
+                    AdminReply appended;
+                    if (position.ok()) appended.set_position(*position);
+                    AnswerAdmin(from, id, position.status(),
+                                std::move(appended));
+                  });
   }
   MemberChange change;
-  const log::ChangeMembers& wanted = request.change_members();
+  const log::ChangeMembers& wanted = request->change_members();
   change.add.assign(wanted.add().begin(), wanted.add().end());
   change.remove.assign(wanted.remove().begin(), wanted.remove().end());
   change.bulk = wanted.bulk();
   change.reason = wanted.reason();
-  ChangeMembers(change, [answer](const absl::Status& status) {
-    answer(status, std::nullopt);
+  ChangeMembers(change, [this, from, id](const absl::Status& status) {
+    AnswerAdmin(from, id, status, AdminReply());
   });
 }
 
