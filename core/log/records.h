@@ -68,7 +68,11 @@ class Records {
   absl::Status Salvage();
   absl::StatusOr<std::unique_ptr<leveldb::DB>> OpenDamaged(
       const std::string& path);
-  absl::Status Build(leveldb::DB* source, uint64_t from);
+  absl::StatusOr<std::vector<std::string>> TakeLogs(
+      const std::string& directory);
+  absl::Status Build(leveldb::DB* source, uint64_t from,
+                     const std::vector<std::string>& logs);
+  absl::Status Replay(const std::string& path, leveldb::DB& target);
   absl::Status Move(const std::string& from, const std::string& to);
   absl::StatusOr<bool> Exists(const std::string& path);
   absl::Status Remove(const std::string& path);
