@@ -253,6 +253,62 @@ TEST(LogDamage, OfBothCopiesIsTold) {
   EXPECT_GT(tally.blind, 0);
 }
 
+// What has no checksum of its own, bit by bit: names of files, ends of tables.
+TEST(LogDamage, OfLevelDbsBareBytesIsTold) {
+  const Lived lived;
+  std::unique_ptr<FileSystem> original = lived.files.Copy();
+  Tally tally;
+  for (const std::string& path : ListFiles(*original)) {
+    if (!absl::StrContains(path, "/records/")) continue;
+    const std::string content = FileAt(*original, path).content;
+    constexpr size_t kEnd = 60;
+    const size_t begin = content.size() - std::min(content.size(), kEnd);
+    for (size_t bit = begin * 8; bit < content.size() * 8; ++bit) {
+      std::unique_ptr<FileSystem> files = lived.files.Copy();
+      const char byte = content[bit / 8] ^ static_cast<char>(1 << bit % 8);
+      Overwrite(FileAt(*files, path), bit / 8, std::string(1, byte));
+      const Outcome outcome = Start(*files, lived.memory);
+      tally.Add(outcome);
+      EXPECT_TRUE(outcome.opened) << path << " " << outcome.refused;
+      EXPECT_EQ(outcome.wrong, "") << path << " bit " << bit;
+    }
+  }
+  tally.Print("bare bits");
+  EXPECT_GT(tally.harmless + tally.lost, 500);
+}
+
+// Several damages at once, anywhere. The replica may have lost its identity, or
+// even votes whose every trace was damaged; it never shows anything wrong.
+TEST(LogDamage, OfAnythingShowsNothingWrong) {
+  const Lived lived;
+  std::unique_ptr<FileSystem> original = lived.files.Copy();
+  const std::vector<std::string> paths = ListFiles(*original);
+  io::SeededRandom random(7);
+  Tally tally;
+  for (int round = 0; round < 1500; ++round) {
+    std::unique_ptr<FileSystem> files = lived.files.Copy();
+    for (uint64_t damages = 1 + random.Below(8); damages > 0; --damages) {
+      FileSystem::Node& file =
+          FileAt(*files, paths[random.Below(paths.size())]);
+      if (file.content.empty()) continue;
+      const uint64_t at = random.Below(file.content.size());
+      const uint64_t size =
+          random.Below(2) == 0 ? 1 + random.Below(4) : random.Below(2000);
+      std::string bytes = file.content.substr(at, size);
+      for (char& c : bytes) c = static_cast<char>(random.Next());
+      Overwrite(file, at, bytes);
+    }
+    const Outcome outcome = Start(*files, lived.memory);
+    tally.Add(outcome);
+    EXPECT_TRUE(outcome.opened || absl::IsDataLoss(outcome.refused))
+        << outcome.refused;
+    EXPECT_TRUE(outcome.wrong.empty() ||
+                absl::StrContains(outcome.wrong, "no vote at"))
+        << outcome.wrong << " round " << round;
+  }
+  tally.Print("anything");
+}
+
 TEST(LogDamage, OfWholeFilesIsTold) {
   const Lived lived;
   std::unique_ptr<FileSystem> original = lived.files.Copy();
