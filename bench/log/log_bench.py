@@ -11,8 +11,10 @@ import contextlib
 import fcntl
 import json
 import pathlib
+import platform
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -83,17 +85,17 @@ class Driver:
 
     def run(self):
         chosen = [s for s in systems.ALL if s.name in self.options.systems]
-        for number in range(self.options.rounds):
+        for number in range(max(map(self._rounds_of, PARTS))):
             # Nobody always comes first.
             shift = number % len(chosen)
             order = chosen[shift:] + chosen[:shift]
-            say("Round %d of %d" % (number + 1, self.options.rounds))
-            if "appends" in self.options.only:
+            say("Round %d" % (number + 1))
+            if number < self._rounds_of("appends"):
                 for replicas in self.options.replicas:
                     for system in order:
                         self._appends(system, replicas)
             for part in PARTS[1:]:
-                if part in self.options.only:
+                if number < self._rounds_of(part):
                     for system in order:
                         if system.events:
                             self._event(part, system)
@@ -102,6 +104,14 @@ class Driver:
                 "%d of %d steps began while the machine was not quiet"
                 % (self._noisy, self._steps))
         return self.results
+
+    def _rounds_of(self, part):
+        if part not in self.options.only:
+            return 0
+        # Peers take minutes to fill.
+        if part in ("catch-up", "recovery"):
+            return self.options.fill_rounds
+        return self.options.rounds
 
     @contextlib.contextmanager
     def _system(self, kind, what):
@@ -206,6 +216,8 @@ def parse_arguments(argv):
                         help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5, metavar="N",
                         help="how often to measure everything (5)")
+    parser.add_argument("--fill-rounds", type=int, default=1, metavar="N",
+                        help="how often for catch-up and recovery (1)")
     parser.add_argument("--seconds", type=float, default=3, metavar="S",
                         help="how long each step takes (3)")
     parser.add_argument("--replicas", type=_numbers, metavar="N,..",
@@ -238,8 +250,9 @@ def parse_arguments(argv):
     options.sizes = options.sizes or sizes
     options.outstanding = options.outstanding or outstanding
     options.only = options.only or (PARTS[:1] if options.quick else PARTS)
-    if options.rounds < 1 or options.seconds <= 0 or options.mib < 1:
-        parser.error("--rounds, --seconds and --mib must be more than 0")
+    if min(options.rounds, options.fill_rounds, options.mib) < 1 or (
+            options.seconds <= 0):
+        parser.error("rounds, seconds and MiB must be more than 0")
     return options
 
 
@@ -252,9 +265,23 @@ def tools_in(binaries):
         mesos_log=binaries / "prod/mesos-log")
 
 
+def about(options):
+    """Where the numbers come from, in one line."""
+    versions = []
+    for package in ("etcd-server", "libzookeeper-java"):
+        done = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${Package} ${Version}", package],
+            capture_output=True, text=True, check=False)
+        versions.append(done.stdout or "no " + package)
+    return "%s; %d CPUs, Linux %s; %d rounds of %g s" % (
+        ", ".join(versions), _cpus(), platform.release(), options.rounds,
+        options.seconds)
+
+
 def measure(options, tools):
     with work_folder(options.folder) as folder:
         kept = Driver(options, tools, folder)
+        kept.results.notes.append(about(options))
         try:
             return kept.run()
         except KeyboardInterrupt:
