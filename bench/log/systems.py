@@ -484,22 +484,27 @@ class Quorate(System):
         return [self.tools.mesos_log, "append-loop",
                 "--servers=" + addresses(servers)]
 
-    def fill(self, mib, absent=()):
-        """Appends about that much and stops; the MiB that there are."""
-        rate = self.append(FILL_SIZE, FILL_OUTSTANDING, 1, absent)
+    def fill(self, mib, lost=()):
+        """Appends about that much and stops; the MiB that there are.
+
+        All replicas form the log; then the lost ones end, with their disks.
+        """
+        rate = self.append(FILL_SIZE, FILL_OUTSTANDING, 1)
         self.stop()
-        left = mib * MIB / FILL_SIZE - rate["count"]
+        for index in lost:
+            shutil.rmtree(self.folder / ("replica%d" % index) / "data")
         count = rate["count"]
+        left = mib * MIB / FILL_SIZE - count
         if left > 0:
             seconds = max(left / rate["appends_per_s"], 0.1)
             count += self.append(FILL_SIZE, FILL_OUTSTANDING, seconds,
-                                 absent)["count"]
+                                 lost)["count"]
             self.stop()
         return count * FILL_SIZE / MIB
 
     def catch_up(self, mib):
         self.ports = PORTS.take(3)
-        filled = self.fill(mib, absent=[2])
+        filled = self.fill(mib, lost=[2])
         for index in (0, 1):
             self._launch(index, election=True)
         await_true("a leader", lambda: self.leader() is not None, self.replicas)
