@@ -285,9 +285,6 @@ void LogNode::Core::FailAppends(const absl::Status& status) {
 void LogNode::Core::CheckQuorum() {
   if (!leading_) return;
   const io::Instant now = Now();
-  if (proposer_->ballot() < acceptor_->promised()) {
-    return OnDeposed(absl::AbortedError("another member was elected"));
-  }
   if (const std::string lost = quorum_check_->Lost(now); !lost.empty()) {
     return OnDeposed(absl::UnavailableError(lost));
   }
@@ -353,7 +350,10 @@ void LogNode::Core::ChangeMembers(const MemberChange& change, OnDone done) {
 void LogNode::Core::CarryMembership(Membership::Output output) {
   Proposer::Output asked;
   for (const MemberId& id : output.ask_promise) {
-    if (proposer_) proposer_->AskPromise(id, &asked);
+    if (!proposer_) break;
+    proposer_->AskPromise(id, &asked);
+    // It may have been asked before it led.
+    if (membership_ && proposer_->HasPromised(id)) membership_->OnPromised(id);
   }
   Carry(std::move(asked));
   if (output.propose) {

@@ -96,6 +96,8 @@ void LogNode::Core::HandleActive(LogMessage* message) {
           options_.quorum);
       answers.back().message.mutable_heartbeat_reply()->set_address(
           options_.address.ToString());
+      answers.back().message.mutable_heartbeat_reply()->set_stored_upto(
+          StoredUpto());
       OnHeartbeat(from, message->heartbeat());
       break;
     case LogMessage::kFetch:
@@ -228,6 +230,7 @@ void LogNode::Core::AnswerHello(const MemberId& to, bool cloned, bool refused) {
 
 void LogNode::Core::OnHelloReply(const LogMessage& message) {
   Handshake::Output output;
+  handshake_->OnProgress(acceptor_->promised(), acceptor_->voted_end());
   handshake_->OnReply(message.from(), message.hello_reply(), &output);
   if (!output.quarantine.empty()) return Quarantine(output.quarantine);
   if (handshake_->done() && !quarantined() && !acceptor_->voting()) {
@@ -315,6 +318,7 @@ void LogNode::Core::OnHeartbeatReply(const LogMessage& message) {
   report.id = from;
   report.address = reply.address();
   report.learned_upto = message.learned_upto();
+  report.stored_upto = reply.stored_upto();
   report.declared_quorum = reply.declared_quorum();
   report.silent = reply.silent();
   report.disk_full = reply.disk_full();
