@@ -191,7 +191,18 @@ Result Acceptor::Accept(const Ballot& ballot, uint64_t position,
   if (InHole(position)) return NOT_READY;
   auto found = slots_.find(position);
   if (found != slots_.end() && found->second.state == Slot::State::kLearned) {
-    return SameEntry(*found->second.entry, request->entry()) ? OK : KNOWN;
+    Slot& learned = found->second;
+    if (!SameEntry(*learned.entry, request->entry())) return KNOWN;
+    if (ballot <= learned.ballot) return OK;
+    // It was learned from elsewhere: the vote is new, and must outlive a crash.
+    if (promised_ < ballot && !Planted(Bug::kAcceptKeepsPromise)) {
+      Promised(ballot);
+    }
+    learned.ballot = ballot;
+    pending().accepted[position] = {Slot::State::kAccepted, ballot,
+                                    learned.entry, learned.hash};
+    voted_end_ = std::max(voted_end_, position + 1);
+    return OK;
   }
   if (promised_ < ballot && !Planted(Bug::kAcceptKeepsPromise)) {
     Promised(ballot);
@@ -312,7 +323,6 @@ void Acceptor::AdoptBase(uint64_t base) {
     holes_.erase(holes_.begin());
     if (end > base) holes_[base] = end;
   }
-  voted_end_ = std::max(voted_end_, base);
   Advance();
 }
 

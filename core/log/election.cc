@@ -19,7 +19,10 @@ Election::Election(MemberId me, Options options, uint64_t seed)
     : me_(std::move(me)), options_(options), random_(seed) {}
 
 void Election::OnConfig(std::vector<MemberId> members) {
+  if (members == members_) return;
   members_ = std::move(members);
+  // Others vote now than those that were asked.
+  asked_round_ = 0;
 }
 
 bool Election::IsMember(const MemberId& id) const {

@@ -37,49 +37,93 @@ std::vector<MemberId> Handshake::Missing() const {
   return missing;
 }
 
+void Handshake::OnProgress(const Ballot& promised, uint64_t end) {
+  self_.promised = std::max(self_.promised, promised);
+  self_.end = std::max(self_.end, end);
+}
+
+// That this disk is not the one it promised with; empty when there is none.
+std::string Handshake::Evidence(const std::string& who,
+                                const HelloReply& reply) const {
+  const SeenProto& seen = reply.seen();
+  if (reply.cloned() || (seen.incarnation() == self_.incarnation &&
+                         seen.boot_nonce() != self_.boot_nonce)) {
+    return absl::StrCat(
+        who,
+        " has heard of another process with the id of this replica: its "
+        "directory was copied");
+  }
+  if (seen.incarnation() > self_.incarnation) {
+    return absl::StrCat(
+        who, " has seen start number ", seen.incarnation(),
+        " of this replica, whose disk only knows of ", self_.incarnation,
+        ": the directory was restored from a backup, or copied");
+  }
+  if (self_.promised < FromProto(seen.promised())) {
+    return absl::StrCat(who, " has a promise of this replica for round ",
+                        seen.promised().round(), ", its disk one for ",
+                        self_.promised.round,
+                        ": the directory was restored from a backup");
+  }
+  if (!self_.blind && seen.end() > self_.end) {
+    return absl::StrCat(who,
+                        " has counted a vote of this replica for position ",
+                        seen.end() - 1, ", its disk has none above ",
+                        static_cast<int64_t>(self_.end) - 1,
+                        ": the directory was restored from a backup");
+  }
+  return "";
+}
+
 void Handshake::OnReply(const MemberId& from, const HelloReply& reply,
                         Output* out) {
-  const SeenProto& seen = reply.seen();
-  const std::string who = absl::StrCat("replica ", ShortId(from));
   if (Planted(Bug::kWipedKeepsId)) {
     answered_.insert(from);
     return CheckDone();
   }
-  if (reply.cloned() || (seen.incarnation() == self_.incarnation &&
-                         seen.boot_nonce() != self_.boot_nonce)) {
-    out->quarantine = absl::StrCat(
-        who,
-        " has heard of another process with the id of this replica: its "
-        "directory was copied");
-  } else if (seen.incarnation() > self_.incarnation) {
-    out->quarantine = absl::StrCat(
-        who, " has seen start number ", seen.incarnation(),
-        " of this replica, whose disk only knows of ", self_.incarnation,
-        ": the directory was restored from a backup, or copied");
-  } else if (!done_ && self_.promised < FromProto(seen.promised())) {
-    out->quarantine = absl::StrCat(
-        who, " has a promise of this replica for round ",
-        seen.promised().round(), ", its disk one for ", self_.promised.round,
-        ": the directory was restored from a backup");
-  } else if (!done_ && !self_.blind && seen.end() > self_.end) {
-    out->quarantine =
-        absl::StrCat(who, " has counted a vote of this replica for position ",
-                     seen.end() - 1, ", its disk has none above ",
-                     static_cast<int64_t>(self_.end) - 1,
-                     ": the directory was restored from a backup");
-  } else {
-    answered_.insert(from);
-    CheckDone();
+  out->quarantine = Evidence(absl::StrCat("replica ", ShortId(from)), reply);
+  if (!out->quarantine.empty()) return;
+  // Whoever was asked by an earlier life may have counted its votes since.
+  if (reply.has_seen() && reply.seen().incarnation() < self_.incarnation) {
+    return;
   }
+  answered_.insert(from);
+  CheckDone();
 }
 
 Acquaintances::Acquaintances(MemberId me, std::map<MemberId, Seen> seen)
     : me_(std::move(me)), seen_(std::move(seen)) {}
 
+void Acquaintances::OnConfig(std::vector<MemberId> members) {
+  members_ = std::move(members);
+}
+
+bool Acquaintances::IsMember(const MemberId& id) const {
+  return std::find(members_.begin(), members_.end(), id) != members_.end();
+}
+
+// The one whose votes are the oldest. There is one: members are fewer.
+void Acquaintances::ForgetStranger() {
+  static_assert(kMax > kMaxMembers);
+  auto oldest = seen_.end();
+  for (auto it = seen_.begin(); it != seen_.end(); ++it) {
+    if (IsMember(it->first)) continue;
+    if (oldest == seen_.end() || it->second.end < oldest->second.end) {
+      oldest = it;
+    }
+  }
+  changed_.erase(oldest->first);
+  seen_.erase(oldest);
+}
+
 Seen* Acquaintances::Find(const MemberId& id) {
   auto found = seen_.find(id);
   if (found != seen_.end()) return &found->second;
-  if (id == me_ || seen_.size() >= kMax) return nullptr;
+  if (id == me_) return nullptr;
+  if (!IsMember(id)) {
+    return seen_.size() < kMaxStrangers ? &seen_[id] : nullptr;
+  }
+  if (seen_.size() >= kMax) ForgetStranger();
   return &seen_[id];
 }
 

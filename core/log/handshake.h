@@ -39,6 +39,10 @@ class Handshake {
   Handshake(MemberId me, Self self, std::vector<MemberId> members);
 
   void OnConfig(std::vector<MemberId> members);
+  // What was promised and voted for in this life: answers that arrive after
+  // done() still count against the disk, and not against what came since.
+  void OnProgress(const Ballot& promised, uint64_t end);
+  // An answer that was meant for an earlier life is ignored.
   void OnReply(const MemberId& from, const HelloReply& reply, Output* out);
 
   // A quorum of the members, itself included if it is one, has answered. Once
@@ -49,9 +53,10 @@ class Handshake {
 
  private:
   void CheckDone();
+  std::string Evidence(const std::string& who, const HelloReply& reply) const;
 
   const MemberId me_;
-  const Self self_;
+  Self self_;
   std::vector<MemberId> members_;
   std::set<MemberId> answered_;
   bool done_ = false;
@@ -64,10 +69,14 @@ class Acquaintances {
     kOlderLife,  // a later life of that replica was heard of
     kCloned,     // two processes use its id and incarnation
   };
-  // Members and learners that are remembered; further ones are not.
+  // Replicas that are remembered. A member always is, in place of one that is
+  // none; others only while there is plenty of room.
   static constexpr size_t kMax = 40;
+  static constexpr size_t kMaxStrangers = 20;
 
   Acquaintances(MemberId me, std::map<MemberId, Seen> seen);
+
+  void OnConfig(std::vector<MemberId> members);
 
   // Of every message, before anything else is done with it.
   Verdict OnHeader(const MemberId& from, uint64_t incarnation,
@@ -85,8 +94,11 @@ class Acquaintances {
 
  private:
   Seen* Find(const MemberId& id);
+  bool IsMember(const MemberId& id) const;
+  void ForgetStranger();
 
   const MemberId me_;
+  std::vector<MemberId> members_;
   std::map<MemberId, Seen> seen_;
   std::set<MemberId> cloned_;
   std::set<MemberId> changed_;

@@ -347,10 +347,11 @@ uint64_t Journal::Room(Use use) const {
   };
   uint64_t room = left(EndOf(active_), offset_);
   if (!full_) room = std::max(room, left(EndOf(1 - active_), 0));
-  // A small frame twice; or sectors with their trailers, identifiers, and what
-  // the end of each frame leaves unused.
-  constexpr uint64_t kOverhead = 3 * kSmallBytes;
-  return room > kOverhead ? (room - kOverhead) / 16 * 15 : 0;
+  // A small frame twice; or sectors with their trailers, identifiers (of small
+  // entries they are more than these), and what frames leave unused.
+  const uint64_t overhead =
+      std::max(3 * kSmallBytes, std::min(kCarryBytes, segment_bytes_ / 8));
+  return room > overhead ? (room - overhead) / 16 * 15 : 0;
 }
 
 uint64_t Journal::free_bytes() const { return Room(Use::kVotes); }

@@ -2,14 +2,51 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
+
+#include "absl/strings/string_view.h"
+#include "core/log/fixed_bytes.h"
 
 namespace quorate::log {
 namespace {
 
 constexpr size_t kWriteBufferBytes = 64 << 10;
+// Of a table: two places of blocks, as varints, padded; and a number.
+constexpr uint64_t kFooterBytes = 48;
+constexpr uint64_t kTableMagic = 0xdb4775248b80fb57;
+
+std::optional<uint64_t> TakeVarint(absl::string_view* in) {
+  uint64_t value = 0;
+  for (int shift = 0; shift <= 63 && !in->empty(); shift += 7) {
+    const auto byte = static_cast<unsigned char>(in->front());
+    in->remove_prefix(1);
+    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if ((byte & 0x80) == 0) return value;
+  }
+  return std::nullopt;
+}
+
+// The one part of a table without a checksum. LevelDB would believe it, and
+// allocate whatever size it names.
+bool IsFooter(absl::string_view footer, uint64_t file_bytes) {
+  if (footer.size() != kFooterBytes ||
+      GetFixed(footer, kFooterBytes - 8, 8) != kTableMagic) {
+    return false;
+  }
+  for (int block = 0; block < 2; ++block) {
+    const std::optional<uint64_t> offset = TakeVarint(&footer);
+    const std::optional<uint64_t> size = TakeVarint(&footer);
+    if (!offset || !size || *offset > file_bytes ||
+        *size > file_bytes - *offset) {
+      return false;
+    }
+  }
+  return true;
+}
 
 std::string ParentOf(const std::string& path) {
   return path.substr(0, path.rfind('/'));
@@ -169,6 +206,15 @@ leveldb::Status LevelDbEnv::NewRandomAccessFile(
   *result = nullptr;
   auto file = disk_.Open(path, io::Disk::Mode::kRead);
   if (!file.ok()) return Report(file.status());
+  auto size = (*file)->Size();
+  if (!size.ok()) return Report(size.status());
+  std::string footer;
+  absl::Status read = (*file)->ReadAt(*size - std::min(*size, kFooterBytes),
+                                      kFooterBytes, &footer);
+  if (!read.ok()) return Report(read);
+  if (!IsFooter(footer, *size)) {
+    return leveldb::Status::Corruption(path, "no footer of a table");
+  }
   *result = new RandomAccess(errors_, *std::move(file));
   return leveldb::Status::OK();
 }

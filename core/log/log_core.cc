@@ -56,6 +56,10 @@ bool LogNode::Core::Votes(const MemberId& id) const {
   return active() && IsMember(config(), id);
 }
 
+uint64_t LogNode::Core::StoredUpto() const {
+  return std::min(acceptor_->learned_upto(), persistence_.stored_upto());
+}
+
 // Opening.
 
 void LogNode::Core::Start() {
@@ -115,6 +119,7 @@ void LogNode::Core::BecomeActive() {
   self.end = acceptor_->voted_end();
   self.blind = acceptor_->blind_below() > acceptor_->settled();
   handshake_.emplace(me(), self, MembersOf(config()));
+  acquaintances_->OnConfig(MembersOf(config()));
   if (options_.builtin_election) {
     election_.emplace(me(),
                       Election::Options{options_.min_election_timeout,
@@ -230,6 +235,7 @@ void LogNode::Core::Tick() {
   CheckQuorum();
   if (membership_) {
     Membership::Output output;
+    membership_->OnStored(StoredUpto());
     membership_->OnTick(now, &output);
     CarryMembership(std::move(output));
   }
@@ -243,6 +249,17 @@ void LogNode::Core::Tick() {
   Scrub();
   CatchUp();
   Settle();
+  if (ready_ && !failed_) StoreConfig();
+}
+
+// Those who leave the members may be stopped when the others have stored what
+// was decided with them; what was fetched is otherwise stored in no hurry.
+void LogNode::Core::StoreConfig() {
+  const uint64_t needed = config_position() + 2;
+  if (config_position() == 0 || applied_ < needed || StoredUpto() >= needed) {
+    return;
+  }
+  persistence_.Checkpoint();
 }
 
 // Machines.
@@ -273,6 +290,10 @@ void LogNode::Core::Settle() {
   if (proposer_) proposer_->CheckInvariants();
   if (!started_ && (!active() || applied_ == acceptor_->learned_upto())) {
     return BeReady();
+  }
+  // Its own vote is another's now: it confirms no read any more.
+  if (leading_ && proposer_->ballot() < acceptor_->promised()) {
+    OnDeposed(absl::AbortedError("another member was elected"));
   }
   Lead();
   AnswerAppends();
@@ -377,6 +398,7 @@ void LogNode::Core::OnConfigInForce(uint64_t position) {
   }
   handshake_->OnConfig(members);
   UpdateVoting();
+  acquaintances_->OnConfig(members);
   if (election_) election_->OnConfig(members);
   if (quorum_check_) quorum_check_->OnConfig(members, Now());
   if (reads_) reads_->OnConfig(members);

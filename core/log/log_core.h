@@ -105,6 +105,8 @@ class LogNode::Core final : public Peers::Listener,
   uint64_t config_position() const { return configs_.rbegin()->first; }
   bool Votes(const MemberId& id) const;
   MemberId FreshId();
+  // Learned below, whatever happens to the power.
+  uint64_t StoredUpto() const;
   io::Instant Now() const { return environment_.clock().Now(); }
 
   // Opening (log_core.cc).
@@ -159,6 +161,7 @@ class LogNode::Core final : public Peers::Listener,
   void ApplyEntry(uint64_t position, const EntryProto& entry);
   void ApplyConfig(uint64_t position, const EntryProto& entry);
   void OnConfigInForce(uint64_t position);
+  void StoreConfig();
   void ApplyTruncation(uint64_t position, const EntryProto& entry);
   void Check(const absl::Status& learned);
   void Carry(Proposer::Output output);

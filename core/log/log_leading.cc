@@ -286,9 +286,6 @@ void LogNode::Core::FailAppends(const absl::Status& status) {
 void LogNode::Core::CheckQuorum() {
   if (!leading_) return;
   const io::Instant now = Now();
-  if (proposer_->ballot() < acceptor_->promised()) {
-    return OnDeposed(absl::AbortedError("another member was elected"));
-  }
   if (const std::string lost = quorum_check_->Lost(now); !lost.empty()) {
     return OnDeposed(absl::UnavailableError(lost));
   }
@@ -355,11 +352,9 @@ void LogNode::Core::CarryMembership(Membership::Output output) {
   Proposer::Output asked;
   for (const MemberId& id : output.ask_promise) {
     if (!leading_) break;
-    if (proposer_->HasPromised(id)) {
-      membership_->OnPromised(id);
-    } else {
-      proposer_->AskPromise(id, &asked);
-    }
+    proposer_->AskPromise(id, &asked);
+    // It may have been asked before it led.
+    if (proposer_->HasPromised(id)) membership_->OnPromised(id);
   }
   Carry(std::move(asked));
   if (output.propose) {

@@ -97,6 +97,8 @@ void LogNode::Core::HandleActive(LogMessage* message) {
           options_.quorum);
       answers.back().message.mutable_heartbeat_reply()->set_address(
           options_.address.ToString());
+      answers.back().message.mutable_heartbeat_reply()->set_stored_upto(
+          StoredUpto());
       OnHeartbeat(from, message->heartbeat());
       break;
     case LogMessage::kFetch:
@@ -229,6 +231,7 @@ void LogNode::Core::AnswerHello(const MemberId& to, bool cloned, bool refused) {
 
 void LogNode::Core::OnHelloReply(const LogMessage& message) {
   Handshake::Output output;
+  handshake_->OnProgress(acceptor_->promised(), acceptor_->voted_end());
   handshake_->OnReply(message.from(), message.hello_reply(), &output);
   if (!output.quarantine.empty()) return Quarantine(output.quarantine);
   UpdateVoting();
@@ -318,6 +321,7 @@ void LogNode::Core::OnHeartbeatReply(const LogMessage& message) {
   report.id = from;
   report.address = reply.address();
   report.learned_upto = message.learned_upto();
+  report.stored_upto = reply.stored_upto();
   report.declared_quorum = reply.declared_quorum();
   report.silent = reply.silent();
   report.disk_full = reply.disk_full();

@@ -51,7 +51,10 @@ Membership::Membership(MemberId me, Options options, Config config,
       promised_({me_}) {}
 
 void Membership::OnPeer(io::Instant now, const PeerReport& report) {
-  if (peers_.size() >= kMaxPeers && peers_.count(report.id) == 0) return;
+  if (peers_.count(report.id) == 0) {
+    if (peers_.size() >= kMaxPeers) MakeRoom(now);
+    if (peers_.size() >= kMaxPeers && !IsMember(config_, report.id)) return;
+  }
   Peer& peer = peers_[report.id];
   if (peer.heard != io::Instant() && report.learned_upto >= peer.target) {
     peer.caught_up = now;
@@ -61,12 +64,31 @@ void Membership::OnPeer(io::Instant now, const PeerReport& report) {
   peer.target = learned_upto_;
 }
 
+// Newcomers that went away again; members are always heard.
+void Membership::MakeRoom(io::Instant now) {
+  for (auto peer = peers_.begin(); peer != peers_.end();) {
+    if (Recent(now, peer->first) || IsMember(config_, peer->first)) {
+      ++peer;
+    } else {
+      peer = peers_.erase(peer);
+    }
+  }
+}
+
 void Membership::OnPromised(const MemberId& id) { promised_.insert(id); }
 
 bool Membership::Recent(io::Instant now, const MemberId& id) const {
   if (id == me_) return true;
   auto peer = peers_.find(id);
   return peer != peers_.end() && now - peer->second.heard <= options_.recent;
+}
+
+// It answers, and its answers count.
+bool Membership::Votes(io::Instant now, const MemberId& id) const {
+  if (!Recent(now, id)) return false;
+  if (id == me_) return true;
+  const PeerReport& report = peers_.at(id).report;
+  return !report.silent && !report.disk_full;
 }
 
 bool Membership::CaughtUp(io::Instant now, const MemberId& id) const {
@@ -118,7 +140,8 @@ absl::Status Membership::Refusal(const Change& change) const {
   if (change.add.empty() && change.remove.empty()) {
     return absl::InvalidArgumentError("the change names no member");
   }
-  if (pending_) {
+  // One that nobody asked for gives way while it can.
+  if (pending_ && (pending_->request || pending_->step != Step::kPreparing)) {
     return absl::FailedPreconditionError(
         "another change of the members is under way; try again when it is "
         "over");
@@ -212,11 +235,12 @@ std::string Membership::Unprepared(io::Instant now) const {
     return absl::StrCat("only ", promised, " of the ", members,
                         " new members have promised to follow this leader");
   }
-  const size_t recent = Count(
-      target, [this, now](const MemberId& id) { return Recent(now, id); });
-  if (recent < WriteQuorum(members)) {
-    return absl::StrCat("only ", recent, " of the ", members,
-                        " new members answer: start them, or choose others");
+  const size_t voting =
+      Count(target, [this, now](const MemberId& id) { return Votes(now, id); });
+  if (voting < WriteQuorum(members)) {
+    return absl::StrCat("only ", voting, " of the ", members,
+                        " new members answer and vote: start them, or choose "
+                        "others");
   }
   const size_t caught_up = Count(
       target, [this, now](const MemberId& id) { return CaughtUp(now, id); });
@@ -229,7 +253,7 @@ std::string Membership::Unprepared(io::Instant now) const {
 }
 
 // What was decided below and at the first position of the new members has to
-// be held by a quorum of them.
+// be on the disks of a quorum of them.
 std::string Membership::Unsettled() const {
   const uint64_t needed = pending_->position + 2;
   if (learned_upto_ < needed) {
@@ -237,9 +261,9 @@ std::string Membership::Unsettled() const {
   }
   const Config& target = pending_->target;
   const size_t hold = Count(target, [this, needed](const MemberId& id) {
-    if (id == me_) return true;
+    if (id == me_) return stored_upto_ >= needed;
     auto peer = peers_.find(id);
-    return peer != peers_.end() && peer->second.report.learned_upto >= needed;
+    return peer != peers_.end() && peer->second.report.stored_upto >= needed;
   });
   if (hold >= WriteQuorum(target.members_size())) return "";
   return absl::StrCat("only ", hold, " of the ", target.members_size(),
@@ -254,39 +278,53 @@ void Membership::Finish(absl::Status status, Output* out) {
   }
 }
 
-void Membership::Advance(io::Instant now, Output* out) {
-  if (pending_->step == Step::kPreparing) {
-    for (const Member& member : pending_->target.members()) {
-      if (promised_.count(member.id()) == 0) {
-        out->ask_promise.push_back(member.id());
-      }
+void Membership::Prepare(io::Instant now, Output* out) {
+  for (const Member& member : pending_->target.members()) {
+    if (promised_.count(member.id()) == 0) {
+      out->ask_promise.push_back(member.id());
     }
-    const std::string missing = Unprepared(now);
-    if (missing.empty() || Planted(Bug::kConfigUnprepared)) {
-      out->propose = pending_->target;
-      pending_->step = Step::kProposed;
-    } else if (now - pending_->since > options_.timeout) {
-      Finish(absl::DeadlineExceededError(
-                 absl::StrCat("the members were not changed: ", missing)),
-             out);
-      pending_.reset();
-    }
-    return;
   }
-  if (pending_->step == Step::kSettling) {
-    const std::string missing = Unsettled();
-    if (missing.empty()) {
-      Finish(absl::OkStatus(), out);
-      out->resign = !IsMember(pending_->target, me_);
-      pending_.reset();
+  const std::string missing = Unprepared(now);
+  if (missing.empty() || Planted(Bug::kConfigUnprepared)) {
+    out->propose = pending_->target;
+    pending_->step = Step::kProposed;
+  } else if (now - pending_->since > options_.timeout) {
+    Finish(absl::DeadlineExceededError(
+               absl::StrCat("the members were not changed: ", missing)),
+           out);
+    pending_.reset();
+  }
+}
+
+void Membership::Conclude(io::Instant now, Output* out) {
+  const std::string missing = Unsettled();
+  if (missing.empty()) {
+    Finish(absl::OkStatus(), out);
+    out->resign = !IsMember(pending_->target, me_);
+    pending_.reset();
+  } else if (now - pending_->since > options_.timeout) {
+    Finish(absl::DeadlineExceededError(
+               absl::StrCat("the members were changed at position ",
+                            pending_->position, ", but ", missing)),
+           out);
+  }
+}
+
+void Membership::Advance(io::Instant now, Output* out) {
+  switch (pending_->step) {
+    case Step::kPreparing:
+      return Prepare(now, out);
+    case Step::kProposed:
+      // It cannot be taken back.
+      if (now - pending_->since > options_.timeout) {
+        Finish(absl::DeadlineExceededError(
+                   "the change is proposed, and not decided yet: it may still "
+                   "happen"),
+               out);
+      }
       return;
-    }
-    if (now - pending_->since > options_.timeout) {
-      Finish(absl::DeadlineExceededError(
-                 absl::StrCat("the members were changed at position ",
-                              pending_->position, ", but ", missing)),
-             out);
-    }
+    case Step::kSettling:
+      return Conclude(now, out);
   }
 }
 
@@ -347,7 +385,8 @@ std::optional<Membership::Change> Membership::NextAutomatic(
   suitable += learners.size();
   const auto wanted = static_cast<size_t>(2 * *declared - 1);
   const auto size = static_cast<size_t>(config_.members_size());
-  if (suitable != wanted || (learners.empty() && gone.empty())) {
+  if (suitable != wanted || wanted > kMaxMembers ||
+      (learners.empty() && gone.empty())) {
     return std::nullopt;
   }
   Change change;
@@ -378,8 +417,9 @@ void Membership::ConsiderAutomatic(io::Instant now) {
 
 std::string Membership::Explain(io::Instant now) const {
   if (pending_) {
-    const std::string missing =
-        pending_->step == Step::kSettling ? Unsettled() : Unprepared(now);
+    std::string missing;
+    if (pending_->step == Step::kPreparing) missing = Unprepared(now);
+    if (pending_->step == Step::kSettling) missing = Unsettled();
     return absl::StrCat("a change of the members is under way",
                         missing.empty() ? "" : ": ", missing);
   }

@@ -45,6 +45,8 @@ class Membership {
     MemberId id;
     std::string address;
     uint64_t learned_upto = 0;
+    // Of those, what a loss of power leaves.
+    uint64_t stored_upto = 0;
     int declared_quorum = 0;
     bool silent = false;  // it does not vote
     bool disk_full = false;
@@ -87,6 +89,8 @@ class Membership {
   void OnPromised(const MemberId& id);
   // The leader has learned everything below.
   void OnLearned(uint64_t learned_upto) { learned_upto_ = learned_upto; }
+  // And a loss of power leaves it that much.
+  void OnStored(uint64_t stored_upto) { stored_upto_ = stored_upto; }
   // This configuration is chosen, and in force from the next position on.
   void OnChosenConfig(io::Instant now, uint64_t position, const Config& config,
                       Output* out);
@@ -121,6 +125,7 @@ class Membership {
   };
 
   bool Recent(io::Instant now, const MemberId& id) const;
+  bool Votes(io::Instant now, const MemberId& id) const;
   bool CaughtUp(io::Instant now, const MemberId& id) const;
   bool Fit(io::Instant now, const MemberId& id) const;
   absl::Status Refusal(const Change& change) const;
@@ -128,6 +133,9 @@ class Membership {
   void Begin(io::Instant now, std::optional<uint64_t> request,
              const Change& change);
   void Advance(io::Instant now, Output* out);
+  void Prepare(io::Instant now, Output* out);
+  void Conclude(io::Instant now, Output* out);
+  void MakeRoom(io::Instant now);
   // What a proposal, or the end of the change, waits for; empty: nothing.
   std::string Unprepared(io::Instant now) const;
   std::string WhyNotFit(io::Instant now, const MemberId& id) const;
@@ -143,6 +151,7 @@ class Membership {
   Config config_;
   uint64_t config_position_;
   uint64_t learned_upto_;
+  uint64_t stored_upto_ = 0;
   const io::Instant began_;
   std::map<MemberId, Peer> peers_;
   std::set<MemberId> promised_;

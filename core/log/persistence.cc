@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace quorate::log {
@@ -54,6 +55,7 @@ void Persistence::Open(OnOpened done) {
       [this, opened, done = std::move(done)] {
         if (!opened->status.ok()) return done(opened->status);
         identity_ = storage_->identity();
+        stored_upto_ = opened->state.settled;
         room_ = storage_->room();
         done(std::move(opened->state));
         if (room_.wants_checkpoint) Checkpoint();
@@ -187,10 +189,11 @@ void Persistence::OnCheckpoint(uint64_t settled,
         work->status = storage_->Recycle(settled, work->unsettled);
         work->room = storage_->room();
       },
-      [this, work] {
+      [this, work, settled] {
         checkpointing_ = false;
         if (!work->status.ok()) return Fail(work->status);
         ++checkpoints_;
+        stored_upto_ = std::max(stored_upto_, settled);
         room_ = work->room;
         // Whoever waited for room is told as for a write.
         listener_->OnDurable({});

@@ -66,6 +66,12 @@ class Persistence {
   void Scrub(uint64_t position, uint64_t end, size_t max_bytes,
              OnScrubbed done);
 
+  // Makes what was absorbed durable; nothing while the disk is full.
+  void Checkpoint();
+  // Everything below was learned when a checkpoint began that is over, or in
+  // an earlier life: a loss of power leaves it.
+  uint64_t stored_upto() const { return stored_upto_; }
+
   // Bytes absorbed and not yet stored: who fetches entries waits for them.
   uint64_t backlog_bytes() const { return backlog_bytes_; }
   bool disk_full() const { return disk_full_; }
@@ -73,7 +79,6 @@ class Persistence {
   uint64_t writes() const { return writes_; }
 
  private:
-  void Checkpoint();
   void OnCheckpoint(uint64_t settled, std::map<uint64_t, Slot> unsettled,
                     const absl::Status& status, size_t absorbed);
   void OnRecordsStatus(const absl::Status& status);
@@ -91,6 +96,7 @@ class Persistence {
   bool busy_ = false;  // A write, or the identity.
   bool failed_ = false;
   bool checkpointing_ = false;
+  uint64_t stored_upto_ = 0;
   bool disk_full_ = false;
   // Absorbed since the last checkpoint: to be absorbed again if the records
   // have to be opened anew.

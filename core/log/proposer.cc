@@ -359,7 +359,7 @@ void Proposer::OnLearned(uint64_t learned_upto,
   members_ = members;
   slots_.clear();
   accepted_.clear();
-  if (phase_ == Phase::kRecover || phase_ == Phase::kWrite) NextPosition(out);
+  if (phase_ != Phase::kSelf) NextPosition(out);
 }
 
 void Proposer::OnRetry(Output* out) {
@@ -371,6 +371,9 @@ void Proposer::OnRetry(Output* out) {
       if (!HasPromised(member)) SendPromise(member, out);
     }
   };
+  // Who has refused will do so again, and the others may never answer: a
+  // higher ballot would have a quorum without them.
+  if (!leading() && CountRefused() > 0) return Depose(out);
   switch (phase_) {
     case Phase::kSelf:
       return SendPromise(me_, out);

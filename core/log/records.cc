@@ -7,11 +7,14 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
 #include "core/base/planted.h"
 #include "core/log/fixed_bytes.h"
+#include "core/log/leveldb_log.h"
 #include "leveldb/db.h"
+#include "leveldb/table.h"
 #include "leveldb/write_batch.h"
 
 namespace quorate::log {
@@ -143,6 +146,18 @@ std::optional<Slot> DecodeRecord(const leveldb::Slice& value) {
   return slot;
 }
 
+// Of two whole records of a position.
+bool IsBetter(const leveldb::Slice& record, const leveldb::Slice& other) {
+  const bool learned = StateOf(record) == Slot::State::kLearned;
+  if (learned != (StateOf(other) == Slot::State::kLearned)) return learned;
+  const auto ballot = [](const leveldb::Slice& value) {
+    const absl::string_view bytes(value.data(), value.size());
+    return Ballot{GetFixed(bytes, 13 + kIdBytes, 8),
+                  std::string(bytes.substr(21 + kIdBytes, kIdBytes))};
+  };
+  return ballot(other) <= ballot(record);
+}
+
 void AddHole(uint64_t begin, uint64_t end,
              std::map<uint64_t, uint64_t>* holes) {
   if (begin >= end) return;
@@ -253,37 +268,16 @@ absl::Status Records::Salvage() {
     if (moved.ok()) moved = Move(path_, damaged);
     if (!moved.ok()) return moved;
   }
-  auto source = OpenDamaged(damaged);
-  if (!source.ok()) return source.status();
-  absl::Status built = Build(source->get(), 0);
-  env_.Drain();
-  source->reset();
+  absl::Status built = Build(nullptr, 0, damaged);
   if (built.ok()) built = Move(path_ + kNew, path_);
   return built.ok() ? OpenDb() : built;
 }
 
-// Null when nothing can be read, or nothing is there.
-absl::StatusOr<std::unique_ptr<leveldb::DB>> Records::OpenDamaged(
-    const std::string& path) {
-  std::unique_ptr<leveldb::DB> opened;
-  auto there = Exists(path);
-  if (!there.ok()) return there.status();
-  if (!*there) return opened;
-  const leveldb::Options options = OptionsOf(&env_);
-  absl::Status status = env_.Take(leveldb::RepairDB(path, options));
-  leveldb::DB* db = nullptr;
-  if (status.ok()) {
-    status = env_.Take(leveldb::DB::Open(options, path, &db));
-  }
-  opened.reset(db);
-  env_.Drain();
-  if (!status.ok() && !absl::IsDataLoss(status)) return status;
-  return opened;
-}
-
-// A complete and durable copy of the records of `source` from `from` on, that
-// is not in its place yet.
-absl::Status Records::Build(leveldb::DB* source, uint64_t from) {
+// A complete and durable copy, that is not in its place yet, of the records of
+// `source` from `from` on, if there is one, and of what can be read in the
+// directory `damaged`.
+absl::Status Records::Build(leveldb::DB* source, uint64_t from,
+                            const std::string& damaged) {
   absl::Status status = Remove(path_ + kNew);
   if (!status.ok()) return status;
   leveldb::Options options = OptionsOf(&env_);
@@ -293,6 +287,11 @@ absl::Status Records::Build(leveldb::DB* source, uint64_t from) {
   std::unique_ptr<leveldb::DB> target(db);
   env_.Drain();
   if (status.ok() && source != nullptr) status = Copy(*source, from, *target);
+  if (status.ok() && !damaged.empty()) status = Gather(damaged, *target);
+  leveldb::WriteOptions durable;
+  durable.sync = true;
+  leveldb::WriteBatch nothing;
+  if (status.ok()) status = env_.Take(target->Write(durable, &nothing));
   env_.Drain();
   return status;
 }
@@ -314,10 +313,81 @@ absl::Status Records::Copy(leveldb::DB& source, uint64_t from,
   }
   absl::Status read = env_.Take(record->status());
   if (!read.ok() && !absl::IsDataLoss(read)) return read;
-  write.sync = true;
   absl::Status written = env_.Take(target.Write(write, &batch));
   env_.Drain();
   return written;
+}
+
+// What can be read in the files of a LevelDB that may have lost track of them;
+// its own repair believes logs, and aborts when a table cannot be read once.
+absl::Status Records::Gather(const std::string& directory,
+                             leveldb::DB& target) {
+  auto there = Exists(directory);
+  if (!there.ok()) return there.status();
+  if (!*there) return absl::OkStatus();
+  auto names = disk_.List(directory);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    const std::string path = absl::StrCat(directory, "/", name);
+    absl::Status status;
+    if (absl::EndsWith(name, ".ldb") || absl::EndsWith(name, ".sst")) {
+      status = GatherTable(path, target);
+    } else if (absl::EndsWith(name, ".log")) {
+      auto log = disk_.ReadFile(path);
+      if (!log.ok()) return log.status();
+      ForEachPut(*log, [&](absl::string_view key, absl::string_view value) {
+        if (status.ok()) {
+          status = Improve({key.data(), key.size()},
+                           {value.data(), value.size()}, target);
+        }
+      });
+    }
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Records::GatherTable(const std::string& path,
+                                  leveldb::DB& target) {
+  auto info = disk_.Stat(path);
+  if (!info.ok()) return info.status();
+  leveldb::RandomAccessFile* file = nullptr;
+  absl::Status opened = env_.Take(env_.NewRandomAccessFile(path, &file));
+  const std::unique_ptr<leveldb::RandomAccessFile> owned_file(file);
+  leveldb::Table* table = nullptr;
+  if (opened.ok()) {
+    opened = env_.Take(
+        leveldb::Table::Open(OptionsOf(&env_), file, info->size, &table));
+  }
+  if (!opened.ok()) return absl::IsDataLoss(opened) ? absl::OkStatus() : opened;
+  const std::unique_ptr<leveldb::Table> owned_table(table);
+  const std::unique_ptr<leveldb::Iterator> record(
+      table->NewIterator(ReadOptionsOf(false)));
+  absl::Status status;
+  for (record->SeekToFirst(); record->Valid() && status.ok(); record->Next()) {
+    // A table's keys end with a sequence number and a type: 1 for a value.
+    constexpr size_t kSuffixBytes = 8;
+    leveldb::Slice key = record->key();
+    if (key.size() != kKeyBytes + kSuffixBytes || key[kKeyBytes] != 1) continue;
+    status = Improve({key.data(), kKeyBytes}, record->value(), target);
+  }
+  const absl::Status read = env_.Take(record->status());
+  if (status.ok() && !absl::IsDataLoss(read)) status = read;
+  return status;
+}
+
+// Takes the record, unless there is a better one.
+absl::Status Records::Improve(const leveldb::Slice& key,
+                              const leveldb::Slice& record,
+                              leveldb::DB& target) {
+  if (!IsWhole(key, record, cluster_id_)) return absl::OkStatus();
+  std::string old;
+  const leveldb::Status got = target.Get(ReadOptionsOf(false), key, &old);
+  if (!got.ok() && !got.IsNotFound()) return env_.Take(got);
+  if (got.ok() && !IsBetter(record, old)) return absl::OkStatus();
+  absl::Status status = env_.Take(target.Put({}, key, record));
+  env_.Drain();
+  return status;
 }
 
 absl::StatusOr<Records::Contents> Records::Load(uint64_t base,
@@ -359,7 +429,11 @@ absl::Status Records::LoadOnce(uint64_t base, Contents* contents) {
   absl::Status status = env_.Take(record->status());
   record.reset();
   env_.Drain();
-  return Planted(Bug::kIteratorStatusIgnored) ? absl::OkStatus() : status;
+  if (Planted(Bug::kIteratorStatusIgnored)) {
+    contents->holes.clear();
+    return absl::OkStatus();
+  }
+  return status;
 }
 
 absl::Status Records::Absorb(const std::vector<LearnedEntry>& entries) {
@@ -473,7 +547,7 @@ absl::Status Records::DeleteBelow(uint64_t base) {
   if (sizes[0] < kWorthRewriting || sizes[0] < sizes[1]) {
     return absl::OkStatus();
   }
-  absl::Status status = Build(db_.get(), base);
+  absl::Status status = Build(db_.get(), base, "");
   CloseDb();
   if (!status.ok()) {
     absl::Status opened = OpenDb();

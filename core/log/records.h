@@ -66,9 +66,12 @@ class Records {
   absl::Status OpenDb();
   void CloseDb();
   absl::Status Salvage();
-  absl::StatusOr<std::unique_ptr<leveldb::DB>> OpenDamaged(
-      const std::string& path);
-  absl::Status Build(leveldb::DB* source, uint64_t from);
+  absl::Status Build(leveldb::DB* source, uint64_t from,
+                     const std::string& damaged);
+  absl::Status Gather(const std::string& directory, leveldb::DB& target);
+  absl::Status GatherTable(const std::string& path, leveldb::DB& target);
+  absl::Status Improve(const leveldb::Slice& key, const leveldb::Slice& record,
+                       leveldb::DB& target);
   absl::Status Move(const std::string& from, const std::string& to);
   absl::StatusOr<bool> Exists(const std::string& path);
   absl::Status Remove(const std::string& path);

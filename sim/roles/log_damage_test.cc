@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/planted_bugs.h"
+#include "core/log/frame.h"
 #include "io/random.h"
 #include "sim/roles/log_life.h"
 
@@ -219,6 +220,413 @@ TEST(LogDamage, OfAnySectorIsHarmlessOrTold) {
     EXPECT_GT(tally.harmless, 100);
     EXPECT_GT(tally.lost + tally.quarantined, 0);
   }
+}
+
+// Both copies of each block of the journal at once, and all of both.
+TEST(LogDamage, OfBothCopiesIsTold) {
+  const Lived lived;
+  std::unique_ptr<FileSystem> original = lived.files.Copy();
+  Outcome settled = Start(*original, lived.memory);
+  ASSERT_EQ(settled.wrong, "");
+  Tally tally;
+  for (int which = 0; which < 2; ++which) {
+    const std::string path = absl::StrCat(kLogDirectory, "/journal.", which);
+    const uint64_t size = FileAt(*original, path).content.size();
+    for (uint64_t at = 0; at + 2 * kBlockBytes <= size; at += kSector) {
+      for (bool all : {false, true}) {
+        if (all && at % kBlockBytes != 0) continue;
+        std::unique_ptr<FileSystem> files = original->Copy();
+        FileSystem::Node& file = FileAt(*files, path);
+        for (uint64_t offset : {at, at + kBlockBytes}) {
+          Overwrite(file, offset,
+                    std::string(all ? kBlockBytes : kSector, 'X'));
+        }
+        const Outcome outcome = Start(*files, lived.memory);
+        tally.Add(outcome);
+        EXPECT_TRUE(outcome.opened) << outcome.refused;
+        EXPECT_EQ(outcome.wrong, "") << path << " at " << at;
+      }
+    }
+  }
+  tally.Print("both copies");
+  EXPECT_GT(tally.lost, 0);
+  EXPECT_GT(tally.blind, 0);
+}
+
+// What has no checksum of its own, bit by bit: names of files, ends of tables.
+TEST(LogDamage, OfLevelDbsBareBytesIsTold) {
+  const Lived lived;
+  std::unique_ptr<FileSystem> original = lived.files.Copy();
+  Tally tally;
+  for (const std::string& path : ListFiles(*original)) {
+    if (!absl::StrContains(path, "/records/")) continue;
+    const std::string content = FileAt(*original, path).content;
+    constexpr size_t kEnd = 60;
+    const size_t begin = content.size() - std::min(content.size(), kEnd);
+    for (size_t bit = begin * 8; bit < content.size() * 8; ++bit) {
+      std::unique_ptr<FileSystem> files = lived.files.Copy();
+      const char byte = content[bit / 8] ^ static_cast<char>(1 << bit % 8);
+      Overwrite(FileAt(*files, path), bit / 8, std::string(1, byte));
+      const Outcome outcome = Start(*files, lived.memory);
+      tally.Add(outcome);
+      EXPECT_TRUE(outcome.opened) << path << " " << outcome.refused;
+      EXPECT_EQ(outcome.wrong, "") << path << " bit " << bit;
+    }
+  }
+  tally.Print("bare bits");
+  EXPECT_GT(tally.harmless + tally.lost, 500);
+}
+
+// Several damages at once, anywhere. The replica may have lost its identity, or
+// even votes whose every trace was damaged; it never shows anything wrong.
+TEST(LogDamage, OfAnythingShowsNothingWrong) {
+  const Lived lived;
+  std::unique_ptr<FileSystem> original = lived.files.Copy();
+  const std::vector<std::string> paths = ListFiles(*original);
+  io::SeededRandom random(7);
+  Tally tally;
+  for (int round = 0; round < 1500; ++round) {
+    std::unique_ptr<FileSystem> files = lived.files.Copy();
+    for (uint64_t damages = 1 + random.Below(8); damages > 0; --damages) {
+      FileSystem::Node& file =
+          FileAt(*files, paths[random.Below(paths.size())]);
+      if (file.content.empty()) continue;
+      const uint64_t at = random.Below(file.content.size());
+      const uint64_t size =
+          random.Below(2) == 0 ? 1 + random.Below(4) : random.Below(2000);
+      std::string bytes = file.content.substr(at, size);
+      for (char& c : bytes) c = static_cast<char>(random.Next());
+      Overwrite(file, at, bytes);
+    }
+    const Outcome outcome = Start(*files, lived.memory);
+    tally.Add(outcome);
+    EXPECT_TRUE(outcome.opened || absl::IsDataLoss(outcome.refused))
+        << outcome.refused;
+    EXPECT_TRUE(outcome.wrong.empty() ||
+                absl::StrContains(outcome.wrong, "no vote at"))
+        << outcome.wrong << " round " << round;
+  }
+  tally.Print("anything");
+}
+
+TEST(LogDamage, OfWholeFilesIsTold) {
+  const Lived lived;
+  std::unique_ptr<FileSystem> original = lived.files.Copy();
+  ASSERT_EQ(Start(*original, lived.memory).wrong, "");
+  Tally removed;
+  Tally emptied;
+  std::vector<std::string> paths = ListFiles(*original);
+  paths.push_back(absl::StrCat(kLogDirectory, "/records"));
+  for (const std::string& path : paths) {
+    const bool identity = absl::EndsWith(path, "/superblock");
+    {
+      std::unique_ptr<FileSystem> files = original->Copy();
+      WatchedDisk disk(*files);
+      ASSERT_TRUE(disk.disk().RemoveTree(path).ok());
+      const Outcome outcome = Start(*files, lived.memory);
+      removed.Add(outcome);
+      EXPECT_EQ(outcome.opened, !identity) << path << ": " << outcome.refused;
+      EXPECT_EQ(outcome.wrong, "") << path;
+      if (absl::StrContains(path, "journal.") ||
+          absl::EndsWith(path, "/records")) {
+        EXPECT_TRUE(outcome.lost > 0 || outcome.blind) << path;
+      }
+    }
+    if (absl::EndsWith(path, "/records")) continue;
+    std::unique_ptr<FileSystem> files = original->Copy();
+    Overwrite(FileAt(*files, path), 0,
+              std::string(FileAt(*files, path).content.size(), '\0'));
+    const Outcome outcome = Start(*files, lived.memory);
+    emptied.Add(outcome);
+    EXPECT_EQ(outcome.opened, !identity) << path << ": " << outcome.refused;
+    EXPECT_EQ(outcome.wrong, "") << path;
+  }
+  removed.Print("removed");
+  emptied.Print("zeroed as a whole");
+}
+
+TEST(LogDamage, ALostSuperblockIsNotCreatedAnew) {
+  const Lived lived;
+  std::unique_ptr<FileSystem> files = lived.files.Copy();
+  WatchedDisk disk(*files);
+  ASSERT_TRUE(
+      disk.disk().Remove(absl::StrCat(kLogDirectory, "/superblock")).ok());
+  const absl::Status opened =
+      Storage::Open(disk.disk(), SmallOptions()).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(opened)) << opened;
+  EXPECT_TRUE(absl::StrContains(opened.message(), "start it empty")) << opened;
+}
+
+TEST(LogDamage, AnOlderSuperblockQuarantines) {
+  FileSystem files;
+  WatchedDisk disk(files);
+  Memory memory;
+  Replica replica(disk.disk(), SmallOptions(), &memory);
+  ASSERT_TRUE(replica.Open().ok() && replica.Join().ok());
+  const std::string path = absl::StrCat(kLogDirectory, "/superblock");
+  const std::string older = FileAt(files, path).content;
+  ASSERT_TRUE(replica.Promise({9, kMe}).ok());
+  ASSERT_TRUE(replica.VoteFor(1, {9, kMe}, "one").ok());
+  replica.Close();
+  Overwrite(FileAt(files, path), 0, older);
+  auto storage = Storage::Open(disk.disk(), SmallOptions());
+  ASSERT_TRUE(storage.ok()) << storage.status();
+  EXPECT_EQ((*storage)->identity().status(), QUARANTINED);
+  EXPECT_TRUE(absl::StrContains((*storage)->identity().reason(), "backup"));
+  EXPECT_EQ(memory.Missing(**storage, false), "");
+}
+
+// What a failed start left behind must not hinder the next one.
+TEST(LogDamage, AFailingDiskIsToldAndThenQuarantines) {
+  const Lived lived;
+  uint64_t calls = 0;
+  int refused = 0;
+  int quarantined = 0;
+  for (uint64_t call = 1; calls == 0 || call <= calls; ++call) {
+    std::unique_ptr<FileSystem> files = lived.files.Copy();
+    for (int start = 0; start < 3; ++start) {
+      WatchedDisk disk(*files);
+      // Once per start, and in the third start never.
+      disk.on_call = [&]() -> absl::Status {
+        return disk.calls() == call && start < 2
+                   ? absl::UnavailableError("input/output error")
+                   : absl::OkStatus();
+      };
+      auto storage = Storage::Open(disk.disk(), SmallOptions());
+      calls = std::max(calls, disk.calls());
+      disk.on_call = nullptr;
+      if (!storage.ok()) {
+        EXPECT_LT(start, 2) << storage.status();
+        ++refused;
+        continue;
+      }
+      if ((*storage)->identity().status() == QUARANTINED) {
+        ++quarantined;
+        break;
+      }
+      ASSERT_EQ(lived.memory.Missing(**storage, false), "")
+          << "call " << call << " start " << start;
+    }
+  }
+  printf("%d calls of a start: %d refused, %d quarantined\n",
+         static_cast<int>(calls), refused, quarantined);
+  EXPECT_GT(refused, 20);
+  EXPECT_GT(quarantined, 20);
+}
+
+// How many calls a life makes.
+uint64_t CountCalls() {
+  FileSystem files;
+  Memory memory;
+  WatchedDisk disk(files);
+  EXPECT_TRUE(Live(disk.disk(), SmallOptions(), &memory).ok());
+  return disk.calls();
+}
+
+// Any call of a life fails, once or from then on; the next life finds all that
+// was acknowledged, also when the power is lost after it.
+TEST(LogDamage, NoFailedCallTakesAnythingAway) {
+  const uint64_t calls = CountCalls();
+  int failed = 0;
+  for (uint64_t call = 1; call <= calls; ++call) {
+    for (bool sticky : {false, true}) {
+      FileSystem files;
+      Memory memory;
+      {
+        WatchedDisk disk(files);
+        disk.on_call = [&]() -> absl::Status {
+          return disk.calls() == call || (sticky && disk.calls() > call)
+                     ? absl::UnavailableError("input/output error")
+                     : absl::OkStatus();
+        };
+        const absl::Status lived = Live(disk.disk(), SmallOptions(), &memory);
+        failed += lived.ok() ? 0 : 1;
+      }
+      for (int start = 0; start < 3; ++start) {
+        WatchedDisk disk(files);
+        auto storage = Storage::Open(disk.disk(), SmallOptions());
+        if (start == 0 && absl::IsUnavailable(storage.status())) continue;
+        ASSERT_TRUE(storage.ok()) << storage.status() << " call " << call;
+        ASSERT_EQ(memory.Missing(**storage, false), "")
+            << "call " << call << " start " << start;
+      }
+    }
+  }
+  printf("%d of %d failed calls ended a life\n", failed,
+         static_cast<int>(2 * calls));
+  EXPECT_GT(failed, 300);
+}
+
+// A sync fails, and the page cache forgets what was to be written although it
+// still shows it: whoever tries again would be told that all is well.
+std::string SyncFails(uint64_t call) {
+  FileSystem files;
+  Memory memory;
+  WatchedDisk disk(files);
+  disk.on_call = [&]() -> absl::Status {
+    if (disk.calls() == call) files.failing_syncs = 1;
+    return absl::OkStatus();
+  };
+  const absl::Status lived = Live(disk.disk(), SmallOptions(), &memory);
+  EXPECT_TRUE(lived.ok() || absl::IsUnavailable(lived)) << lived;
+  files.failing_syncs = 0;
+  disk.on_call = nullptr;
+  // The same page cache, and then another one.
+  for (int start = 0; start < 2; ++start) {
+    auto storage = Storage::Open(disk.disk(), SmallOptions());
+    if (!storage.ok()) return storage.status().ToString();
+    const std::string missing = memory.Missing(**storage, false);
+    if (!missing.empty()) return absl::StrCat(missing, " in start ", start);
+    storage->reset();
+    const std::vector<uint64_t> none(files.ListAtRisk().size(), 0);
+    std::unique_ptr<FileSystem> left = files.AfterPowerLoss(none);
+    WatchedDisk next(*left);
+    auto later = Storage::Open(next.disk(), SmallOptions());
+    if (!later.ok()) return later.status().ToString();
+    const std::string lost = memory.Missing(**later, false);
+    if (!lost.empty()) return absl::StrCat(lost, " after start ", start);
+  }
+  return "";
+}
+
+TEST(LogDamage, AFailedSyncIsNotTriedAgain) {
+  const uint64_t calls = CountCalls();
+  for (uint64_t call = 1; call <= calls; ++call) {
+    ASSERT_EQ(SyncFails(call), "") << "sync after call " << call;
+  }
+}
+
+TEST(LogDamage, AFullDiskTakesNothingAway) {
+  const uint64_t calls = CountCalls();
+  int exhausted = 0;
+  for (uint64_t call = 1; call <= calls; ++call) {
+    FileSystem files;
+    Memory memory;
+    {
+      WatchedDisk disk(files);
+      disk.on_call = [&]() -> absl::Status {
+        files.full = disk.calls() >= call;
+        return absl::OkStatus();
+      };
+      const absl::Status lived = Live(disk.disk(), SmallOptions(), &memory);
+      ASSERT_TRUE(lived.ok() || absl::IsResourceExhausted(lived)) << lived;
+      exhausted += lived.ok() ? 0 : 1;
+    }
+    for (bool full : {true, false}) {
+      files.full = full;
+      WatchedDisk disk(files);
+      auto storage = Storage::Open(disk.disk(), SmallOptions());
+      if (full && absl::IsResourceExhausted(storage.status())) continue;
+      ASSERT_TRUE(storage.ok()) << storage.status() << " call " << call;
+      ASSERT_EQ(memory.Missing(**storage, false), "") << "call " << call;
+    }
+  }
+  printf("%d of %d full disks stopped a life\n", exhausted,
+         static_cast<int>(calls));
+  EXPECT_GT(exhausted, 300);
+}
+
+// Thousands of votes through small segments, checkpoints that votes run ahead
+// of, and cuts of the power at any call.
+TEST(LogDamage, TheJournalTakesItsTurns) {
+  int votes = 0;
+  int cuts = 0;
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    io::SeededRandom random(seed);
+    FileSystem files;
+    Memory memory;
+    uint64_t next = 0;
+    uint64_t learned = 0;
+    Ballot ballot{1, kMe};
+    for (int life = 0; life < 25; ++life) {
+      WatchedDisk disk(files);
+      const uint64_t last = 20 + random.Below(1500);
+      disk.on_call = [&]() -> absl::Status {
+        return disk.calls() < last ? absl::OkStatus()
+                                   : absl::UnavailableError("no power");
+      };
+      Replica replica(disk.disk(), SmallOptions(), &memory);
+      const auto vote = [&]() -> absl::Status {
+        std::map<uint64_t, Slot> batch;
+        const uint64_t size = 1 + random.Below(3);
+        for (uint64_t i = 0; i < size; ++i, ++next) {
+          batch[next] = VoteOf(
+              ballot,
+              EntryOf(absl::StrCat(
+                  next, std::string(random.Below(4) == 0 ? random.Below(9000)
+                                                         : random.Below(100),
+                                    'v'))));
+        }
+        ++votes;
+        return replica.Vote(std::move(batch));
+      };
+      absl::Status status = replica.Open();
+      ASSERT_TRUE(status.ok() || disk.calls() >= last) << status;
+      if (status.ok()) {
+        const std::string missing = memory.Missing(replica.storage(), false);
+        ASSERT_TRUE(missing.empty() || disk.calls() >= last)
+            << missing << ", seed " << seed << " life " << life;
+        status = replica.Join();
+        // What was absorbed since the last checkpoint is gone.
+        if (status.ok()) status = replica.Learn(memory.settled, learned);
+      }
+      // What was proposed and not acknowledged is proposed again.
+      next = memory.votes.empty() ? 0 : memory.votes.rbegin()->first + 1;
+      ballot = {static_cast<uint64_t>(life) + 1, kMe};
+      if (status.ok()) status = replica.Promise(ballot);
+      while (status.ok()) {
+        status = vote();
+        const uint64_t behind = random.Below(6);
+        if (status.ok() && learned + behind < next) {
+          status = replica.Learn(learned, next - behind);
+          learned = std::max(learned, next - behind);
+        }
+        if (status.ok() && (replica.storage().room().wants_checkpoint ||
+                            random.Below(20) == 0)) {
+          status = replica.Checkpoint([&]() -> absl::Status {
+            absl::Status ahead;
+            for (uint64_t i = random.Below(4); ahead.ok() && i > 0; --i) {
+              if (replica.storage().room().free_bytes < 30000) break;
+              ahead = vote();
+            }
+            return ahead;
+          });
+        }
+      }
+      ASSERT_TRUE(absl::IsUnavailable(status)) << status;
+      replica.Close();
+      files.LosePower(random);
+      ++cuts;
+    }
+  }
+  printf("%d votes, %d cuts\n", votes, cuts);
+  EXPECT_GT(votes, 5000);
+}
+
+// Each mistake that the tests here are for is found by them.
+TEST(LogDamage, PlantedBugsAreFound) {
+  const auto sweep_finds = [](Bug bug) {
+    Plant(bug);
+    const Lived lived;
+    int wrong = 0;
+    for (Damage damage : {Damage::kFlip, Damage::kZero}) {
+      const Tally tally = Sweep(lived, damage, false);
+      wrong += tally.wrong + tally.refused;
+    }
+    Plant(Bug::kNone);
+    return wrong;
+  };
+  EXPECT_EQ(sweep_finds(Bug::kNone), 0);
+  EXPECT_GT(sweep_finds(Bug::kAckBeforeIdentifier), 0);
+  EXPECT_GT(sweep_finds(Bug::kSingleSuperblock), 0);
+  EXPECT_GT(sweep_finds(Bug::kIteratorStatusIgnored), 0);
+  Plant(Bug::kSyncRetried);
+  int found = 0;
+  for (uint64_t call = CountCalls(); call > 300; --call) {
+    found += SyncFails(call).empty() ? 0 : 1;
+  }
+  Plant(Bug::kNone);
+  EXPECT_GT(found, 0);
 }
 
 }  // namespace
