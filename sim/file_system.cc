@@ -249,7 +249,8 @@ void FileSystem::Link(Node& directory, const std::string& name, NodePtr node) {
 absl::Status FileSystem::Write(Node& file, uint64_t offset,
                                absl::string_view bytes) {
   if (bytes.empty()) return absl::OkStatus();
-  if (full || offset + bytes.size() > kMaxFileBytes) {
+  const uint64_t grown = offset + bytes.size();
+  if ((full && grown > file.content.size()) || grown > kMaxFileBytes) {
     return absl::ResourceExhaustedError("no space left on device");
   }
   const uint64_t end = (offset + bytes.size() - 1) / kSectorBytes;

@@ -75,7 +75,7 @@ class FileSystem {
   absl::Status Sync(Node& file);
   absl::Status SyncDirectory(Node& directory);
 
-  // Faults: this many of the next syncs fail; nothing can be written.
+  // Faults: this many of the next syncs fail; no file can grow.
   int failing_syncs = 0;
   bool full = false;
 

@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "core/base/crc32c.h"
@@ -19,6 +20,11 @@ constexpr size_t kHeaderBytes = 4 + 4 + 8 + 8 + 8 + 8 + 4 + 4;
 // position, round, member, hash, place and size of the record.
 constexpr size_t kIdentifierBytes = 8 + 8 + kMemberIdBytes + kHashBytes + 4 + 4;
 constexpr size_t kSeenBytes = kMemberIdBytes + 8 + 8 + 8 + kMemberIdBytes + 8;
+// A sector's trailer.
+constexpr size_t kIndexAt = kSectorPayloadBytes;
+constexpr size_t kChecksumAt = kIndexAt + 4;
+constexpr size_t kNumberAt = kChecksumAt + 4;
+static_assert(kNumberAt + 8 == kSectorBytes);
 constexpr uint32_t kCopyBit = uint32_t{1} << 31;
 static_assert(kHeaderBytes < kSectorPayloadBytes);
 
@@ -70,15 +76,22 @@ Entry GetEntry(absl::string_view bytes) {
   return rest.empty() ? entry : nullptr;
 }
 
-uint32_t ChecksumOf(absl::string_view payload, absl::string_view trailer,
+// Place and number as the checksum's beginning: bits of each reach all of it.
+uint32_t SeedOf(uint64_t number, const SectorPlace& place) {
+  uint64_t mixed = number * 0x9e3779b97f4a7c15u;
+  mixed ^= mixed >> 29;
+  mixed += place.offset / kSectorBytes * 2 + static_cast<uint64_t>(place.file);
+  mixed *= 0xbf58476d1ce4e5b9u;
+  mixed ^= mixed >> 32;
+  mixed += place.journal;
+  mixed *= 0x94d049bb133111ebu;
+  return static_cast<uint32_t>(mixed >> 32);
+}
+
+// Of a sector up to the checksum.
+uint32_t ChecksumOf(absl::string_view sector, uint64_t number,
                     const SectorPlace& place) {
-  // Index and number count, the checksum itself does not.
-  char where[16];
-  StoreFixed(place.journal, 4, where);
-  StoreFixed(static_cast<uint64_t>(place.file), 4, where + 4);
-  StoreFixed(place.offset, 8, where + 8);
-  const uint32_t sum = Crc32c(trailer.substr(4), Crc32c(payload));
-  return Crc32c(absl::string_view(where, sizeof(where)), sum);
+  return Crc32c(sector.substr(0, kChecksumAt), SeedOf(number, place));
 }
 
 }  // namespace
@@ -144,42 +157,35 @@ std::string EncodePayload(const FrameHeader& header,
 
 void AppendSectors(absl::string_view payload, uint64_t number, int copy,
                    SectorPlace place, std::string* out) {
-  const uint64_t sectors = FrameBytes(payload.size()) / kSectorBytes;
-  for (uint32_t index = 0; index < sectors; ++index) {
-    const size_t begin = out->size();
-    const absl::string_view part =
-        index * kSectorPayloadBytes < payload.size()
-            ? payload.substr(index * kSectorPayloadBytes, kSectorPayloadBytes)
-            : absl::string_view();
-    out->append(part.data(), part.size());
-    out->resize(begin + kSectorBytes, '\0');
-    char* const trailer = &(*out)[begin + kSectorPayloadBytes];
-    StoreFixed(index | (copy != 0 ? kCopyBit : 0), 4, trailer + 4);
-    StoreFixed(number, 8, trailer + 8);
-    StoreFixed(
-        ChecksumOf(absl::string_view(&(*out)[begin], kSectorPayloadBytes),
-                   absl::string_view(trailer, kTrailerBytes), place),
-        4, trailer);
+  const size_t begin = out->size();
+  out->resize(begin + FrameBytes(payload.size()), '\0');
+  uint32_t index = copy != 0 ? kCopyBit : 0;
+  for (size_t at = begin; at < out->size(); at += kSectorBytes, ++index) {
+    char* const sector = &(*out)[at];
+    const size_t size = std::min(payload.size(), kSectorPayloadBytes);
+    memcpy(sector, payload.data(), size);
+    payload.remove_prefix(size);
+    StoreFixed(index, 4, sector + kIndexAt);
+    StoreFixed(ChecksumOf({sector, kSectorBytes}, number, place), 4,
+               sector + kChecksumAt);
+    StoreFixed(number, 8, sector + kNumberAt);
     place.offset += kSectorBytes;
   }
 }
 
 uint64_t RawNumber(absl::string_view bytes) {
-  return GetFixed(bytes, kSectorPayloadBytes + 8, 8);
+  return GetFixed(bytes, kNumberAt, 8);
 }
 
 std::optional<Sector> ReadSector(absl::string_view bytes,
                                  const SectorPlace& place) {
   Sector sector;
   sector.number = RawNumber(bytes);
-  if (sector.number == 0) return std::nullopt;
-  const absl::string_view trailer =
-      bytes.substr(kSectorPayloadBytes, kTrailerBytes);
-  if (GetFixed(trailer, 0, 4) !=
-      ChecksumOf(bytes.substr(0, kSectorPayloadBytes), trailer, place)) {
+  if (sector.number == 0 || GetFixed(bytes, kChecksumAt, 4) !=
+                                ChecksumOf(bytes, sector.number, place)) {
     return std::nullopt;
   }
-  const uint64_t index = GetFixed(trailer, 4, 4);
+  const uint64_t index = GetFixed(bytes, kIndexAt, 4);
   sector.index = static_cast<uint32_t>(index & ~uint64_t{kCopyBit});
   sector.copy = (index & kCopyBit) != 0 ? 1 : 0;
   return sector;

@@ -1,8 +1,8 @@
 // The bytes of the journal.
 //
 // A frame is one write of votes. On disk it is a row of 512-byte sectors, each
-// with a trailer: a checksum (over where the sector is as well), the place in
-// the frame, and, last, the frame's number. Whatever a crash leaves of a frame,
+// with a trailer: the place in the frame, a checksum (over where the sector is
+// as well), and, last, the frame's number. Whatever a crash leaves of a frame,
 // each of its sectors is the new one or an older one, and says which; anything
 // else is damage.
 //

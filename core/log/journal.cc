@@ -78,6 +78,7 @@ Journal::Journal(io::Disk& disk, const Options& options)
     : disk_(disk),
       salt_(Crc32c(options.member)),
       segment_bytes_(RoundDown(options.segment_bytes, kBlockBytes)),
+      small_bytes_(std::min(kSmallBytes, segment_bytes_ / 16)),
       next_((options.incarnation << kCounterBits) + 1) {}
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(io::Disk& disk,
@@ -350,7 +351,7 @@ uint64_t Journal::Room(Use use) const {
   // A small frame twice; or sectors with their trailers, identifiers (of small
   // entries they are more than these), and what frames leave unused.
   const uint64_t overhead =
-      std::max(3 * kSmallBytes, std::min(kCarryBytes, segment_bytes_ / 8));
+      std::max(3 * small_bytes_, std::min(kCarryBytes, segment_bytes_ / 8));
   return room > overhead ? (room - overhead) / 16 * 15 : 0;
 }
 
@@ -417,7 +418,7 @@ absl::Status Journal::Append(const std::map<uint64_t, Slot>& accepted,
     const size_t notes = &votes == &frames.front() ? seen.size() : 0;
     const uint64_t payload = PayloadBytes(votes, true, notes);
     const uint64_t room =
-        payload <= kSmallBytes
+        payload <= small_bytes_
             ? 2 * FrameBytes(payload)
             : FrameBytes(payload) +
                   2 * FrameBytes(PayloadBytes(votes, false, 0));
@@ -440,7 +441,7 @@ absl::Status Journal::WriteVotes(const std::map<uint64_t, Slot>& votes,
                                  const std::map<MemberId, Seen>& seen,
                                  Use use) {
   const uint64_t payload = PayloadBytes(votes, true, seen.size());
-  const bool small = payload <= kSmallBytes;
+  const bool small = payload <= small_bytes_;
   uint64_t bytes = FrameBytes(payload);
   bytes += small ? bytes : 2 * FrameBytes(PayloadBytes(votes, false, 0));
   Head head{active_, offset_, full_};

@@ -211,6 +211,10 @@ absl::Status Records::Closed() const {
       absl::StrCat(path_, " could not be opened again"));
 }
 
+absl::Status Records::Outcome(const absl::Status& status) const {
+  return tolerant_ ? absl::OkStatus() : status;
+}
+
 absl::Status Records::OpenDb() {
   leveldb::DB* db = nullptr;
   const leveldb::Status status =
@@ -437,7 +441,7 @@ absl::Status Records::LoadOnce(uint64_t base, Contents* contents) {
 }
 
 absl::Status Records::Absorb(const std::vector<LearnedEntry>& entries) {
-  if (db_ == nullptr) return Closed();
+  if (db_ == nullptr) return Outcome(Closed());
   leveldb::WriteBatch batch;
   for (const LearnedEntry& learned : entries) {
     EncodeRecord(cluster_id_, learned.position, Slot::State::kLearned,
@@ -446,11 +450,11 @@ absl::Status Records::Absorb(const std::vector<LearnedEntry>& entries) {
   }
   const leveldb::Status status = db_->Write({}, &batch);
   env_.Drain();
-  return env_.Take(status);
+  return Outcome(env_.Take(status));
 }
 
 absl::Status Records::Checkpoint(const std::map<uint64_t, Slot>& unsettled) {
-  if (db_ == nullptr) return Closed();
+  if (db_ == nullptr) return Outcome(Closed());
   leveldb::WriteBatch batch;
   for (const auto& [position, slot] : unsettled) {
     EncodeRecord(cluster_id_, position, slot.state, slot.ballot,
@@ -461,14 +465,17 @@ absl::Status Records::Checkpoint(const std::map<uint64_t, Slot>& unsettled) {
   options.sync = true;
   const leveldb::Status status = db_->Write(options, &batch);
   env_.Drain();
-  return env_.Take(status);
+  return Outcome(env_.Take(status));
 }
 
 absl::StatusOr<Storage::ReadResult> Records::Read(uint64_t position,
                                                   uint64_t end,
                                                   size_t max_bytes) {
-  if (db_ == nullptr) return Closed();
   Storage::ReadResult result;
+  if (db_ == nullptr) {
+    result.damaged = true;
+    return tolerant_ ? absl::StatusOr<Storage::ReadResult>(result) : Closed();
+  }
   std::unique_ptr<leveldb::Iterator> record(
       db_->NewIterator(ReadOptionsOf(false)));
   size_t bytes = 0;
@@ -493,7 +500,7 @@ absl::StatusOr<Storage::ReadResult> Records::Read(uint64_t position,
   record.reset();
   env_.Drain();
   // Damage is what the missing record tells already.
-  if (!status.ok() && !absl::IsDataLoss(status)) return status;
+  if (!status.ok() && !absl::IsDataLoss(status) && !tolerant_) return status;
   return result;
 }
 
@@ -530,7 +537,7 @@ absl::StatusOr<Storage::ScrubResult> Records::Scrub(uint64_t position,
   absl::Status status = env_.Take(record->status());
   record.reset();
   env_.Drain();
-  if (!status.ok() && !absl::IsDataLoss(status)) return status;
+  if (!status.ok() && !absl::IsDataLoss(status) && !tolerant_) return status;
   return result;
 }
 

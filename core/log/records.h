@@ -45,6 +45,10 @@ class Records {
     cluster_id_ = std::move(cluster_id);
   }
 
+  // On a disk that is known to fail: what cannot be read is damaged, and what
+  // cannot be stored is dropped.
+  void set_tolerant() { tolerant_ = true; }
+
   // Creates what is missing; what is damaged is replaced by what is left of it.
   // ResourceExhausted and Unavailable are the disk's.
   absl::Status Open();
@@ -78,6 +82,7 @@ class Records {
   absl::Status Copy(leveldb::DB& source, uint64_t from, leveldb::DB& target);
   absl::Status LoadOnce(uint64_t base, Contents* contents);
   absl::Status Closed() const;
+  absl::Status Outcome(const absl::Status& status) const;
 
   io::Disk& disk_;
   const std::string directory_;
@@ -86,6 +91,7 @@ class Records {
   LevelDbEnv env_;
   std::unique_ptr<leveldb::DB> db_;
   std::string scratch_;
+  bool tolerant_ = false;
 };
 
 }  // namespace quorate::log

@@ -225,6 +225,7 @@ absl::Status DiskStorage::OpenRecords(bool tolerant,
   }
   if (status.ok() || !tolerant || !absl::IsUnavailable(status)) return status;
   LOG(ERROR) << "the records cannot be read: " << status;
+  records_->set_tolerant();
   *contents = {};
   contents->settled = std::max(base, identity.settled());
   if (base < contents->settled) contents->holes[base] = contents->settled;
