@@ -81,7 +81,8 @@ class Storage {
 
   // A checkpoint of the records half is over: every position below `settled`
   // is durable there, and so are `unsettled`, all that was voted for at or
-  // above. A full segment may be written again.
+  // above. A full segment may be written again; not if it holds votes that came
+  // after `unsettled` was made: it waits for the next checkpoint.
   virtual absl::Status Recycle(uint64_t settled,
                                const std::map<uint64_t, Slot>& unsettled) = 0;
   // Durable when OK, and before any record below is deleted.
@@ -89,6 +90,8 @@ class Storage {
 
   // --- The records half ---
   // ResourceExhausted: the disk is full; Reopen makes the half usable again.
+  // DataLoss, of a write: LevelDB has met a damaged file; the next Open, or
+  // Reopen, salvages what is left.
 
   // Without a sync: a crash may take them away, then the journal still has
   // what was voted for.
@@ -107,7 +110,8 @@ class Storage {
   // Learned entries of [position, end). An error is an I/O error.
   virtual absl::StatusOr<ReadResult> Read(uint64_t position, uint64_t end,
                                           size_t max_bytes) = 0;
-  // Deletes the records below; frees space when OK.
+  // The records below are not needed. Frees their space when they are more
+  // than what is left, which is copied.
   virtual absl::Status DeleteBelow(uint64_t base) = 0;
   // Damaged or missing records among [position, end), without reading more
   // than `max_bytes`; `next` is where to go on.
