@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "core/flags/flags.h"
 #include "scenarios/scenario.h"
 #include "sim/machine.h"
@@ -45,8 +47,8 @@ flags::Program SimProgram() {
 
 void AddFlags(Options& options, flags::FlagSet& flags) {
   flags.Add(&options.scenario, "scenario",
-            "Name, or first part of the names, of the scenarios to run. "
-            "Without it, all.");
+            "Name, or first part of the names, of the scenarios to run; "
+            "several are separated by commas. Without it, all.");
   flags.Add(&options.seed, "seed", "Runs this seed only.");
   flags.Add(&options.first_seed, "first_seed", "Seeds are counted from here.");
   flags.Add(&options.seeds, "seeds", "Seeds for each scenario.");
@@ -130,11 +132,19 @@ bool RunSeeds(const Scenario& scenario, const Options& options) {
   return true;
 }
 
+// One of the names, or of their beginnings.
+bool Chosen(const std::string& name, const std::string& wanted) {
+  for (absl::string_view prefix : absl::StrSplit(wanted, ',')) {
+    if (absl::StartsWith(name, prefix)) return true;
+  }
+  return false;
+}
+
 int Main(const Options& options) {
   int run = 0;
   int failed = 0;
   for (const Scenario& scenario : All()) {
-    if (scenario.name.rfind(options.scenario, 0) != 0) continue;
+    if (!Chosen(scenario.name, options.scenario)) continue;
     ++run;
     if (options.list) {
       std::printf("%s\n", scenario.name.c_str());

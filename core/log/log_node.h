@@ -248,6 +248,8 @@ class LogNode {
   void ChangeMembers(const MemberChange& change, OnDone done);
 
   LogStatus status() const;
+  // The names in LogStatus::metrics, also while the disk is being opened.
+  static std::vector<std::string> MetricNames();
 
  private:
   class Core;

@@ -121,43 +121,62 @@ LogStatus::Peer LogNode::Core::Describe(const MemberId& id,
   return peer;
 }
 
+std::vector<std::string> LogNode::MetricNames() {
+  return {"log/appends",          "log/base",
+          "log/batches",          "log/checkpoints",
+          "log/damaged",          "log/damaged_found",
+          "log/disk_full",        "log/elections",
+          "log/ensemble_size",    "log/epoch",
+          "log/fetched",          "log/foreign_messages",
+          "log/leading",          "log/learned_upto",
+          "log/members_silent",   "log/quarantined",
+          "log/quorum_mismatch",  "log/recovered",
+          "log/repaired",         "log/voting",
+          "log/writes"};
+}
+
 std::map<std::string, double> LogNode::Core::Metrics() const {
+  std::map<std::string, double> metrics;
+  for (const std::string& name : MetricNames()) metrics[name] = 0;
+  if (!acceptor_ || !active()) return metrics;
   size_t silent = 0;
   for (const Member& member : config().members()) {
     if (member.id() == me()) continue;
     auto facts = facts_.find(member.id());
     silent += facts == facts_.end() || Now() - facts->second.heard > kSilent;
   }
-  return {
-      {"log/appends", appended_},
-      {"log/base", acceptor_->base()},
-      {"log/batches", batches_},
-      {"log/checkpoints", persistence_.checkpoints()},
-      {"log/damaged", acceptor_->damaged()},
-      {"log/damaged_found", damaged_found_},
-      {"log/disk_full", acceptor_->disk_full()},
-      {"log/elections", elections_},
-      {"log/ensemble_size", config().members_size()},
-      {"log/epoch", leader_epoch_},
-      {"log/fetched", fetched_},
-      {"log/foreign_messages", foreign_},
-      {"log/leading", leading_},
-      {"log/learned_upto", applied_},
-      {"log/members_silent", silent},
-      {"log/quarantined", quarantined()},
-      {"log/quorum_mismatch",
-       membership_ && membership_->QuorumMismatch(Now())},
-      {"log/recovered", started_},
-      {"log/repaired", repaired_},
-      {"log/voting", acceptor_->voting() && Votes(me())},
-      {"log/writes", persistence_.writes()},
+  const auto set = [&metrics](const std::string& name, double value) {
+    metrics.at("log/" + name) = value;
   };
+  set("appends", static_cast<double>(appended_));
+  set("base", static_cast<double>(acceptor_->base()));
+  set("batches", static_cast<double>(batches_));
+  set("checkpoints", static_cast<double>(persistence_.checkpoints()));
+  set("damaged", static_cast<double>(acceptor_->damaged()));
+  set("damaged_found", static_cast<double>(damaged_found_));
+  set("disk_full", acceptor_->disk_full());
+  set("elections", static_cast<double>(elections_));
+  set("ensemble_size", config().members_size());
+  set("epoch", static_cast<double>(leader_epoch_));
+  set("fetched", static_cast<double>(fetched_));
+  set("foreign_messages", static_cast<double>(foreign_));
+  set("leading", leading_);
+  set("learned_upto", static_cast<double>(applied_));
+  set("members_silent", static_cast<double>(silent));
+  set("quarantined", quarantined());
+  set("quorum_mismatch", membership_ && membership_->QuorumMismatch(Now()));
+  set("recovered", started_);
+  set("repaired", static_cast<double>(repaired_));
+  set("voting", acceptor_->voting() && Votes(me()));
+  set("writes", static_cast<double>(persistence_.writes()));
+  return metrics;
 }
 
 LogStatus LogNode::Core::status() const {
   LogStatus status;
   status.state = State();
   status.explanation = Explain();
+  status.metrics = Metrics();
   if (!acceptor_) return status;
   status.member_id = me();
   status.cluster_id = cluster_id_;
@@ -180,7 +199,6 @@ LogStatus LogNode::Core::status() const {
   for (const auto& [id, facts] : peers) {
     status.peers.push_back(Describe(id, facts));
   }
-  status.metrics = Metrics();
   return status;
 }
 

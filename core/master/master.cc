@@ -94,6 +94,11 @@ class Master::Core {
                   endpoints_.Route(std::move(request), std::move(responder));
                 }) {
     RegisterMetrics(context_, [this] { return IsLeading(); });
+    for (const std::string& name : log::LogNode::MetricNames()) {
+      context_.metrics.AddGauge(name, [this, name] {
+        return leadership_.log().status().metrics.at(name);
+      });
+    }
     if (!options_.log_file.empty()) {
       files_.Attach("/master/log", options_.log_file);
     }

@@ -1,0 +1,219 @@
+"""The replicated log by itself, as processes: mesos-log."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from prod.e2e.harness import HOST, RUNFILES, await_true, free_base_port
+
+MESOS_LOG = RUNFILES / "prod/mesos-log"
+
+
+def tool(*arguments, check=True):
+    """Runs mesos-log; what it prints."""
+    done = subprocess.run([MESOS_LOG, *map(str, arguments)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=120)
+    if check and done.returncode != 0:
+        raise AssertionError("%s: %s" % (arguments, done.stderr))
+    return done
+
+
+class Replicas:
+    """Replicas in folders of their own, each at a port of its own."""
+
+    def __init__(self, folder, count):
+        self.folder = pathlib.Path(folder)
+        base = free_base_port(count)
+        self.addresses = ["%s:%d" % (HOST, base + i) for i in range(count)]
+        self.processes = {}
+
+    def path(self, i):
+        return self.folder / ("r%d" % i)
+
+    def start(self, i, quorum=2):
+        log = open(self.folder / ("r%d.log" % i), "a", encoding="utf-8")
+        self.processes[i] = subprocess.Popen(
+            [MESOS_LOG, "replica", "--path=%s" % self.path(i),
+             "--quorum=%d" % quorum, "--listen=" + self.addresses[i],
+             "--peers=" + ",".join(self.addresses), "--election"],
+            stdout=log, stderr=log)
+        log.close()
+
+    def kill(self, i, number=signal.SIGKILL):
+        process = self.processes.pop(i)
+        process.send_signal(number)
+        process.wait(30)
+
+    def kill_all(self):
+        for i in list(self.processes):
+            self.kill(i)
+
+    def status(self, i):
+        """As that replica sees the log; None while it does not answer."""
+        done = tool("status", "--server=" + self.addresses[i], "--json",
+                    check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def member_id(self, i):
+        return self.status(i)["member_id"]
+
+    def leader(self):
+        """The number of the one that leads; None when nobody does."""
+        for i in self.processes:
+            view = self.status(i)
+            if view is not None and view["role"] == "leading":
+                return i
+        return None
+
+    def append(self, seconds=1.0):
+        """Appends for a while; how many were acknowledged."""
+        running = [self.addresses[i] for i in self.processes]
+        loop = subprocess.Popen(
+            [MESOS_LOG, "append-loop", "--servers=" + ",".join(running)],
+            stdout=subprocess.PIPE, text=True)
+        time.sleep(seconds)
+        loop.kill()
+        return len(loop.communicate()[0].splitlines())
+
+
+class LogTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
+        self.log = Replicas(folder, 5)
+        self.addCleanup(self.log.kill_all)
+        self.folder = pathlib.Path(folder)
+
+    def await_leader(self):
+        await_true("somebody leads", lambda: self.log.leader() is not None)
+        return self.log.leader()
+
+    def committed(self, i):
+        lines = tool("read", "--path=%s" % self.log.path(i)).stdout
+        return lines.splitlines()
+
+    def test_members_change_and_a_leader_dies(self):
+        log = self.log
+        log.start(0, quorum=1)
+        self.await_leader()
+        self.assertGreater(log.append(), 0)
+        # One becomes three.
+        for i in (1, 2):
+            log.start(i)
+            await_true("it follows", lambda i=i: (log.status(i) or {}).get(
+                "role") == "learner")
+            tool("members", "add", log.member_id(i)[:8],
+                 "--server=" + log.addresses[0])
+        self.assertEqual(len(log.status(0)["members"]), 3)
+        # The leader dies, and comes back.
+        leader = self.await_leader()
+        log.kill(leader)
+        self.await_leader()
+        self.assertGreater(log.append(3), 0)
+        log.start(leader)
+        # A dead member is replaced by a new one, by any server's word.
+        gone = next(i for i in (0, 1, 2) if i != self.await_leader())
+        gone_id = log.member_id(gone)
+        log.kill(gone)
+        log.start(3)
+        await_true("it follows", lambda: (log.status(3) or {}).get("role") ==
+                   "learner")
+        tool("members", "replace", gone_id, log.member_id(3),
+             "--server=" + log.addresses[3])
+        self.assertNotIn(gone_id, log.status(3)["members"])
+        self.assertGreater(log.append(), 0)
+        # Everybody has the same.
+        log.kill_all()
+        contents = [self.committed(i) for i in (0, 1, 2, 3) if i != gone]
+        shortest = min(map(len, contents))
+        self.assertGreater(shortest, 0)
+        for content in contents:
+            self.assertEqual(content[:shortest], contents[0][:shortest])
+
+    def test_backup_restore_and_force(self):
+        log = self.log
+        for i in range(3):
+            log.start(i)
+        self.await_leader()
+        self.assertGreater(log.append(), 0)
+        running = tool("status", "--path=%s" % log.path(0), check=False)
+        self.assertEqual(running.returncode, 1)
+        self.assertIn("held", running.stderr)
+        log.kill_all()
+        entries = self.committed(0)
+        backup = self.folder / "backup"
+        tool("verify", "--path=%s" % log.path(0))
+        tool("backup", "--path=%s" % log.path(0), "--to=%s" % backup)
+        tool("verify", "--from=%s" % backup)
+        self.assertIn("APPEND", tool("dump", "--path=%s" % log.path(0)).stdout)
+
+        # Only replica 0 is left: it does not lead alone, until it is forced to.
+        log.start(0)
+        time.sleep(4)
+        self.assertIsNone(log.leader())
+        log.kill(0)
+        refused = tool("force", "--path=%s" % log.path(0), check=False)
+        self.assertEqual(refused.returncode, 1)
+        confirm = refused.stderr.strip().rsplit("=", 1)[1]
+        tool("force", "--path=%s" % log.path(0), "--confirm=" + confirm)
+        log.start(0)
+        self.assertEqual(self.await_leader(), 0)
+        self.assertGreater(log.append(), 0)
+        # A member of the old generation has no part in it.
+        log.start(1)
+        time.sleep(2)
+        self.assertEqual(len(log.status(0)["members"]), 1)
+        log.kill_all()
+        self.assertEqual(self.committed(0)[:len(entries)], entries)
+
+        # The same from the backup.
+        tool("restore", "--from=%s" % backup, "--path=%s" % log.path(4),
+             "--confirm=" + confirm)
+        log.start(4)
+        self.assertEqual(self.await_leader(), 4)
+        log.kill(4)
+        self.assertEqual(self.committed(4)[:len(entries)], entries)
+
+    def test_an_explicit_genesis(self):
+        log = self.log
+        ids = [tool("format", "--path=%s" % log.path(i)).stdout.strip()
+               for i in range(3)]
+        again = tool("format", "--path=%s" % log.path(0), check=False)
+        self.assertEqual(again.returncode, 1)
+        token = tool("format", "--members=" + ",".join(ids)).stdout.strip()
+        for i in range(3):
+            tool("format", "--path=%s" % log.path(i), "--genesis=" + token)
+        for i in range(3):
+            log.start(i)
+        self.await_leader()
+        self.assertEqual(sorted(log.status(0)["members"]), sorted(ids))
+        self.assertEqual(
+            tool("format", "--path=%s" % log.path(4), "--genesis=nonsense",
+                 check=False).returncode, 1)
+
+    def test_the_benchmark_measures(self):
+        log = self.log
+        for i in (0, 1):
+            subprocess_log = open(self.folder / "b.log", "a", encoding="utf-8")
+            self.log.processes[i] = subprocess.Popen(
+                [MESOS_LOG, "replica", "--path=%s" % log.path(i), "--quorum=2",
+                 "--listen=" + log.addresses[i],
+                 "--peers=" + ",".join(log.addresses[:3])],
+                stdout=subprocess_log, stderr=subprocess_log)
+            subprocess_log.close()
+        measured = json.loads(tool(
+            "benchmark", "--path=%s" % log.path(2), "--quorum=2",
+            "--listen=" + log.addresses[2],
+            "--peers=" + ",".join(log.addresses[:3]), "--size=100",
+            "--outstanding=8", "--seconds=0.5",
+            "--json").stdout.splitlines()[-1])
+        self.assertGreater(measured["count"], 0)
+        self.assertLessEqual(measured["p50_us"], measured["p99_us"])
+
+
+if __name__ == "__main__":
+    unittest.main()
