@@ -12,7 +12,8 @@
 namespace quorate::log {
 namespace {
 
-// Space is allocated in steps, and this much ahead of what is written.
+// Space is allocated in steps; on a disk that was full, this much ahead of what
+// is written.
 constexpr uint64_t kAllocationBytes = 4 << 20;
 constexpr uint64_t kAheadBytes = 3 << 20;
 // Votes with more than that are split.
@@ -296,8 +297,11 @@ absl::Status Journal::Begin(const std::map<uint64_t, Slot>& faulty) {
   }
   torn_.clear();
   repairs_.clear();
-  absl::Status extended = ExtendAhead();
-  if (!extended.ok()) return extended;
+  // Now, and not while somebody waits for a vote.
+  for (int file : {active_, 1 - active_}) {
+    absl::Status extended = Extend(file, segment_bytes_);
+    if (!extended.ok() && !absl::IsResourceExhausted(extended)) return extended;
+  }
   std::map<uint64_t, Slot> identifiers = std::move(unnoted_);
   const bool large = !identifiers.empty();
   for (const auto& [position, slot] : faulty) identifiers[position] = slot;
@@ -378,7 +382,7 @@ absl::Status Journal::Extend(int file, uint64_t end) {
   return absl::OkStatus();
 }
 
-// So that votes need no new space. A full disk is told by the room.
+// What Begin found no space for. That there is none is told by the room.
 absl::Status Journal::ExtendAhead() {
   absl::Status status = Extend(active_, offset_ + kAheadBytes);
   if (status.ok() && !full_ && offset_ + kAheadBytes > segment_bytes_) {

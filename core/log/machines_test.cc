@@ -39,10 +39,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values("a_known_position_is_fetched",
                       "a_member_that_knows_is_gone",
                       "a_new_leader_keeps_what_may_be_chosen",
-                      "a_straggler_catches_up", "an_overtaken_leader_stops",
-                      "deposed_leader_is_refused", "duplicates_count_once",
-                      "election_and_append", "nothing_before_durable",
-                      "retries_are_answered_again", "two_candidates"),
+                      "a_refused_candidate_gives_up", "a_straggler_catches_up",
+                      "an_overtaken_leader_stops", "deposed_leader_is_refused",
+                      "duplicates_count_once", "election_and_append",
+                      "nothing_before_durable", "retries_are_answered_again",
+                      "two_candidates"),
     [](const auto& info) { return std::string(info.param); });
 
 class Planted : public ::testing::Test {
@@ -168,6 +169,50 @@ TEST(Acceptor, KeepsOnlySoManyPositionsAhead) {
   EXPECT_EQ(answers[1].message.write_reply().result(), OK);
   ASSERT_TRUE(Learn(acceptor, Acceptor::kMaxAhead, "y").ok());
   EXPECT_EQ(acceptor.end(), Acceptor::kMaxAhead);
+}
+
+// It was not voted for before, so that the answer waits for the disk: who
+// counts it believes that it outlives a crash.
+TEST(Acceptor, AVoteForWhatItLearnedElsewhereIsDurable) {
+  Acceptor acceptor("A", {});
+  ASSERT_TRUE(Learn(acceptor, 3, "x").ok());
+  Write write;
+  *write.mutable_ballot() = ToProto({2, "B"});
+  *write.mutable_entry() = *Text("x");
+  write.set_position(3);
+  std::vector<Outgoing> answers;
+  acceptor.OnWrite("B", &write, &answers);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].message.write_reply().result(), OK);
+  EXPECT_EQ(acceptor.voted_end(), 4u);
+  const DurableWrite durable = acceptor.TakeWrite();
+  EXPECT_EQ(answers[0].after_write, durable.number);
+  ASSERT_EQ(durable.accepted.count(3), 1u);
+  EXPECT_EQ(durable.accepted.at(3).ballot, (Ballot{2, "B"}));
+  EXPECT_TRUE(durable.promised.has_value());
+}
+
+// Others would miss it after a crash that came before the base was durable,
+// and take the disk for a backup.
+TEST(Acceptor, ABaseThatItAdoptsIsNoVote) {
+  Acceptor acceptor("A", {});
+  acceptor.AdoptBase(50);
+  EXPECT_EQ(acceptor.learned_upto(), 50u);
+  EXPECT_EQ(acceptor.voted_end(), 0u);
+}
+
+TEST(Proposer, GoesOnWhenItLearnsThatFewerPromisesAreNeeded) {
+  Proposer proposer("A", {"A", "B", "C"}, {1, "A"}, 1);
+  Proposer::Output out;
+  proposer.Start(&out);
+  PromiseReply reply;
+  *reply.mutable_ballot() = ToProto({1, "A"});
+  *reply.mutable_promised() = ToProto({1, "A"});
+  reply.set_result(OK);
+  proposer.OnPromiseReply("A", reply, &out);
+  EXPECT_EQ(proposer.phase(), Proposer::Phase::kPromise);
+  proposer.OnLearned(2, {"A"}, &out);
+  EXPECT_EQ(proposer.phase(), Proposer::Phase::kWrite);
 }
 
 TEST(Quorums, Intersect) {

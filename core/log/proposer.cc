@@ -371,9 +371,6 @@ void Proposer::OnRetry(Output* out) {
       if (!HasPromised(member)) SendPromise(member, out);
     }
   };
-  // Who has refused will do so again, and the others may never answer: a
-  // higher ballot would have a quorum without them.
-  if (!leading() && CountRefused() > 0) return Depose(out);
   switch (phase_) {
     case Phase::kSelf:
       return SendPromise(me_, out);
