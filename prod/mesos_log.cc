@@ -141,47 +141,45 @@ absl::Status RunOfflineStatus(const Flags& flags) {
   if (!summary.ok()) return summary.status();
   const log::SuperblockProto& identity = summary->identity;
   const std::string status = log::MemberStatus_Name(identity.status());
-  Show(
-      flags,
-      [&](JsonWriter& w) {
-        w.Key("member_id").String(Hex(identity.member_id()));
-        w.Key("cluster_id").String(Hex(identity.cluster_id()));
-        w.Key("generation").Uint(identity.generation());
-        w.Key("incarnation").Uint(identity.incarnation());
-        w.Key("status").String(status);
-        w.Key("reason").String(identity.reason());
-        w.Key("promised_round").Uint(identity.promised().round());
-        w.Key("base").Uint(summary->base);
-        w.Key("learned").Uint(summary->learned);
-        w.Key("accepted").Uint(summary->accepted);
-        w.Key("damaged").Uint(summary->damaged + summary->faulty);
-        w.Key("blind").Bool(summary->blind);
-      },
-      {absl::StrCat("member      ", Hex(identity.member_id())),
-       absl::StrCat("cluster     ", identity.cluster_id().empty()
-                                        ? "none"
-                                        : Hex(identity.cluster_id()),
-                    ", generation ", identity.generation()),
-       absl::StrCat("status      ", status,
-                    identity.reason().empty() ? "" : ": ", identity.reason()),
-       absl::StrCat("promised    round ", identity.promised().round()),
-       absl::StrCat("positions   ", summary->base, " to ", summary->learned,
-                    " learned, ", summary->accepted, " accepted"),
-       absl::StrCat("damage      ", summary->damaged, " learned, ",
-                    summary->faulty, " voted for",
-                    summary->blind ? ", votes were lost" : "")});
+  Show(flags,
+       [&](JsonWriter& w) {
+         w.Key("member_id").String(Hex(identity.member_id()));
+         w.Key("cluster_id").String(Hex(identity.cluster_id()));
+         w.Key("generation").Uint(identity.generation());
+         w.Key("incarnation").Uint(identity.incarnation());
+         w.Key("status").String(status);
+         w.Key("reason").String(identity.reason());
+         w.Key("promised_round").Uint(identity.promised().round());
+         w.Key("base").Uint(summary->base);
+         w.Key("learned").Uint(summary->learned);
+         w.Key("accepted").Uint(summary->accepted);
+         w.Key("damaged").Uint(summary->damaged + summary->faulty);
+         w.Key("blind").Bool(summary->blind);
+       },
+       {absl::StrCat("member      ", Hex(identity.member_id())),
+        absl::StrCat(
+            "cluster     ",
+            identity.cluster_id().empty() ? "none" : Hex(identity.cluster_id()),
+            ", generation ", identity.generation()),
+        absl::StrCat("status      ", status,
+                     identity.reason().empty() ? "" : ": ", identity.reason()),
+        absl::StrCat("promised    round ", identity.promised().round()),
+        absl::StrCat("positions   ", summary->base, " to ", summary->learned,
+                     " learned, ", summary->accepted, " accepted"),
+        absl::StrCat("damage      ", summary->damaged, " learned, ",
+                     summary->faulty, " voted for",
+                     summary->blind ? ", votes were lost" : "")});
   return absl::OkStatus();
 }
 
 void ShowEntry(const Flags& flags, const log_tool::SlotView& slot) {
   for (const std::string& payload : slot.entry.payload()) {
-    Show(
-        flags,
-        [&](JsonWriter& w) {
-          w.Key("position").Uint(slot.position);
-          w.Key("payload_base64").String(absl::Base64Escape(payload));
-        },
-        {absl::StrCat(slot.position, " ", absl::CHexEscape(payload))});
+    Show(flags,
+         [&](JsonWriter& w) {
+           w.Key("position").Uint(slot.position);
+           w.Key("payload_base64").String(absl::Base64Escape(payload));
+         },
+         {absl::StrCat(slot.position, " ", absl::CHexEscape(payload))});
   }
 }
 
@@ -214,39 +212,37 @@ absl::Status RunDump(const Flags& flags) {
         }
         const bool known = slot.entry.IsInitialized();
         const std::string type = known ? TypeName(slot.entry.type()) : "?";
-        Show(
-            flags,
-            [&](JsonWriter& w) {
-              w.Key("position").Uint(slot.position);
-              w.Key("state").String(slot.state);
-              w.Key("type").String(type);
-              w.Key("round").Uint(slot.round);
-              w.Key("proposer").String(Hex(slot.proposer));
-              w.Key("payloads").Int(slot.entry.payload_size());
-              w.Key("bytes").Uint(bytes);
-              w.Key("hash").String(Hex(slot.hash));
-            },
-            {absl::StrFormat("%8d %-9s %-9s round %d by %s, %d payloads, %d "
-                             "bytes, %s",
-                             slot.position, slot.state, type, slot.round,
-                             Hex(slot.proposer).substr(0, 8),
-                             slot.entry.payload_size(), bytes,
-                             Hex(slot.hash))});
+        Show(flags,
+             [&](JsonWriter& w) {
+               w.Key("position").Uint(slot.position);
+               w.Key("state").String(slot.state);
+               w.Key("type").String(type);
+               w.Key("round").Uint(slot.round);
+               w.Key("proposer").String(Hex(slot.proposer));
+               w.Key("payloads").Int(slot.entry.payload_size());
+               w.Key("bytes").Uint(bytes);
+               w.Key("hash").String(Hex(slot.hash));
+             },
+             {absl::StrFormat("%8d %-9s %-9s round %d by %s, %d payloads, %d "
+                              "bytes, %s",
+                              slot.position, slot.state, type, slot.round,
+                              Hex(slot.proposer).substr(0, 8),
+                              slot.entry.payload_size(), bytes,
+                              Hex(slot.hash))});
       });
 }
 
 void ShowHeader(const Flags& flags, const log::BackupHeader& header) {
-  Show(
-      flags,
-      [&](JsonWriter& w) {
-        w.Key("cluster_id").String(Hex(header.cluster_id()));
-        w.Key("generation").Uint(header.generation());
-        w.Key("base").Uint(header.base().position());
-        w.Key("end").Uint(header.end());
-      },
-      {absl::StrCat("cluster ", Hex(header.cluster_id()), ", generation ",
-                    header.generation(), ", positions ",
-                    header.base().position(), " to ", header.end())});
+  Show(flags,
+       [&](JsonWriter& w) {
+         w.Key("cluster_id").String(Hex(header.cluster_id()));
+         w.Key("generation").Uint(header.generation());
+         w.Key("base").Uint(header.base().position());
+         w.Key("end").Uint(header.end());
+       },
+       {absl::StrCat("cluster ", Hex(header.cluster_id()), ", generation ",
+                     header.generation(), ", positions ",
+                     header.base().position(), " to ", header.end())});
 }
 
 absl::Status RunVerify(const Flags& flags) {
@@ -267,15 +263,14 @@ absl::Status RunVerify(const Flags& flags) {
         if (slot.state == "damaged") ++damaged;
       });
   if (!read.ok()) return read;
-  Show(
-      flags,
-      [&](JsonWriter& w) {
-        w.Key("checked").Uint(checked);
-        w.Key("damaged").Uint(damaged);
-        w.Key("blind").Bool(summary->blind);
-      },
-      {absl::StrCat(checked, " positions read, ", damaged, " damaged",
-                    summary->blind ? "; votes were lost" : "")});
+  Show(flags,
+       [&](JsonWriter& w) {
+         w.Key("checked").Uint(checked);
+         w.Key("damaged").Uint(damaged);
+         w.Key("blind").Bool(summary->blind);
+       },
+       {absl::StrCat(checked, " positions read, ", damaged, " damaged",
+                     summary->blind ? "; votes were lost" : "")});
   if (damaged == 0 && !summary->blind) return absl::OkStatus();
   return absl::DataLossError(
       "there is damage; start the replica with the other members, and it "
@@ -291,24 +286,23 @@ absl::Status RunBackup(const Flags& flags) {
 }
 
 void ShowForced(const Flags& flags, const log_tool::Forced& forced) {
-  Show(
-      flags,
-      [&](JsonWriter& w) {
-        w.Key("member_id").String(Hex(forced.member_id));
-        w.Key("cluster_id").String(Hex(forced.cluster_id));
-        w.Key("generation").Uint(forced.generation);
-        w.Key("vouched_upto").Uint(forced.vouched);
-        w.Key("end").Uint(forced.end);
-      },
-      {absl::StrCat("generation ", forced.generation, " of cluster ",
-                    Hex(forced.cluster_id), " begins with ",
-                    Hex(forced.member_id), " as its only member."),
-       absl::StrCat("Positions below ", forced.vouched,
-                    " are as they were decided; up to ", forced.end,
-                    " they are what this replica had accepted. Whatever else "
-                    "was acknowledged is lost."),
-       "Start it, then start the other masters with empty directories and add "
-       "them: mesos-log members add ID --server=..."});
+  Show(flags,
+       [&](JsonWriter& w) {
+         w.Key("member_id").String(Hex(forced.member_id));
+         w.Key("cluster_id").String(Hex(forced.cluster_id));
+         w.Key("generation").Uint(forced.generation);
+         w.Key("vouched_upto").Uint(forced.vouched);
+         w.Key("end").Uint(forced.end);
+       },
+       {absl::StrCat("generation ", forced.generation, " of cluster ",
+                     Hex(forced.cluster_id), " begins with ",
+                     Hex(forced.member_id), " as its only member."),
+        absl::StrCat("Positions below ", forced.vouched,
+                     " are as they were decided; up to ", forced.end,
+                     " they are what this replica had accepted. Whatever else "
+                     "was acknowledged is lost."),
+        "Start it, then start the other masters with empty directories and add "
+        "them: mesos-log members add ID --server=..."});
 }
 
 absl::Status Confirmed(const Flags& flags, const std::string& cluster_id) {
@@ -410,8 +404,8 @@ class Asker {
     client_.Ask(change, [this](auto reply) {
       if (!reply.ok()) return Finish(reply.status());
       if (reply->code() != 0) {
-        return Finish(absl::Status(
-            static_cast<absl::StatusCode>(reply->code()), reply->message()));
+        return Finish(absl::Status(static_cast<absl::StatusCode>(reply->code()),
+                                   reply->message()));
       }
       Show(flags_, [](JsonWriter& w) { w.Key("done").Bool(true); },
            {"Done. Members that were removed may be stopped now."});
@@ -460,10 +454,11 @@ class Asker {
     std::vector<std::string> lines = {
         absl::StrCat("cluster  ", Hex(status.cluster_id()), ", generation ",
                      status.generation()),
-        absl::StrCat("leader   ", status.leader().empty()
-                                      ? "none known"
-                                      : absl::StrCat(Hex(status.leader()), " ",
-                                                     status.leader_address()),
+        absl::StrCat("leader   ",
+                     status.leader().empty()
+                         ? "none known"
+                         : absl::StrCat(Hex(status.leader()), " ",
+                                        status.leader_address()),
                      ", epoch ", status.epoch()),
         absl::StrCat("asked    ", Hex(status.member_id()), ", ", status.role(),
                      ", positions ", status.base(), " to ",
@@ -475,19 +470,17 @@ class Asker {
     lines.push_back(absl::StrFormat("%-32s  %-8s %-12s %10s  %s", "ID", "VOTES",
                                     "STATE", "LEARNED", "ADDRESS"));
     const auto& members = status.config().members();
-    const bool votes =
-        std::any_of(members.begin(), members.end(), [&](const auto& member) {
-          return member.id() == status.member_id();
-        });
-    lines.push_back(absl::StrFormat("%-32s  %-8s %-12s %10d  %s",
-                                    Hex(status.member_id()),
-                                    votes ? "yes" : "no", status.role(),
-                                    status.learned_upto(), "(asked)"));
+    const bool votes = std::any_of(
+        members.begin(), members.end(),
+        [&](const auto& member) { return member.id() == status.member_id(); });
+    lines.push_back(absl::StrFormat(
+        "%-32s  %-8s %-12s %10d  %s", Hex(status.member_id()),
+        votes ? "yes" : "no", status.role(), status.learned_upto(), "(asked)"));
     for (const auto& peer : status.peers()) {
-      lines.push_back(absl::StrFormat(
-          "%-32s  %-8s %-12s %10d  %s", Hex(peer.id()),
-          peer.member() ? "yes" : "no", peer.state(), peer.learned_upto(),
-          peer.address()));
+      lines.push_back(
+          absl::StrFormat("%-32s  %-8s %-12s %10d  %s", Hex(peer.id()),
+                          peer.member() ? "yes" : "no", peer.state(),
+                          peer.learned_upto(), peer.address()));
     }
     Show(flags_, [&](JsonWriter& w) { StatusFields(status, w); }, lines);
   }
@@ -659,17 +652,16 @@ class Benchmark final : public Replica {
           quantile * static_cast<double>(latencies_.size() - 1))];
     };
     const double rate = static_cast<double>(latencies_.size()) / seconds;
-    Show(
-        flags_,
-        [&](JsonWriter& w) {
-          w.Key("appends_per_s").Double(rate);
-          w.Key("p50_us").Uint(at(0.5));
-          w.Key("p99_us").Uint(at(0.99));
-          w.Key("p999_us").Uint(at(0.999));
-          w.Key("count").Uint(latencies_.size());
-        },
-        {absl::StrFormat("%.0f appends/s; p50 %d us, p99 %d us, p99.9 %d us",
-                         rate, at(0.5), at(0.99), at(0.999))});
+    Show(flags_,
+         [&](JsonWriter& w) {
+           w.Key("appends_per_s").Double(rate);
+           w.Key("p50_us").Uint(at(0.5));
+           w.Key("p99_us").Uint(at(0.99));
+           w.Key("p999_us").Uint(at(0.999));
+           w.Key("count").Uint(latencies_.size());
+         },
+         {absl::StrFormat("%.0f appends/s; p50 %d us, p99 %d us, p99.9 %d us",
+                          rate, at(0.5), at(0.99), at(0.999))});
     Finish(absl::OkStatus());
   }
 

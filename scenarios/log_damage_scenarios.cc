@@ -93,8 +93,7 @@ SCENARIO(Damage, OfTheLatestVotes) {
   // Everything that 1 keeps of its votes, here or there.
   const bool records = random->Below(2) == 0;
   Damage(log, 1, Flip, [&](const std::string& path, size_t) {
-    return InJournal(path) ||
-           (records && absl::StrContains(path, "/records/"));
+    return InJournal(path) || (records && absl::StrContains(path, "/records/"));
   });
   Restart(log, {1, 2});
   SomebodyLeads(world, log, static_cast<int>(1 + random->Below(2)), 5s);
@@ -147,8 +146,7 @@ SCENARIO(Damage, OfTheLatestLargeVote) {
     if (number(sector) == large) Zero(sector);
   });
   Damage(log, 1, Zero, [](const std::string& path, size_t) {
-    return absl::StrContains(path, "/records/") &&
-           absl::EndsWith(path, ".log");
+    return absl::StrContains(path, "/records/") && absl::EndsWith(path, ".log");
   });
   Restart(log, {1, 2});
   SomebodyLeads(world, log, static_cast<int>(1 + random->Below(2)), 5s);
@@ -177,7 +175,8 @@ SCENARIO(Damage, OfEverythingOnOneDisk) {
   }
   const uint64_t whole_copy = random->Below(4);
   Damage(log, victim, Flip, [&](const std::string& path, size_t sector) {
-    return !absl::EndsWith(path, "/superblock") || sector / kCopySectors != whole_copy;
+    return !absl::EndsWith(path, "/superblock") ||
+           sector / kCopySectors != whole_copy;
   });
   log.Start(victim);
   EXPECT_SOON(log.Leaders().size() == 1 && log.status(victim).voting, 30s);
@@ -255,12 +254,14 @@ SCENARIO(Damage, OfASuperblock) {
       if (node->content.size() < 4 * kCopySectors * kSector) continue;
       for (size_t copy = 0; copy < 4; ++copy) {
         const std::string first = node->content.substr(0, 8);
-        whole += node->content.compare(copy * kCopySectors * kSector, 8, first) == 0;
+        whole +=
+            node->content.compare(copy * kCopySectors * kSector, 8, first) == 0;
       }
     }
     if (turn == 3 && whole == 4) {
       Damage(log, i, Flip, [&](const std::string& path, size_t sector) {
-        return absl::EndsWith(path, "/superblock") && sector / kCopySectors == damaged;
+        return absl::EndsWith(path, "/superblock") &&
+               sector / kCopySectors == damaged;
       });
     }
     log.Start(i);

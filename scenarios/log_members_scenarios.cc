@@ -69,11 +69,10 @@ bool ChangeMembers(sim::World& world, sim::LogCluster& log,
     const int leader = Leader(log);
     if (leader < 0) continue;
     const std::vector<int> members = log.Members(leader);
-    const bool done =
-        std::all_of(add.begin(), add.end(),
-                    [&](int i) { return Has(members, i); }) &&
-        std::none_of(remove.begin(), remove.end(),
-                     [&](int i) { return Has(members, i); });
+    const bool done = std::all_of(add.begin(), add.end(),
+                                  [&](int i) { return Has(members, i); }) &&
+                      std::none_of(remove.begin(), remove.end(),
+                                   [&](int i) { return Has(members, i); });
     if (done) return true;
   }
   return false;

@@ -125,8 +125,7 @@ class Storm {
     const std::vector<int> members = log_.Members(leader);
     std::vector<int> others;
     for (int i = 0; i < log_.size(); ++i) {
-      const bool is_member =
-          std::count(members.begin(), members.end(), i) != 0;
+      const bool is_member = std::count(members.begin(), members.end(), i) != 0;
       if (!is_member && !log_.id(i).empty()) others.push_back(i);
     }
     std::vector<int> add;
@@ -187,13 +186,9 @@ void Run(sim::World& world, int replicas, const Weather& weather, int extra,
 
 }  // namespace
 
-SCENARIO(Storm, OfThree) {
-  Run(world, 3, Draw(*world.NewRandom("faults")), 0);
-}
+SCENARIO(Storm, OfThree) { Run(world, 3, Draw(*world.NewRandom("faults")), 0); }
 
-SCENARIO(Storm, OfFive) {
-  Run(world, 5, Draw(*world.NewRandom("faults")), 0);
-}
+SCENARIO(Storm, OfFive) { Run(world, 5, Draw(*world.NewRandom("faults")), 0); }
 
 // Several are asked to lead at once, again and again, whoever leads already.
 SCENARIO(Storm, OfRivals) {

@@ -82,8 +82,9 @@ std::string LogCluster::Testimony() {
     absl::StrAppend(&testimony, "  replica", i, " ");
     if (!up(i)) {
       const auto& ended = process(i).ended();
-      absl::StrAppend(&testimony, "is down: ",
-                      ended ? ended->message : "with its host", "\n");
+      absl::StrAppend(&testimony,
+                      "is down: ", ended ? ended->message : "with its host",
+                      "\n");
       continue;
     }
     const log::LogStatus view = status(i);
@@ -241,8 +242,8 @@ std::vector<int> LogCluster::Leaders() {
 
 void LogCluster::Append(int i, size_t bytes) {
   if (!up(i) || process(i).paused()) return;
-  const std::string payload = absl::StrCat("payload-", next_payload_++, ".",
-                                           std::string(bytes, 'x'));
+  const std::string payload =
+      absl::StrCat("payload-", next_payload_++, ".", std::string(bytes, 'x'));
   process(i).Run([this, i, payload] {
     node(i)->Append(payload, [this, payload](absl::StatusOr<uint64_t> at) {
       if (!at.ok()) return;

@@ -81,8 +81,8 @@ class World {
   // Asked what it has to say when a run does not get on, while it lives.
   using Witness = std::shared_ptr<const std::function<std::string()>>;
   [[nodiscard]] Witness CallAsWitness(std::function<std::string()> say) {
-    auto witness = std::make_shared<const std::function<std::string()>>(
-        std::move(say));
+    auto witness =
+        std::make_shared<const std::function<std::string()>>(std::move(say));
     witnesses_.push_back(witness);
     return witness;
   }

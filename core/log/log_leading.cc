@@ -236,8 +236,8 @@ void LogNode::Core::NextAppend() {
   size_t bytes = 0;
   while (!appends_.empty() && under_way_.size() < kMaxBatch) {
     PendingAppend& append = appends_.front();
-    const bool fits =
-        under_way_.empty() || bytes + append.payload.size() <= max_batch_bytes();
+    const bool fits = under_way_.empty() ||
+                      bytes + append.payload.size() <= max_batch_bytes();
     if (append.type != entry->type() || !fits) break;
     if (append.type == TRUNCATE && !under_way_.empty()) break;
     bytes += append.payload.size();

@@ -230,6 +230,7 @@ void LogNode::Core::AnswerHello(const MemberId& to, bool cloned, bool refused) {
 }
 
 void LogNode::Core::OnHelloReply(const LogMessage& message) {
+  if (Planted(Bug::kHandshakeSkipped)) return;
   Handshake::Output output;
   handshake_->OnProgress(acceptor_->promised(), acceptor_->voted_end());
   handshake_->OnReply(message.from(), message.hello_reply(), &output);

@@ -122,16 +122,16 @@ LogStatus::Peer LogNode::Core::Describe(const MemberId& id,
 }
 
 std::vector<std::string> LogNode::MetricNames() {
-  return {"log/appends",          "log/base",
-          "log/batches",          "log/checkpoints",
-          "log/damaged",          "log/damaged_found",
-          "log/disk_full",        "log/elections",
-          "log/ensemble_size",    "log/epoch",
-          "log/fetched",          "log/foreign_messages",
-          "log/leading",          "log/learned_upto",
-          "log/members_silent",   "log/quarantined",
-          "log/quorum_mismatch",  "log/recovered",
-          "log/repaired",         "log/voting",
+  return {"log/appends",         "log/base",
+          "log/batches",         "log/checkpoints",
+          "log/damaged",         "log/damaged_found",
+          "log/disk_full",       "log/elections",
+          "log/ensemble_size",   "log/epoch",
+          "log/fetched",         "log/foreign_messages",
+          "log/leading",         "log/learned_upto",
+          "log/members_silent",  "log/quarantined",
+          "log/quorum_mismatch", "log/recovered",
+          "log/repaired",        "log/voting",
           "log/writes"};
 }
 

@@ -155,7 +155,7 @@ class Proposer {
   std::set<MemberId> accepted_;
   uint64_t duplicates_ = 0;    // planted
   size_t planted_quorum_ = 0;  // 0: not planted
-  bool chosen_ = false;      // entry_ is, and our acceptor will learn it next.
+  bool chosen_ = false;  // entry_ is, and our acceptor will learn it next.
   // Hash of what this ballot chose at position_ - 1; empty: not by it.
   std::string previous_hash_;
   std::map<MemberId, uint64_t> acked_;  // one past the highest vote for us

@@ -46,8 +46,7 @@ void Client::Dial(const io::Endpoint& server) {
          .handshake_timeout = options_.patience},
         random_->Next(), this);
     patience_ = environment_.clock().RunAfter(options_.patience, [this] {
-      last_problem_ =
-          absl::StrCat(server_.ToString(), " does not answer");
+      last_problem_ = absl::StrCat(server_.ToString(), " does not answer");
       TryNext();
     });
   });

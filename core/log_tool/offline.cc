@@ -96,8 +96,7 @@ class BackupReader {
     std::unique_ptr<BackupReader> reader(
         new BackupReader(*std::move(file), path));
     std::string magic;
-    absl::Status read =
-        reader->file_->ReadAt(0, kBackupMagic.size(), &magic);
+    absl::Status read = reader->file_->ReadAt(0, kBackupMagic.size(), &magic);
     if (!read.ok()) return read;
     if (magic != kBackupMagic) {
       return absl::InvalidArgumentError(
@@ -205,8 +204,8 @@ absl::Status ApplyGenesis(io::Disk& disk, const std::string& directory,
   log::Genesis genesis;
   if (!absl::WebSafeBase64Unescape(token, &bytes) ||
       bytes.size() < kChecksumBytes ||
-      Crc32c(absl::string_view(bytes).substr(
-          0, bytes.size() - kChecksumBytes)) !=
+      Crc32c(
+          absl::string_view(bytes).substr(0, bytes.size() - kChecksumBytes)) !=
           log::GetFixed(bytes, bytes.size() - kChecksumBytes, 4) ||
       !genesis.ParseFromArray(
           bytes.data(), static_cast<int>(bytes.size() - kChecksumBytes))) {
@@ -223,10 +222,10 @@ absl::Status ApplyGenesis(io::Disk& disk, const std::string& directory,
         " has begun or joined a log already; format an empty directory"));
   }
   if (!log::IsMember(genesis.members(), identity.member_id())) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the token does not name ",
-        absl::BytesToHexString(identity.member_id()),
-        ", the replica in ", directory));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the token does not name ",
+                     absl::BytesToHexString(identity.member_id()),
+                     ", the replica in ", directory));
   }
   identity.set_status(log::ACTIVE);
   identity.set_cluster_id(genesis.cluster_id());
@@ -342,9 +341,9 @@ absl::StatusOr<Forced> Force(io::Disk& disk, const std::string& directory) {
   }
   const log::ReplicaState state = (*storage)->TakeState();
   if (!state.holes.empty()) {
-    return absl::DataLossError(absl::StrCat(
-        "the record of position ", state.holes.begin()->first,
-        " is damaged: use another survivor, or restore a backup"));
+    return absl::DataLossError(
+        absl::StrCat("the record of position ", state.holes.begin()->first,
+                     " is damaged: use another survivor, or restore a backup"));
   }
   Forced forced;
   forced.member_id = identity.member_id();

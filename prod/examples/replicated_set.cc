@@ -79,9 +79,9 @@ class ReplicatedSet final : public log::LogNode::Listener {
   void Add(const std::string& word) {
     node_.Append("+" + word, [word](absl::StatusOr<uint64_t> position) {
       if (position.ok()) return;
-      std::fprintf(stderr, "'%s' was not added, or it is not known whether: %s\n",
-                   word.c_str(),
-                   std::string(position.status().message()).c_str());
+      std::fprintf(
+          stderr, "'%s' was not added, or it is not known whether: %s\n",
+          word.c_str(), std::string(position.status().message()).c_str());
     });
   }
 
@@ -141,8 +141,8 @@ int Main(int argc, char** argv) {
            [&](std::unique_ptr<wire::Link> link) {
              words.node().Accept(std::move(link));
            },
-       .handshake = [&](const wire::Handshake&)
-           -> absl::StatusOr<wire::Handshake> {
+       .handshake =
+           [&](const wire::Handshake&) -> absl::StatusOr<wire::Handshake> {
          return words.node().MyHandshake();
        }});
   if (!port.ok()) prod::FailUsage("replicated_set", port.status().message());
