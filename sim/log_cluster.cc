@@ -111,6 +111,7 @@ int LogCluster::Add(int quorum) {
 }
 
 bool LogCluster::up(int i) const {
+  if (i < 0) return false;
   const Process* process = machines_[i].process;
   return process != nullptr && process->alive();
 }

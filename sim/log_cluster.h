@@ -64,6 +64,7 @@ class LogCluster {
   void Start(int i);
   void Kill(int i) { machines_[i].process->Kill(); }
   void LosePower(int i) { machines_[i].host->LosePower(); }
+  // No replica, -1, is not up.
   bool up(int i) const;
   // It does not come back by HealAll.
   void Retire(int i);
