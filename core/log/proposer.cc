@@ -161,7 +161,7 @@ void Proposer::OnPromiseReply(const MemberId& from, const PromiseReply& reply,
 // With the promises of a quorum: what is at position_?
 void Proposer::NextPosition(Output* out) {
   if (CountPromised() < promise_quorum() &&
-      !(Planted(Bug::kNoPromiseAfterConfig) && epoch_.has_value())) {
+      !Planted(Bug::kNoPromiseAfterConfig)) {
     // The configuration has changed; its members have not promised yet.
     phase_ = Phase::kPromise;
     for (const MemberId& member : members_) {
