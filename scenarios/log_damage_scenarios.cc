@@ -181,7 +181,8 @@ SCENARIO(Damage, OfEverythingOnOneDisk) {
   });
   log.Start(victim);
   EXPECT_SOON(log.Leaders().size() == 1 && log.status(victim).voting, 30s);
-  EXPECT_SOON(log.Converged() && log.status(victim).metrics["log/damaged"] == 0,
+  EXPECT_SOON(log.Leaders().size() == 1 && log.Converged() &&
+                  log.status(victim).metrics["log/damaged"] == 0,
               60s);
   // The votes that it has lost may matter until somebody has led anew. Then
   // the log goes on with its help, though another one is gone.
