@@ -21,6 +21,10 @@
 
 namespace quorate::log {
 
+namespace testing {
+struct MachineText;
+}
+
 class Acceptor {
  public:
   // Positions beyond the learned ones that are kept at once. A member that is
@@ -101,6 +105,9 @@ class Acceptor {
   void CheckInvariants() const;
 
  private:
+  // Tells equal states from different ones.
+  friend struct testing::MachineText;
+
   uint64_t frontier() const;
   bool OnDisk(uint64_t position) const;
   bool InHole(uint64_t position) const;

@@ -30,6 +30,10 @@
 
 namespace quorate::log {
 
+namespace testing {
+struct MachineText;
+}
+
 class Proposer {
  public:
   enum class Phase {
@@ -108,6 +112,9 @@ class Proposer {
   void PlantQuorum(size_t quorum) { planted_quorum_ = quorum; }
 
  private:
+  // Tells equal states from different ones.
+  friend struct testing::MachineText;
+
   struct Promised {
     uint64_t end = 0;
     uint64_t blind_below = 0;

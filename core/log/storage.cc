@@ -241,6 +241,12 @@ void DiskStorage::Combine(Journal::Contents journal,
   state_.settled = records.settled;
   state_.holes = std::move(records.holes);
   state_.slots = std::move(records.slots);
+  // A learned entry may be stored before the vote for it is: it was not given.
+  for (auto& [position, slot] : state_.slots) {
+    if (slot.state == Slot::State::kLearned && state_.promised < slot.ballot) {
+      slot.ballot = {};
+    }
+  }
   for (auto& [position, vote] : journal.slots) {
     if (position < state_.settled) continue;
     auto [kept, is_new] = state_.slots.emplace(position, vote);
