@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -31,13 +32,24 @@ class Transcripts : public ::testing::TestWithParam<const char*> {};
 TEST_P(Transcripts, AreAsWritten) {
   const std::string script = Script(GetParam());
   ASSERT_FALSE(script.empty());
-  EXPECT_EQ(Transcript().Run(script), script);
+  const std::string outcome = Transcript().Run(script);
+  // To see in a diff what a change of the machines does:
+  // QUORATE_REWRITE=1 bazel run //core/log:machines_test
+  const char* sources = std::getenv("BUILD_WORKSPACE_DIRECTORY");
+  if (std::getenv("QUORATE_REWRITE") != nullptr && sources != nullptr) {
+    std::ofstream(
+        absl::StrCat(sources, "/core/log/testdata/", GetParam(), ".txt"))
+        << outcome;
+    return;
+  }
+  EXPECT_EQ(outcome, script);
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Machines, Transcripts,
     ::testing::Values("a_known_position_is_fetched",
                       "a_member_that_knows_is_gone",
+                      "a_damaged_vote_is_not_forgotten",
                       "a_new_leader_keeps_what_may_be_chosen",
                       "a_refused_candidate_gives_up", "a_straggler_catches_up",
                       "an_overtaken_leader_stops", "deposed_leader_is_refused",
