@@ -39,8 +39,11 @@ LogNode::Core::Core(io::Environment& environment, LogOptions options,
 
 MemberId LogNode::Core::FreshId() {
   MemberId id = random_->UuidBytes();
-  if (Planted(Bug::kWipedKeepsId)) id = options_.address.ToString() + id;
-  return id.substr(0, kMemberIdBytes);
+  if (Planted(Bug::kWipedKeepsId)) {
+    id = options_.address.ToString();
+    id.resize(kMemberIdBytes, '.');
+  }
+  return id;
 }
 
 LogNode::Core::~Core() = default;

@@ -187,6 +187,11 @@ std::map<MemberId, SlotProto> Proposer::KnownSlots() const {
       known[member].set_state(SlotProto::NONE);
     }
   }
+  if (Planted(Bug::kNoPromiseAfterConfig)) {
+    for (const MemberId& member : members_) {
+      if (!HasPromised(member)) known[member].set_state(SlotProto::NONE);
+    }
+  }
   return known;
 }
 

@@ -64,7 +64,7 @@ class Transcript {
 
  private:
   struct Node {
-    ReplicaState disk;  // every slot, also of the learned prefix
+    ReplicaState disk;                // every slot, also of the learned prefix
     std::map<uint64_t, Entry> known;  // learned, in this life
     uint64_t told = 1;                // shown, up to here
     std::optional<Acceptor> acceptor;
@@ -85,8 +85,7 @@ class Transcript {
   void CommandTo(const MemberId& at, const std::string& verb,
                  const std::string& what);
   void Deliver(const MemberId& from, const MemberId& to, bool keep);
-  void Arrive(const MemberId& from, const MemberId& to,
-              LogMessage message);
+  void Arrive(const MemberId& from, const MemberId& to, LogMessage message);
   void DeliverAll();
   void Send(const MemberId& from, Outgoing message);
   void Carry(const MemberId& at, Proposer::Output output);
