@@ -16,7 +16,21 @@
 namespace quorate::fuzz {
 namespace {
 
-using namespace quorate::log;  // NOLINT: the whole protocol is meant.
+using log::Acceptor;
+using log::Acquaintances;
+using log::EntryHash;
+using log::EntryProto;
+using log::Formation;
+using log::FromProto;
+using log::Handshake;
+using log::LogMessage;
+using log::MemberId;
+using log::Outgoing;
+using log::PromiseReply;
+using log::Proposer;
+using log::ReplicaState;
+using log::SlotProto;
+using log::ToProto;
 
 const MemberId kMe(16, 'a');
 const MemberId kOther(16, 'b');
@@ -30,7 +44,7 @@ Proposer Candidate() {
   PromiseReply own;
   *own.mutable_ballot() = ToProto({5, kMe});
   *own.mutable_promised() = ToProto({5, kMe});
-  own.set_result(OK);
+  own.set_result(log::OK);
   own.set_end(3);
   own.set_from_position(3);
   own.mutable_slot()->set_state(SlotProto::NONE);

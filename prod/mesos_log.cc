@@ -1,5 +1,7 @@
 // mesos-log: looks at, runs and repairs replicas of the replicated log.
 
+#include "prod/mesos_log.h"
+
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -19,14 +21,13 @@
 #include "core/json/writer.h"
 #include "core/log/log_node.h"
 #include "core/log_tool/client.h"
-#include "core/log_tool/offline.h"
 #include "core/wire/port.h"
 #include "prod/environment.h"
 #include "prod/event_loop.h"
 #include "prod/options/common.h"
 #include "prod/program.h"
 
-namespace quorate {
+namespace quorate::mesos_log {
 namespace {
 
 using json::JsonWriter;
@@ -52,293 +53,6 @@ processes
   replica    run a replica
   benchmark  run a replica that leads and measures appends
 )";
-
-struct Flags {
-  std::string path;
-  std::string server;
-  std::string from;
-  std::string to;
-  std::string members;
-  std::string genesis;
-  std::string confirm;
-  std::string listen;
-  std::string advertise;
-  std::string peers;
-  std::string join_token;
-  std::string logging_level = "WARNING";
-  int32_t quorum = 1;
-  uint64_t first = 0;
-  uint64_t last = ~uint64_t{0};
-  uint64_t size = 128;
-  uint64_t outstanding = 1;
-  double seconds = 5;
-  bool election = false;
-  bool initialize = true;
-  bool bulk = false;
-  bool json = false;
-};
-
-std::string Hex(const std::string& bytes) {
-  return absl::BytesToHexString(bytes);
-}
-
-[[noreturn]] void Finish(const absl::Status& status) {
-  std::fflush(stdout);
-  if (status.ok()) std::exit(io::kExitOk);
-  std::fprintf(stderr, "mesos-log: %s\n",
-               std::string(status.message()).c_str());
-  std::exit(io::kExitFailure);
-}
-
-void Print(const std::string& line) { std::printf("%s\n", line.c_str()); }
-
-// One JSON object, or the lines.
-void Show(const Flags& flags, const std::function<void(JsonWriter&)>& fields,
-          const std::vector<std::string>& lines) {
-  if (!flags.json) {
-    for (const std::string& line : lines) Print(line);
-    return;
-  }
-  std::string text;
-  JsonWriter writer(&text);
-  writer.StartObject();
-  fields(writer);
-  writer.EndObject();
-  Print(text);
-}
-
-std::string TypeName(log::EntryType type) { return log::EntryType_Name(type); }
-
-// --- Stopped replicas ---
-
-absl::Status RunFormat(const Flags& flags) {
-  prod::PosixDisk disk;
-  prod::SystemRandom random;
-  if (!flags.members.empty()) {
-    std::vector<std::string> ids;
-    for (absl::string_view id : absl::StrSplit(flags.members, ',')) {
-      ids.push_back(absl::HexStringToBytes(id));
-    }
-    auto token = log_tool::MakeGenesis(ids, random);
-    if (!token.ok()) return token.status();
-    Show(flags, [&](JsonWriter& w) { w.Key("genesis").String(*token); },
-         {*token});
-    return absl::OkStatus();
-  }
-  if (!flags.genesis.empty()) {
-    return log_tool::ApplyGenesis(disk, flags.path, flags.genesis);
-  }
-  auto id = log_tool::Format(disk, flags.path, random);
-  if (!id.ok()) return id.status();
-  Show(flags, [&](JsonWriter& w) { w.Key("member_id").String(Hex(*id)); },
-       {Hex(*id)});
-  return absl::OkStatus();
-}
-
-absl::Status RunOfflineStatus(const Flags& flags) {
-  prod::PosixDisk disk;
-  auto summary = log_tool::Summarize(disk, flags.path);
-  if (!summary.ok()) return summary.status();
-  const log::SuperblockProto& identity = summary->identity;
-  const std::string status = log::MemberStatus_Name(identity.status());
-  Show(flags,
-       [&](JsonWriter& w) {
-         w.Key("member_id").String(Hex(identity.member_id()));
-         w.Key("cluster_id").String(Hex(identity.cluster_id()));
-         w.Key("generation").Uint(identity.generation());
-         w.Key("incarnation").Uint(identity.incarnation());
-         w.Key("status").String(status);
-         w.Key("reason").String(identity.reason());
-         w.Key("promised_round").Uint(identity.promised().round());
-         w.Key("base").Uint(summary->base);
-         w.Key("learned").Uint(summary->learned);
-         w.Key("accepted").Uint(summary->accepted);
-         w.Key("damaged").Uint(summary->damaged + summary->faulty);
-         w.Key("blind").Bool(summary->blind);
-       },
-       {absl::StrCat("member      ", Hex(identity.member_id())),
-        absl::StrCat(
-            "cluster     ",
-            identity.cluster_id().empty() ? "none" : Hex(identity.cluster_id()),
-            ", generation ", identity.generation()),
-        absl::StrCat("status      ", status,
-                     identity.reason().empty() ? "" : ": ", identity.reason()),
-        absl::StrCat("promised    round ", identity.promised().round()),
-        absl::StrCat("positions   ", summary->base, " to ", summary->learned,
-                     " learned, ", summary->accepted, " accepted"),
-        absl::StrCat("damage      ", summary->damaged, " learned, ",
-                     summary->faulty, " voted for",
-                     summary->blind ? ", votes were lost" : "")});
-  return absl::OkStatus();
-}
-
-void ShowEntry(const Flags& flags, const log_tool::SlotView& slot) {
-  for (const std::string& payload : slot.entry.payload()) {
-    Show(flags,
-         [&](JsonWriter& w) {
-           w.Key("position").Uint(slot.position);
-           w.Key("payload_base64").String(absl::Base64Escape(payload));
-         },
-         {absl::StrCat(slot.position, " ", absl::CHexEscape(payload))});
-  }
-}
-
-absl::Status RunRead(const Flags& flags) {
-  prod::PosixDisk disk;
-  absl::Status damaged;
-  absl::Status read = log_tool::ForEachSlot(
-      disk, flags.path, flags.first, flags.last,
-      [&](const log_tool::SlotView& slot) {
-        if (slot.state == "damaged") {
-          damaged = absl::DataLossError(absl::StrCat(
-              "position ", slot.position,
-              " is damaged; start the replica, and it repairs itself"));
-        }
-        if (slot.state == "learned" && slot.entry.type() == log::APPEND) {
-          ShowEntry(flags, slot);
-        }
-      });
-  return read.ok() ? damaged : read;
-}
-
-absl::Status RunDump(const Flags& flags) {
-  prod::PosixDisk disk;
-  return log_tool::ForEachSlot(
-      disk, flags.path, flags.first, flags.last,
-      [&](const log_tool::SlotView& slot) {
-        uint64_t bytes = 0;
-        for (const std::string& payload : slot.entry.payload()) {
-          bytes += payload.size();
-        }
-        const bool known = slot.entry.IsInitialized();
-        const std::string type = known ? TypeName(slot.entry.type()) : "?";
-        Show(flags,
-             [&](JsonWriter& w) {
-               w.Key("position").Uint(slot.position);
-               w.Key("state").String(slot.state);
-               w.Key("type").String(type);
-               w.Key("round").Uint(slot.round);
-               w.Key("proposer").String(Hex(slot.proposer));
-               w.Key("payloads").Int(slot.entry.payload_size());
-               w.Key("bytes").Uint(bytes);
-               w.Key("hash").String(Hex(slot.hash));
-             },
-             {absl::StrFormat("%8d %-9s %-9s round %d by %s, %d payloads, %d "
-                              "bytes, %s",
-                              slot.position, slot.state, type, slot.round,
-                              Hex(slot.proposer).substr(0, 8),
-                              slot.entry.payload_size(), bytes,
-                              Hex(slot.hash))});
-      });
-}
-
-void ShowHeader(const Flags& flags, const log::BackupHeader& header) {
-  Show(flags,
-       [&](JsonWriter& w) {
-         w.Key("cluster_id").String(Hex(header.cluster_id()));
-         w.Key("generation").Uint(header.generation());
-         w.Key("base").Uint(header.base().position());
-         w.Key("end").Uint(header.end());
-       },
-       {absl::StrCat("cluster ", Hex(header.cluster_id()), ", generation ",
-                     header.generation(), ", positions ",
-                     header.base().position(), " to ", header.end())});
-}
-
-absl::Status RunVerify(const Flags& flags) {
-  prod::PosixDisk disk;
-  if (!flags.from.empty()) {
-    auto header = log_tool::VerifyBackup(disk, flags.from);
-    if (!header.ok()) return header.status();
-    ShowHeader(flags, *header);
-    return absl::OkStatus();
-  }
-  auto summary = log_tool::Summarize(disk, flags.path);
-  if (!summary.ok()) return summary.status();
-  uint64_t checked = 0;
-  uint64_t damaged = summary->faulty;
-  absl::Status read = log_tool::ForEachSlot(
-      disk, flags.path, 0, flags.last, [&](const log_tool::SlotView& slot) {
-        ++checked;
-        if (slot.state == "damaged") ++damaged;
-      });
-  if (!read.ok()) return read;
-  Show(flags,
-       [&](JsonWriter& w) {
-         w.Key("checked").Uint(checked);
-         w.Key("damaged").Uint(damaged);
-         w.Key("blind").Bool(summary->blind);
-       },
-       {absl::StrCat(checked, " positions read, ", damaged, " damaged",
-                     summary->blind ? "; votes were lost" : "")});
-  if (damaged == 0 && !summary->blind) return absl::OkStatus();
-  return absl::DataLossError(
-      "there is damage; start the replica with the other members, and it "
-      "fetches what it lost");
-}
-
-absl::Status RunBackup(const Flags& flags) {
-  prod::PosixDisk disk;
-  auto header = log_tool::Backup(disk, flags.path, flags.to);
-  if (!header.ok()) return header.status();
-  ShowHeader(flags, *header);
-  return absl::OkStatus();
-}
-
-void ShowForced(const Flags& flags, const log_tool::Forced& forced) {
-  Show(flags,
-       [&](JsonWriter& w) {
-         w.Key("member_id").String(Hex(forced.member_id));
-         w.Key("cluster_id").String(Hex(forced.cluster_id));
-         w.Key("generation").Uint(forced.generation);
-         w.Key("vouched_upto").Uint(forced.vouched);
-         w.Key("end").Uint(forced.end);
-       },
-       {absl::StrCat("generation ", forced.generation, " of cluster ",
-                     Hex(forced.cluster_id), " begins with ",
-                     Hex(forced.member_id), " as its only member."),
-        absl::StrCat("Positions below ", forced.vouched,
-                     " are as they were decided; up to ", forced.end,
-                     " they are what this replica had accepted. Whatever else "
-                     "was acknowledged is lost."),
-        "Start it, then start the other masters with empty directories and add "
-        "them: mesos-log members add ID --server=..."});
-}
-
-absl::Status Confirmed(const Flags& flags, const std::string& cluster_id) {
-  const std::string wanted = Hex(cluster_id).substr(0, 8);
-  if (flags.confirm == wanted) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "this gives up whatever only the other members hold, and they can never "
-      "come back to this log. Stop all of them first; then repeat the command "
-      "with --confirm=",
-      wanted));
-}
-
-absl::Status RunForce(const Flags& flags) {
-  prod::PosixDisk disk;
-  auto summary = log_tool::Summarize(disk, flags.path);
-  if (!summary.ok()) return summary.status();
-  absl::Status confirmed = Confirmed(flags, summary->identity.cluster_id());
-  if (!confirmed.ok()) return confirmed;
-  auto forced = log_tool::Force(disk, flags.path);
-  if (!forced.ok()) return forced.status();
-  ShowForced(flags, *forced);
-  return absl::OkStatus();
-}
-
-absl::Status RunRestore(const Flags& flags) {
-  prod::PosixDisk disk;
-  prod::SystemRandom random;
-  auto header = log_tool::VerifyBackup(disk, flags.from);
-  if (!header.ok()) return header.status();
-  absl::Status confirmed = Confirmed(flags, header->cluster_id());
-  if (!confirmed.ok()) return confirmed;
-  auto forced = log_tool::Restore(disk, flags.from, flags.path, random);
-  if (!forced.ok()) return forced.status();
-  ShowForced(flags, *forced);
-  return absl::OkStatus();
-}
 
 // --- Running logs ---
 
@@ -735,7 +449,7 @@ absl::Status RunStatus(const Flags& flags) {
   Asker(flags, *std::move(servers)).Status();
 }
 
-std::vector<Command> Commands() {
+std::vector<Command> DirectoryCommands() {
   const auto path = [](Flags& f, flags::FlagSet& s) { AddPath(f, s, true); };
   return {
       {"format", "Makes an empty replica, or begins a log",
@@ -782,6 +496,11 @@ std::vector<Command> Commands() {
          s.Add(&f.confirm, "confirm", "What the refusal without it says.");
        },
        RunForce},
+  };
+}
+
+std::vector<Command> ProcessCommands() {
+  return {
       {"replica", "Runs a replica", AddProcessFlags,
        [](const Flags& f) -> absl::Status { RunProcess<Replica>(f); }},
       {"benchmark", "Measures appends",
@@ -847,7 +566,11 @@ int Main(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "";
   std::vector<std::string> arguments(argv + std::min(argc, 2), argv + argc);
   if (name == "members") RunMembers(std::move(arguments));
-  for (const Command& command : Commands()) {
+  std::vector<Command> commands = DirectoryCommands();
+  for (Command& command : ProcessCommands()) {
+    commands.push_back(std::move(command));
+  }
+  for (const Command& command : commands) {
     if (name != command.name) continue;
     Flags flags;
     flags::FlagSet set(
@@ -871,6 +594,6 @@ int Main(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace quorate
+}  // namespace quorate::mesos_log
 
-int main(int argc, char** argv) { return quorate::Main(argc, argv); }
+int main(int argc, char** argv) { return quorate::mesos_log::Main(argc, argv); }

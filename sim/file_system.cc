@@ -101,8 +101,11 @@ std::deque<std::string> Parts(absl::string_view path) {
   return absl::StrSplit(path, '/', absl::SkipEmpty());
 }
 
+// tidy-allow(pointer-order): asked for membership only, and never walked
+using Visited = std::set<const Node*>;
+
 // Visits the nodes that a loss of power may concern, each once, parents first.
-void Visit(const std::string& path, Node& node, std::set<const Node*>* visited,
+void Visit(const std::string& path, Node& node, Visited* visited,
            const std::function<void(const std::string&, Node&)>& visit) {
   if (!visited->insert(&node).second) return;
   visit(path, node);
@@ -113,6 +116,7 @@ void Visit(const std::string& path, Node& node, std::set<const Node*>* visited,
   }
 }
 
+// tidy-allow(pointer-order): asked for what is there, and never walked
 using Copies = std::map<const Node*, FileSystem::NodePtr>;
 
 FileSystem::NodePtr CopyOf(const FileSystem::NodePtr& node, Copies* copies);
@@ -320,7 +324,7 @@ FileSystem::NodePtr FileSystem::Copy(const Node& node) {
 
 std::vector<FileSystem::AtRisk> FileSystem::ListAtRisk() const {
   std::vector<AtRisk> list;
-  std::set<const Node*> visited;
+  Visited visited;
   Visit("", *root_, &visited, [&list](const std::string& path, Node& node) {
     for (const auto* changes : {&node.doomed, &node.unsynced}) {
       for (const Node::Change& change : *changes) {
@@ -347,7 +351,7 @@ std::unique_ptr<FileSystem> FileSystem::AfterPowerLoss(
   copy->root_ = CopyOf(root_, &copies);
   copy->remembers = remembers;
   std::vector<Node*> nodes;
-  std::set<const Node*> visited;
+  Visited visited;
   Visit("", *copy->root_, &visited,
         [&](const std::string&, Node& node) { nodes.push_back(&node); });
   auto next = kept.begin();

@@ -35,7 +35,9 @@ TEST_P(Transcripts, AreAsWritten) {
   const std::string outcome = Transcript().Run(script);
   // To see in a diff what a change of the machines does:
   // QUORATE_REWRITE=1 bazel run //core/log:machines_test
+  // tidy-allow(environment): how bazel run tells where the sources are
   const char* sources = std::getenv("BUILD_WORKSPACE_DIRECTORY");
+  // tidy-allow(environment): how bazel run tells where the sources are
   if (std::getenv("QUORATE_REWRITE") != nullptr && sources != nullptr) {
     std::ofstream(
         absl::StrCat(sources, "/core/log/testdata/", GetParam(), ".txt"))

@@ -103,6 +103,18 @@ struct Flags {
   int32_t quorum = 1;
 };
 
+std::vector<io::Endpoint> Endpoints(const std::string& list) {
+  std::vector<io::Endpoint> endpoints;
+  for (absl::string_view text : absl::StrSplit(list, ',', absl::SkipEmpty())) {
+    auto endpoint = io::ParseEndpoint(text);
+    if (!endpoint.ok()) {
+      prod::FailUsage("replicated_set", endpoint.status().message());
+    }
+    endpoints.push_back(*endpoint);
+  }
+  return endpoints;
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
   flags::FlagSet set({.name = "replicated_set",
@@ -126,13 +138,7 @@ int Main(int argc, char** argv) {
     prod::FailUsage("replicated_set", listen.status().message());
   }
   options.address = *listen;
-  std::vector<io::Endpoint> peers;
-  for (absl::string_view text :
-       absl::StrSplit(flags.peers, ',', absl::SkipEmpty())) {
-    auto peer = io::ParseEndpoint(text);
-    if (!peer.ok()) prod::FailUsage("replicated_set", peer.status().message());
-    peers.push_back(*peer);
-  }
+  const std::vector<io::Endpoint> peers = Endpoints(flags.peers);
   ReplicatedSet words(environment, options);
   auto port = wire::OpenPort(
       environment.clock(), environment.network(), *listen,

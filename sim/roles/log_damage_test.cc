@@ -569,80 +569,98 @@ TEST(LogDamage, AFullDiskStillTakesVotes) {
   EXPECT_EQ(memory.Missing(**storage, false), "");
 }
 
+// One replica's lives on one disk, each until the power is cut at a random
+// call.
+struct Turns {
+  explicit Turns(uint64_t seed) : random(seed) {}
+
+  absl::Status Vote(Replica& replica) {
+    std::map<uint64_t, Slot> batch;
+    const uint64_t size = 1 + random.Below(3);
+    for (uint64_t i = 0; i < size; ++i, ++next) {
+      const uint64_t long_one = random.Below(4) == 0 ? 9000 : 100;
+      const std::string filler(random.Below(long_one), 'v');
+      batch[next] = VoteOf(ballot, EntryOf(absl::StrCat(next, filler)));
+    }
+    ++votes;
+    return replica.Vote(std::move(batch));
+  }
+
+  // Votes that run ahead of a checkpoint under way.
+  absl::Status VoteAhead(Replica& replica) {
+    absl::Status ahead;
+    for (uint64_t i = random.Below(4); ahead.ok() && i > 0; --i) {
+      if (replica.storage().room().free_bytes < 30000) break;
+      ahead = Vote(replica);
+    }
+    return ahead;
+  }
+
+  absl::Status Rejoin(Replica& replica) {
+    absl::Status status = replica.Join();
+    // What was absorbed since the last checkpoint is gone.
+    if (status.ok()) status = replica.Learn(memory.settled, learned);
+    // What was proposed and not acknowledged is proposed again.
+    next = memory.votes.empty() ? 0 : memory.votes.rbegin()->first + 1;
+    ++ballot.round;
+    if (status.ok()) status = replica.Promise(ballot);
+    return status;
+  }
+
+  absl::Status Work(Replica& replica) {
+    absl::Status status = Vote(replica);
+    const uint64_t behind = random.Below(6);
+    if (status.ok() && learned + behind < next) {
+      status = replica.Learn(learned, next - behind);
+      learned = std::max(learned, next - behind);
+    }
+    if (status.ok() &&
+        (replica.storage().room().wants_checkpoint || random.Below(20) == 0)) {
+      status = replica.Checkpoint([&] { return VoteAhead(replica); });
+    }
+    return status;
+  }
+
+  io::SeededRandom random;
+  FileSystem files;
+  Memory memory;
+  Ballot ballot{1, kMe};
+  uint64_t next = 0;
+  uint64_t learned = 0;
+  int votes = 0;
+};
+
 // Thousands of votes through small segments, checkpoints that votes run ahead
 // of, and cuts of the power at any call.
 TEST(LogDamage, TheJournalTakesItsTurns) {
   int votes = 0;
-  int cuts = 0;
   for (uint64_t seed = 1; seed <= 12; ++seed) {
-    io::SeededRandom random(seed);
-    FileSystem files;
-    Memory memory;
-    uint64_t next = 0;
-    uint64_t learned = 0;
-    Ballot ballot{1, kMe};
+    Turns turns(seed);
     for (int life = 0; life < 25; ++life) {
-      WatchedDisk disk(files);
-      const uint64_t last = 20 + random.Below(1500);
+      WatchedDisk disk(turns.files);
+      const uint64_t last = 20 + turns.random.Below(1500);
       disk.on_call = [&]() -> absl::Status {
         return disk.calls() < last ? absl::OkStatus()
                                    : absl::UnavailableError("no power");
       };
-      Replica replica(disk.disk(), SmallOptions(), &memory);
-      const auto vote = [&]() -> absl::Status {
-        std::map<uint64_t, Slot> batch;
-        const uint64_t size = 1 + random.Below(3);
-        for (uint64_t i = 0; i < size; ++i, ++next) {
-          batch[next] = VoteOf(
-              ballot,
-              EntryOf(absl::StrCat(
-                  next, std::string(random.Below(4) == 0 ? random.Below(9000)
-                                                         : random.Below(100),
-                                    'v'))));
-        }
-        ++votes;
-        return replica.Vote(std::move(batch));
-      };
+      Replica replica(disk.disk(), SmallOptions(), &turns.memory);
       absl::Status status = replica.Open();
-      ASSERT_TRUE(status.ok() || disk.calls() >= last) << status;
       if (status.ok()) {
-        const std::string missing = memory.Missing(replica.storage(), false);
+        const std::string missing =
+            turns.memory.Missing(replica.storage(), false);
         ASSERT_TRUE(missing.empty() || disk.calls() >= last)
             << missing << ", seed " << seed << " life " << life;
-        status = replica.Join();
-        // What was absorbed since the last checkpoint is gone.
-        if (status.ok()) status = replica.Learn(memory.settled, learned);
+        status = turns.Rejoin(replica);
       }
-      // What was proposed and not acknowledged is proposed again.
-      next = memory.votes.empty() ? 0 : memory.votes.rbegin()->first + 1;
-      ballot = {static_cast<uint64_t>(life) + 1, kMe};
-      if (status.ok()) status = replica.Promise(ballot);
-      while (status.ok()) {
-        status = vote();
-        const uint64_t behind = random.Below(6);
-        if (status.ok() && learned + behind < next) {
-          status = replica.Learn(learned, next - behind);
-          learned = std::max(learned, next - behind);
-        }
-        if (status.ok() && (replica.storage().room().wants_checkpoint ||
-                            random.Below(20) == 0)) {
-          status = replica.Checkpoint([&]() -> absl::Status {
-            absl::Status ahead;
-            for (uint64_t i = random.Below(4); ahead.ok() && i > 0; --i) {
-              if (replica.storage().room().free_bytes < 30000) break;
-              ahead = vote();
-            }
-            return ahead;
-          });
-        }
-      }
-      ASSERT_TRUE(absl::IsUnavailable(status)) << status;
+      while (status.ok()) status = turns.Work(replica);
+      ASSERT_TRUE(absl::IsUnavailable(status) && disk.calls() >= last)
+          << status;
       replica.Close();
-      files.LosePower(random);
-      ++cuts;
+      turns.files.LosePower(turns.random);
     }
+    votes += turns.votes;
   }
-  printf("%d votes, %d cuts\n", votes, cuts);
+  printf("%d votes\n", votes);
   EXPECT_GT(votes, 5000);
 }
 

@@ -60,16 +60,8 @@ std::map<uint64_t, Slot> Memory::Unsettled(uint64_t from) const {
   return unsettled;
 }
 
-std::string Memory::Missing(Storage& storage, bool damaged) const {
-  const ReplicaState state = storage.TakeState();
-  if (state.promised < promised) return "the promise is lower";
-  if (attempted < state.promised) return "the promise was never made";
-  if (state.base < base) return "the base is lower";
-  if (state.settled < settled) return "less is settled";
-  if (!damaged && state.blind_below > 0) return "it is blind";
-  if (!damaged && !state.holes.empty()) {
-    return absl::StrCat("a hole at ", state.holes.begin()->first);
-  }
+std::string Memory::MissingReads(Storage& storage, const ReplicaState& state,
+                                 bool damaged) const {
   const auto in_hole = [&state](uint64_t position) {
     auto hole = state.holes.upper_bound(position);
     return hole != state.holes.begin() && position < std::prev(hole)->second;
@@ -90,6 +82,11 @@ std::string Memory::Missing(Storage& storage, bool damaged) const {
     if (read->damaged && !in_hole(p)) return absl::StrCat("no record of ", p);
     if (read->damaged) ++p;
   }
+  return "";
+}
+
+std::string Memory::MissingVotes(const ReplicaState& state,
+                                 bool damaged) const {
   for (const auto& [position, slot] : state.slots) {
     if (position < state.settled) return absl::StrCat("a slot at ", position);
     if (slot.state == Slot::State::kFaulty) {
@@ -121,6 +118,20 @@ std::string Memory::Missing(Storage& storage, bool damaged) const {
     }
   }
   return "";
+}
+
+std::string Memory::Missing(Storage& storage, bool damaged) const {
+  const ReplicaState state = storage.TakeState();
+  if (state.promised < promised) return "the promise is lower";
+  if (attempted < state.promised) return "the promise was never made";
+  if (state.base < base) return "the base is lower";
+  if (state.settled < settled) return "less is settled";
+  if (!damaged && state.blind_below > 0) return "it is blind";
+  if (!damaged && !state.holes.empty()) {
+    return absl::StrCat("a hole at ", state.holes.begin()->first);
+  }
+  const std::string unread = MissingReads(storage, state, damaged);
+  return unread.empty() ? MissingVotes(state, damaged) : unread;
 }
 
 absl::Status Replica::Open() {

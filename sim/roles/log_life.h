@@ -58,6 +58,11 @@ struct Memory {
   std::string Missing(Storage& storage, bool damaged) const;
   // What a replica in this state holds at and above `from`.
   std::map<uint64_t, Slot> Unsettled(uint64_t from) const;
+
+ private:
+  std::string MissingReads(Storage& storage, const ReplicaState& state,
+                           bool damaged) const;
+  std::string MissingVotes(const ReplicaState& state, bool damaged) const;
 };
 
 // Calls of Storage that keep the memory.
