@@ -60,8 +60,9 @@ void Election::OnTick(io::Instant now, Output* out) {
     // At the start a leader may be about to be heard.
     return Arm(now, options_.min_timeout, options_.max_timeout);
   }
-  if (now < deadline_ || !IsMember(me_)) return;
+  if (now < deadline_) return;
   Arm(now, options_.min_timeout, options_.max_timeout);
+  if (!IsMember(me_)) return;
   if (members_.size() == 1 || Planted(Bug::kNoPreVote)) {
     out->stand = true;
   } else {

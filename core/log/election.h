@@ -27,8 +27,8 @@ class Election {
  public:
   struct Options {
     // The wait without a heartbeat is random between the two.
-    io::Duration min_timeout = std::chrono::seconds(1);
-    io::Duration max_timeout = std::chrono::seconds(2);
+    io::Duration min_timeout = std::chrono::milliseconds(600);
+    io::Duration max_timeout = std::chrono::milliseconds(900);
   };
   struct Output {
     bool ask = false;    // send PreVote to all members, then OnAsked

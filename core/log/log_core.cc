@@ -242,11 +242,7 @@ void LogNode::Core::Tick() {
     membership_->OnTick(now, &output);
     CarryMembership(std::move(output));
   }
-  if (election_ && !leading_ && !proposer_) {
-    Election::Output output;
-    election_->OnTick(now, &output);
-    StandByItself(output);
-  }
+  WatchForLeader();
   if (acquaintances_->changed()) acceptor_->RequestWrite();
   Repair();
   Scrub();

@@ -119,6 +119,7 @@ class LogNode::Core final : public Peers::Listener,
   void SaveIdentity(SuperblockProto identity, std::function<void()> done);
   void Fail(int code, const absl::Status& status);
   void Tick();
+  void WatchForLeader();
 
   // Messages (log_messages.cc).
   void Handle(LogMessage* message);
@@ -265,6 +266,7 @@ class LogNode::Core final : public Peers::Listener,
   io::Timer notice_timer_;
   bool notice_timer_set_ = false;
   io::Timer candidate_timer_;
+  io::Timer election_timer_;
 
   // Counted for the metrics.
   uint64_t appended_ = 0;

@@ -62,6 +62,21 @@ void LogNode::Core::TryToLead() {
   Carry(std::move(output));
 }
 
+// A deadline before the next tick has a timer of its own.
+void LogNode::Core::WatchForLeader() {
+  if (!election_ || leading_ || proposer_) return;
+  Election::Output output;
+  election_->OnTick(Now(), &output);
+  StandByItself(output);
+  const io::Duration wait = election_->deadline() - Now();
+  if (wait >= options_.retry_interval) return;
+  election_timer_ = environment_.clock().RunAfter(wait, [this] {
+    if (!ready_ || failed_) return;
+    WatchForLeader();
+    Settle();
+  });
+}
+
 void LogNode::Core::StandByItself(const Election::Output& output) {
   if (output.ask && !proposer_) {
     const uint64_t round =

@@ -80,14 +80,14 @@ struct LogOptions {
   // An automatic change drops a member only after that long a silence.
   io::Duration member_gone_after = std::chrono::minutes(10);
 
-  io::Duration heartbeat_interval = std::chrono::milliseconds(500);
+  io::Duration heartbeat_interval = std::chrono::milliseconds(200);
   // A leader that a quorum has not answered for that long steps down.
   io::Duration check_quorum_timeout = std::chrono::seconds(2);
   io::Duration retry_interval = std::chrono::milliseconds(200);
   // Without a leader's heartbeat for a random time between the two, a member
   // stands for leadership (builtin_election).
-  io::Duration min_election_timeout = std::chrono::seconds(1);
-  io::Duration max_election_timeout = std::chrono::seconds(2);
+  io::Duration min_election_timeout = std::chrono::milliseconds(600);
+  io::Duration max_election_timeout = std::chrono::milliseconds(900);
   // How long exactly 2*quorum-1 empty nodes must have seen each other.
   io::Duration formation_delay = std::chrono::seconds(1);
   // How long a change of the members may take before it is given up.

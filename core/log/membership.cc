@@ -206,7 +206,7 @@ Config Membership::Changed(const Change& change) const {
 
 void Membership::Begin(io::Instant now, std::optional<uint64_t> request,
                        const Change& change) {
-  pending_.emplace();
+  pending_ = Pending{};
   pending_->request = request;
   pending_->target = Changed(change);
   pending_->added = change.add;

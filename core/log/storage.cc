@@ -220,8 +220,8 @@ absl::Status DiskStorage::OpenRecords(bool tolerant,
   }
   if (status.ok()) {
     auto loaded = records_->Load(base, identity.settled());
-    if (loaded.ok()) *contents = *std::move(loaded);
     status = loaded.status();
+    if (status.ok()) *contents = *std::move(loaded);
   }
   if (status.ok() || !tolerant || !absl::IsUnavailable(status)) return status;
   LOG(ERROR) << "the records cannot be read: " << status;
