@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -435,6 +436,15 @@ void AddRange(Flags& flags, flags::FlagSet& set) {
   set.Add(&flags.last, "to", "Position to stop before.");
 }
 
+// Without a slash at its end; an empty path stays empty.
+std::string AbsolutePath(const std::string& path) {
+  if (path.empty()) return path;
+  std::string absolute =
+      std::filesystem::absolute(path).lexically_normal().string();
+  if (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
+  return absolute;
+}
+
 struct Command {
   const char* name;
   const char* summary;
@@ -586,6 +596,9 @@ int Main(int argc, char** argv) {
       return io::kExitOk;
     }
     if (!loaded.ok()) Finish(loaded);
+    for (std::string* path : {&flags.path, &flags.from, &flags.to}) {
+      *path = AbsolutePath(*path);
+    }
     Finish(command.run(flags));
   }
   const bool asked = name == "--help" || name == "help";

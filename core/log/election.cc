@@ -53,6 +53,15 @@ void Election::OnLost(io::Instant now) {
   Arm(now, options_.min_timeout, options_.max_timeout);
 }
 
+void Election::OnGranted(io::Instant now) {
+  if (asked_round_ == 0) Arm(now, options_.min_timeout, options_.max_timeout);
+}
+
+void Election::OnPromised(io::Instant now) {
+  asked_round_ = 0;
+  Arm(now, options_.min_timeout, options_.max_timeout);
+}
+
 void Election::OnTransfer(Output* out) { out->stand = IsMember(me_); }
 
 void Election::OnTick(io::Instant now, Output* out) {

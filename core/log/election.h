@@ -45,6 +45,9 @@ class Election {
   void OnLeaderGone(io::Instant now);
   // This member's own candidacy or reign has ended.
   void OnLost(io::Instant now);
+  // This member would vote for another one, or has: that one goes first.
+  void OnGranted(io::Instant now);
+  void OnPromised(io::Instant now);
   // The leader asks this member to take over.
   void OnTransfer(Output* out);
   void OnTick(io::Instant now, Output* out);

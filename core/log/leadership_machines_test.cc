@@ -262,6 +262,9 @@ class Remembering final : public Actor {
   std::optional<Acquaintances> acquaintances_;
 };
 
+constexpr Election::Options kTimeouts = {std::chrono::seconds(1),
+                                         std::chrono::seconds(2)};
+
 // A follower: "A follows in ABC".
 class Following final : public Actor {
  public:
@@ -269,7 +272,7 @@ class Following final : public Actor {
     const std::string& verb = words.size() > 1 ? words[1] : words[0];
     Election::Output out;
     if (verb == "follows") {
-      election_.emplace(Id(words[0][0]), Election::Options(), 1);
+      election_.emplace(Id(words[0][0]), kTimeouts, 1);
       election_->OnConfig(Ids(After(words, "in")));
     } else if (words[0] == "members") {
       election_->OnConfig(Ids(words[1]));
@@ -283,6 +286,8 @@ class Following final : public Actor {
       election_->OnLeaderGone(now_);
     } else if (words[0] == "loses") {
       election_->OnLost(now_);
+    } else if (words[0] == "promises") {
+      election_->OnPromised(now_);
     } else if (words[0] == "transfer") {
       election_->OnTransfer(&out);
     } else if (verb == "grants" || verb == "refuses") {
@@ -325,6 +330,7 @@ class Following final : public Actor {
                                           Number(After(words, "with")),
                                           Number(After(words, "has")));
     Show(grants ? "grants" : "refuses");
+    if (grants) election_->OnGranted(now_);
   }
 
   std::optional<Election> election_;

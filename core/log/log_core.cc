@@ -234,6 +234,7 @@ void LogNode::Core::Tick() {
     Proposer::Output output;
     proposer_->OnRetry(&output);
     Carry(std::move(output));
+    GiveUpUnheard();
   }
   CheckQuorum();
   if (membership_) {

@@ -120,6 +120,7 @@ class LogNode::Core final : public Peers::Listener,
   void Fail(int code, const absl::Status& status);
   void Tick();
   void WatchForLeader();
+  void GiveUpUnheard();
 
   // Messages (log_messages.cc).
   void Handle(LogMessage* message);
@@ -134,6 +135,8 @@ class LogNode::Core final : public Peers::Listener,
   void OnHeartbeat(const MemberId& from, const Heartbeat& heartbeat);
   void OnHeartbeatReply(const LogMessage& message);
   void OnPreVote(const LogMessage& message);
+  void OnPromise(const MemberId& from, const Promise& promise,
+                 std::vector<Outgoing>* answers);
   void OnTransfer(const Transfer& transfer);
   void SendHello();
   void AnswerHello(const MemberId& to, bool cloned, bool refused);
@@ -250,6 +253,7 @@ class LogNode::Core final : public Peers::Listener,
   // Leading, or trying to.
   OnElected elect_done_;
   bool leading_ = false;
+  io::Instant stood_;  // the latest candidacy began
   uint64_t highest_round_ = 0;
   std::optional<QuorumCheck> quorum_check_;
   std::optional<Membership> membership_;

@@ -54,6 +54,7 @@ void LogNode::Core::TryToLead() {
     round = acceptor_->promised().round;
   }
   ++elections_;
+  stood_ = Now();
   proposer_.emplace(me(), MembersOf(config()), Ballot{round, me()}, applied_);
   if (Planted(Bug::kQuorumOfFlag)) proposer_->PlantQuorum(options_.quorum);
   LOG(INFO) << "trying to lead the log in round " << round;
@@ -75,6 +76,17 @@ void LogNode::Core::WatchForLeader() {
     WatchForLeader();
     Settle();
   });
+}
+
+// A candidate that reaches no quorum asks first when it is back, and does not
+// bring down who was elected meanwhile.
+void LogNode::Core::GiveUpUnheard() {
+  if (!election_ || !proposer_ || leading_ ||
+      proposer_->phase() != Proposer::Phase::kPromise ||
+      Now() - stood_ < options_.max_election_timeout) {
+    return;
+  }
+  OnDeposed(absl::UnavailableError("no quorum has answered"));
 }
 
 void LogNode::Core::StandByItself(const Election::Output& output) {

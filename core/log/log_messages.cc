@@ -81,7 +81,7 @@ void LogNode::Core::HandleActive(LogMessage* message) {
   const MemberId& from = message->from();
   switch (message->kind_case()) {
     case LogMessage::kPromise:
-      acceptor_->OnPromise(from, message->promise(), &answers);
+      OnPromise(from, message->promise(), &answers);
       break;
     case LogMessage::kSlotQuery:
       acceptor_->OnSlotQuery(from, message->slot_query(), &answers);
@@ -337,6 +337,15 @@ void LogNode::Core::OnHeartbeatReply(const LogMessage& message) {
 
 // Elections without a coordination service.
 
+void LogNode::Core::OnPromise(const MemberId& from, const Promise& promise,
+                              std::vector<Outgoing>* answers) {
+  const Ballot before = acceptor_->promised();
+  acceptor_->OnPromise(from, promise, answers);
+  if (election_ && from != me() && before < acceptor_->promised()) {
+    election_->OnPromised(Now());
+  }
+}
+
 void LogNode::Core::OnPreVote(const LogMessage& message) {
   if (!election_) return;
   const uint64_t round = message.pre_vote().round();
@@ -348,6 +357,7 @@ void LogNode::Core::OnPreVote(const LogMessage& message) {
                     round > acceptor_->promised().round && !leading_ &&
                     election_->Grants(Now(), message.from(),
                                       message.learned_upto(), applied_));
+  if (reply.granted()) election_->OnGranted(Now());
   Transmit(std::move(answer));
 }
 

@@ -359,6 +359,11 @@ void Proposer::OnLearned(uint64_t learned_upto,
   const bool by_us =
       std::exchange(chosen_, false) && learned_upto == position_ + 1;
   if (leading() && !by_us) return Depose(out);
+  // Whoever is removed before its reign begins disturbs nobody.
+  if (!leading() &&
+      std::find(members.begin(), members.end(), me_) == members.end()) {
+    return Depose(out);
+  }
   previous_hash_ = by_us ? hash_ : "";
   position_ = learned_upto;
   members_ = members;

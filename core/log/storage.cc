@@ -159,6 +159,11 @@ absl::Status DiskStorage::Format() {
         "identity is lost",
         kRemedy));
   }
+  if (options_.directory.empty() || options_.directory[0] != '/') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the log's directory '", options_.directory,
+                     "' must be an absolute path"));
+  }
   // The directory's own entry has to survive with it.
   for (std::string path = options_.directory; path.size() > 1;
        path = path.substr(0, path.rfind('/'))) {

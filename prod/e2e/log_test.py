@@ -13,9 +13,9 @@ from prod.e2e.harness import HOST, RUNFILES, await_true, free_base_port
 MESOS_LOG = RUNFILES / "prod/mesos-log"
 
 
-def tool(*arguments, check=True):
+def tool(*arguments, check=True, cwd=None):
     """Runs mesos-log; what it prints."""
-    done = subprocess.run([MESOS_LOG, *map(str, arguments)],
+    done = subprocess.run([MESOS_LOG, *map(str, arguments)], cwd=cwd,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, timeout=120)
     if check and done.returncode != 0:
@@ -133,6 +133,12 @@ class LogTest(unittest.TestCase):
         self.assertGreater(shortest, 0)
         for content in contents:
             self.assertEqual(content[:shortest], contents[0][:shortest])
+
+    def test_a_relative_path(self):
+        made = tool("format", "--path=new/log/", cwd=self.folder)
+        self.assertTrue((self.folder / "new" / "log").is_dir(), made)
+        seen = tool("status", "--path=" + str(self.folder / "new/log"))
+        self.assertIn("FORMATTED", seen.stdout)
 
     def test_backup_restore_and_force(self):
         log = self.log

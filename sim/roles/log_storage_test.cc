@@ -267,6 +267,18 @@ TEST(Storage, ReadsUpToAGapOrALimit) {
   EXPECT_LT(storage.Scrub(0, 6, 100)->next, 4u);
 }
 
+TEST(Storage, WantsAnAbsoluteDirectory) {
+  FileSystem files;
+  WatchedDisk disk(files);
+  for (const char* directory : {"", "log", "./var/log"}) {
+    Storage::Options options = SmallOptions();
+    options.directory = directory;
+    EXPECT_TRUE(
+        absl::IsInvalidArgument(Storage::Open(disk.disk(), options).status()))
+        << directory;
+  }
+}
+
 TEST(Storage, ServesOneProcessAtATime) {
   FileSystem files;
   WatchedDisk disk(files);
