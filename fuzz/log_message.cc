@@ -69,6 +69,7 @@ void FeedAcceptor(LogMessage message) {
   } else if (message.has_heartbeat()) {
     acceptor.OnHeartbeat(from, message.heartbeat(), &answers);
     acceptor.OnCommit(FromProto(message.heartbeat().ballot()),
+                      message.heartbeat().epoch(),
                       message.heartbeat().commit());
   } else if (message.has_learned() && message.learned().has_entry()) {
     auto entry = std::make_shared<EntryProto>(message.learned().entry());
@@ -111,7 +112,8 @@ void FeedOthers(const LogMessage& message) {
   if (message.has_hello()) {
     Formation formation(kMe, {.quorum = 2}, std::nullopt);
     Formation::Output output;
-    formation.OnHello(io::Instant(), message.from(), message.cluster_id(),
+    formation.OnHello(io::Instant(), message.from(),
+                      {message.cluster_id(), message.generation()},
                       message.hello(), &output);
     formation.Explain();
   }

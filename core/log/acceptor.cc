@@ -93,12 +93,20 @@ DurableWrite& Acceptor::pending() {
   return pending_;
 }
 
-uint64_t Acceptor::pending_bytes() const {
-  uint64_t bytes = 0;
-  for (const auto& [position, slot] : pending_.accepted) {
-    bytes += slot.entry->ByteSizeLong();
+// Whether the next write has room for one more; it has for a first one.
+bool Acceptor::HasRoom(const EntryProto& entry) const {
+  return pending_.accepted.empty() ||
+         pending_bytes_ + entry.ByteSizeLong() <= max_pending_bytes_;
+}
+
+void Acceptor::Vote(uint64_t position, const Slot& slot) {
+  auto [vote, is_new] = pending().accepted.emplace(position, slot);
+  if (!is_new) {
+    pending_bytes_ -= vote->second.entry->ByteSizeLong();
+    vote->second = slot;
   }
-  return bytes;
+  pending_bytes_ += slot.entry->ByteSizeLong();
+  voted_end_ = std::max(voted_end_, position + 1);
 }
 
 void Acceptor::Promised(const Ballot& ballot) {
@@ -194,30 +202,29 @@ Result Acceptor::Accept(const Ballot& ballot, uint64_t position,
     Slot& learned = found->second;
     if (!SameEntry(*learned.entry, request->entry())) return KNOWN;
     if (ballot <= learned.ballot) return OK;
+    if (!HasRoom(*learned.entry)) return NOT_READY;
     // It was learned from elsewhere: the vote is new, and must outlive a crash.
     if (promised_ < ballot && !Planted(Bug::kAcceptKeepsPromise)) {
       Promised(ballot);
     }
     learned.ballot = ballot;
-    pending().accepted[position] = {Slot::State::kAccepted, ballot,
-                                    learned.entry, learned.hash};
-    voted_end_ = std::max(voted_end_, position + 1);
+    Vote(position,
+         {Slot::State::kAccepted, ballot, learned.entry, learned.hash});
     return OK;
   }
+  const bool again = found != slots_.end() && found->second.ballot == ballot &&
+                     found->second.state == Slot::State::kAccepted;
+  if (!again && !HasRoom(request->entry())) return NOT_READY;
   if (promised_ < ballot && !Planted(Bug::kAcceptKeepsPromise)) {
     Promised(ballot);
   }
-  if (found != slots_.end() && found->second.ballot == ballot &&
-      found->second.state == Slot::State::kAccepted) {
-    return OK;
-  }
+  if (again) return OK;
   auto entry =
       std::make_shared<EntryProto>(std::move(*request->mutable_entry()));
   std::string hash = EntryHash(*entry);
   Slot slot{Slot::State::kAccepted, ballot, std::move(entry), std::move(hash)};
-  pending().accepted[position] = slot;
+  Vote(position, slot);
   slots_[position] = std::move(slot);
-  voted_end_ = std::max(voted_end_, position + 1);
   return OK;
 }
 
@@ -301,9 +308,11 @@ absl::Status Acceptor::OnChosen(uint64_t position, const Ballot& ballot,
 }
 
 // One ballot proposes one value at a position: what was accepted at it, and is
-// chosen according to its proposer, is the chosen value.
-void Acceptor::OnCommit(const Ballot& ballot, uint64_t commit) {
-  for (auto& [position, slot] : slots_) {
+// chosen according to its proposer, is the chosen value. Below its epoch the
+// proposer may have learned another value than its own from somebody else.
+void Acceptor::OnCommit(const Ballot& ballot, uint64_t epoch, uint64_t commit) {
+  for (auto it = slots_.lower_bound(epoch); it != slots_.end(); ++it) {
+    auto& [position, slot] = *it;
     if (position >= commit) break;
     if (slot.state != Slot::State::kAccepted || slot.ballot != ballot) continue;
     slot.state = Slot::State::kLearned;
@@ -338,21 +347,27 @@ void Acceptor::OnDamaged(uint64_t position) {
   learned_upto_ = std::min(learned_upto_, position);
 }
 
-// Takes what has become whole into the learned prefix.
+// Takes what has become whole into the learned prefix. A hole in it stops
+// nothing above.
 void Acceptor::Advance() {
-  if (learned_upto_ < settled_) {
-    learned_upto_ = holes_.empty() ? settled_ : holes_.begin()->first;
-  }
-  if (learned_upto_ < settled_) return;
+  settled_ = frontier();
   auto next = slots_.begin();
-  while (next != slots_.end() && next->first == learned_upto_ &&
+  while (next != slots_.end() && next->first == settled_ &&
          next->second.state == Slot::State::kLearned) {
     next = slots_.erase(next);
-    ++learned_upto_;
+    ++settled_;
   }
+  learned_upto_ = holes_.empty() ? settled_ : holes_.begin()->first;
+}
+
+uint64_t Acceptor::WholeUpto(uint64_t from) const {
+  if (from >= settled_ || InHole(from)) return from;
+  auto hole = holes_.lower_bound(from);
+  return hole == holes_.end() ? settled_ : hole->first;
 }
 
 DurableWrite Acceptor::TakeWrite() {
+  pending_bytes_ = 0;
   return std::exchange(pending_, DurableWrite());
 }
 
@@ -371,7 +386,8 @@ void Acceptor::CheckInvariants() const {
   if (!holes_.empty()) {
     CHECK_GE(holes_.begin()->first, learned_upto_);
     CHECK_LE(holes_.rbegin()->second, settled_);
-  } else if (auto first = slots_.find(learned_upto_); first != slots_.end()) {
+  }
+  if (auto first = slots_.find(settled_); first != slots_.end()) {
     CHECK(first->second.state != Slot::State::kLearned);
   }
 }

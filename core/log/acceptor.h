@@ -40,6 +40,9 @@ class Acceptor {
   // While the disk is full only truncations are accepted.
   void set_disk_full(bool full) { disk_full_ = full; }
   bool disk_full() const { return disk_full_; }
+  // Of the entries in one write. What would be more is answered NOT_READY, but
+  // for a first entry.
+  void set_max_pending_bytes(uint64_t bytes) { max_pending_bytes_ = bytes; }
 
   // Each answers through `out`. `request` came from `from`; its entry is moved
   // out.
@@ -60,8 +63,9 @@ class Acceptor {
   // was accepted here. An error is a breach as above.
   absl::Status OnChosen(uint64_t position, const Ballot& ballot,
                         const std::string& hash);
-  // The leader with this ballot has learned everything below `commit`.
-  void OnCommit(const Ballot& ballot, uint64_t commit);
+  // The leader with this ballot, whose LEADER entry is at `epoch`, has learned
+  // everything below `commit`.
+  void OnCommit(const Ballot& ballot, uint64_t epoch, uint64_t commit);
   // Everything below is truncated, here or at the peer that this base is of.
   void AdoptBase(uint64_t base);
   // This ballot's LEADER entry is learned at that position. Nothing is chosen
@@ -76,7 +80,7 @@ class Acceptor {
   // A write is due though nothing was promised or accepted.
   void RequestWrite() { pending(); }
   // Of the entries in the next write.
-  uint64_t pending_bytes() const;
+  uint64_t pending_bytes() const { return pending_bytes_; }
 
   // Entries that were learned since the last call, to be kept in Storage. Not
   // in order, and never twice in one life.
@@ -86,6 +90,8 @@ class Acceptor {
   uint64_t base() const { return base_; }
   // Every position below is learned, and whole.
   uint64_t learned_upto() const { return learned_upto_; }
+  // Every position in [from, WholeUpto(from)) is learned, and whole.
+  uint64_t WholeUpto(uint64_t from) const;
   // One past the highest position that holds anything.
   uint64_t end() const;
   // One past the highest position voted for: what a crash cannot take away.
@@ -114,6 +120,8 @@ class Acceptor {
   void FillHole(uint64_t position);
   DurableWrite& pending();
   void Promised(const Ballot& ballot);
+  bool HasRoom(const EntryProto& entry) const;
+  void Vote(uint64_t position, const Slot& slot);
   void Advance();
   Result Accept(const Ballot& ballot, uint64_t position, Write* request);
   Outgoing& Answer(const MemberId& to, std::vector<Outgoing>* out) const;
@@ -134,6 +142,8 @@ class Acceptor {
   uint64_t voted_end_;
   uint64_t writes_ = 0;  // the number of the latest write
   DurableWrite pending_;
+  uint64_t pending_bytes_ = 0;
+  uint64_t max_pending_bytes_ = UINT64_MAX;
   std::vector<LearnedEntry> learned_;
 };
 

@@ -52,22 +52,21 @@ Config Formation::Seen() const {
 }
 
 void Formation::OnHello(io::Instant now, const MemberId& from,
-                        const std::string& cluster_id, const Hello& hello,
+                        const Cluster& cluster, const Hello& hello,
                         Output* out) {
   if (from == me_ || (peers_.size() >= kMaxPeers && peers_.count(from) == 0)) {
     return;
   }
   const Config& theirs = hello.members();
   peers_[from] = {hello.status(), theirs, hello.declared_quorum(), now};
-  if (hello.status() != ACTIVE || ClusterIdOf(theirs) != cluster_id) {
-    return OnTick(now, out);
-  }
+  if (hello.status() != ACTIVE || cluster.id.empty()) return OnTick(now, out);
   const bool named = IsMember(theirs, me_);
   if (!pinned_.has_value() && named && !Planted(Bug::kWipedKeepsId)) {
     forgotten_ = true;
-  } else if (!pinned_.has_value() || SameMembers(*pinned_, theirs)) {
+  } else if (!pinned_.has_value() || (SameMembers(*pinned_, theirs) &&
+                                      cluster.id == ClusterIdOf(*pinned_))) {
     // Not if another set is pinned: it may have completed somewhere.
-    out->genesis = Output::Genesis{cluster_id, theirs};
+    out->genesis = Output::Genesis{cluster.id, cluster.generation, theirs};
   }
 }
 
@@ -107,7 +106,7 @@ void Formation::CheckComplete(Output* out) const {
     auto peer = peers_.find(member);
     if (peer == peers_.end() || !HasPinned(peer->second, *pinned_)) return;
   }
-  out->genesis = Output::Genesis{ClusterIdOf(*pinned_), *pinned_};
+  out->genesis = Output::Genesis{ClusterIdOf(*pinned_), 0, *pinned_};
 }
 
 std::string Formation::Obstacle() const {

@@ -44,13 +44,19 @@ class Formation {
     std::optional<Config> pin;
     struct Genesis {
       std::string cluster_id;
+      uint64_t generation = 0;
       Config members;
     };
     std::optional<Genesis> genesis;
   };
+  // Of whoever says Hello; without an id when it belongs to none.
+  struct Cluster {
+    std::string id;
+    uint64_t generation = 0;
+  };
 
-  void OnHello(io::Instant now, const MemberId& from,
-               const std::string& cluster_id, const Hello& hello, Output* out);
+  void OnHello(io::Instant now, const MemberId& from, const Cluster& cluster,
+               const Hello& hello, Output* out);
   void OnTick(io::Instant now, Output* out);
   void OnPinned(const Config& members);
 

@@ -11,7 +11,8 @@ namespace quorate::log {
 
 Handshake::Handshake(MemberId me, Self self, std::vector<MemberId> members)
     : me_(std::move(me)),
-      self_(std::move(self)),
+      opened_(std::move(self)),
+      self_(opened_),
       members_(std::move(members)),
       answered_({me_}) {
   CheckDone();
@@ -26,7 +27,14 @@ void Handshake::CheckDone() {
   const auto answered = static_cast<size_t>(std::count_if(
       members_.begin(), members_.end(),
       [this](const MemberId& id) { return answered_.count(id) != 0; }));
-  done_ |= answered >= PromiseQuorum(members_.size());
+  const bool all =
+      answered == members_.size() && !(members_.size() == 1 && opened_.others);
+  done_ |= answered >= WriteQuorum(members_.size()) && (all || time_up_);
+}
+
+void Handshake::OnTimeUp() {
+  time_up_ = true;
+  CheckDone();
 }
 
 std::vector<MemberId> Handshake::Missing() const {
@@ -59,17 +67,28 @@ std::string Handshake::Evidence(const std::string& who,
         " of this replica, whose disk only knows of ", self_.incarnation,
         ": the directory was restored from a backup, or copied");
   }
-  if (self_.promised < FromProto(seen.promised())) {
-    return absl::StrCat(who, " has a promise of this replica for round ",
-                        seen.promised().round(), ", its disk one for ",
-                        self_.promised.round,
+  std::string forgotten =
+      Forgotten(self_, FromProto(seen.promised()), seen.end());
+  if (forgotten.empty()) {
+    forgotten = Forgotten(opened_, FromProto(seen.promised_before()),
+                          seen.end_before());
+  }
+  return forgotten.empty() ? "" : absl::StrCat(who, forgotten);
+}
+
+// What others have of it and it has not itself.
+std::string Handshake::Forgotten(const Self& self, const Ballot& promised,
+                                 uint64_t end) {
+  if (self.promised < promised) {
+    return absl::StrCat(" has a promise of this replica for round ",
+                        promised.round, ", its disk one for ",
+                        self.promised.round,
                         ": the directory was restored from a backup");
   }
-  if (!self_.blind && seen.end() > self_.end) {
-    return absl::StrCat(who,
-                        " has counted a vote of this replica for position ",
-                        seen.end() - 1, ", its disk has none above ",
-                        static_cast<int64_t>(self_.end) - 1,
+  if (!self.blind && end > self.end) {
+    return absl::StrCat(" has counted a vote of this replica for position ",
+                        end - 1, ", its disk has none above ",
+                        static_cast<int64_t>(self.end) - 1,
                         ": the directory was restored from a backup");
   }
   return "";
@@ -113,6 +132,8 @@ void Acquaintances::ForgetStranger() {
     }
   }
   changed_.erase(oldest->first);
+  latest_.erase(oldest->first);
+  before_.erase(oldest->first);
   seen_.erase(oldest);
 }
 
@@ -142,6 +163,12 @@ Acquaintances::Verdict Acquaintances::OnHeader(const MemberId& from,
       return Verdict::kCloned;
     }
   }
+  if (auto latest = latest_.find(from); latest != latest_.end()) {
+    Life& before = before_[from];
+    before.promised = std::max(before.promised, latest->second.promised);
+    before.end = std::max(before.end, latest->second.end);
+    latest_.erase(latest);
+  }
   seen->incarnation = incarnation;
   seen->boot_nonce = boot_nonce;
   changed_.insert(from);
@@ -150,12 +177,22 @@ Acquaintances::Verdict Acquaintances::OnHeader(const MemberId& from,
 
 void Acquaintances::OnPromised(const MemberId& id, const Ballot& promised) {
   Seen* const seen = Find(id);
-  if (seen == nullptr || promised <= seen->promised) return;
+  if (seen == nullptr) return;
+  Life& life = latest_[id];
+  life.promised = std::max(life.promised, promised);
+  if (promised <= seen->promised) return;
   seen->promised = promised;
   changed_.insert(id);
 }
 
 void Acquaintances::OnVoted(const MemberId& id, uint64_t end) {
+  OnOthersVote(id, end);
+  if (Find(id) == nullptr) return;
+  Life& life = latest_[id];
+  life.end = std::max(life.end, end);
+}
+
+void Acquaintances::OnOthersVote(const MemberId& id, uint64_t end) {
   Seen* const seen = Find(id);
   if (seen == nullptr || end <= seen->end) return;
   seen->end = end;
@@ -172,6 +209,12 @@ std::optional<SeenProto> Acquaintances::SeenOf(const MemberId& id) const {
     *proto.mutable_promised() = ToProto(found->second.promised);
   }
   proto.set_end(found->second.end);
+  if (auto before = before_.find(id); before != before_.end()) {
+    if (before->second.promised.round > 0) {
+      *proto.mutable_promised_before() = ToProto(before->second.promised);
+    }
+    proto.set_end_before(before->second.end);
+  }
   return proto;
 }
 

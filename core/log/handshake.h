@@ -3,8 +3,9 @@
 // A disk that was restored from a backup, or copied to a second machine, has
 // forgotten promises and votes that others count on. So each replica remembers
 // what it has seen of the others (Acquaintances), and none votes after a start
-// before a quorum of the members has told it what they remember (Handshake).
-// What a rollback lost before anybody heard of it cannot be found.
+// before a quorum of the members has told it what they remember, and all of
+// them had the time to (Handshake). What comes later still counts against the
+// disk. What a rollback lost before anybody heard of it cannot be found.
 
 #ifndef QUORATE_CORE_LOG_HANDSHAKE_H_
 #define QUORATE_CORE_LOG_HANDSHAKE_H_
@@ -29,6 +30,8 @@ class Handshake {
     Ballot promised;
     uint64_t end = 0;    // one past the highest vote
     bool blind = false;  // the disk does not tell the end
+    // Somebody may be there who is no member yet, as far as the disk knows.
+    bool others = false;
   };
   struct Output {
     // Why this replica must never vote again; empty: no reason.
@@ -39,14 +42,16 @@ class Handshake {
   Handshake(MemberId me, Self self, std::vector<MemberId> members);
 
   void OnConfig(std::vector<MemberId> members);
+  // All that are there had the time to answer.
+  void OnTimeUp();
   // What was promised and voted for in this life: answers that arrive after
   // done() still count against the disk, and not against what came since.
   void OnProgress(const Ballot& promised, uint64_t end);
   // An answer that was meant for an earlier life is ignored.
   void OnReply(const MemberId& from, const HelloReply& reply, Output* out);
 
-  // A quorum of the members, itself included if it is one, has answered. Once
-  // true it stays so.
+  // A quorum of the members, itself included if it is one, has answered, and
+  // all of them unless time is up. Once true it stays so.
   bool done() const { return done_; }
   // The members that have not answered.
   std::vector<MemberId> Missing() const;
@@ -54,11 +59,15 @@ class Handshake {
  private:
   void CheckDone();
   std::string Evidence(const std::string& who, const HelloReply& reply) const;
+  static std::string Forgotten(const Self& self, const Ballot& promised,
+                               uint64_t end);
 
   const MemberId me_;
-  Self self_;
+  const Self opened_;
+  Self self_;  // and since
   std::vector<MemberId> members_;
   std::set<MemberId> answered_;
+  bool time_up_ = false;
   bool done_ = false;
 };
 
@@ -83,6 +92,8 @@ class Acquaintances {
                    uint64_t boot_nonce);
   void OnPromised(const MemberId& id, const Ballot& promised);
   void OnVoted(const MemberId& id, uint64_t end);
+  // As somebody else says: nobody knows in which of its lives.
+  void OnOthersVote(const MemberId& id, uint64_t end);
 
   // For an answer to that replica; nullopt when it is unknown.
   std::optional<SeenProto> SeenOf(const MemberId& id) const;
@@ -93,6 +104,12 @@ class Acquaintances {
   bool changed() const { return !changed_.empty(); }
 
  private:
+  // What one life of a replica has said itself.
+  struct Life {
+    Ballot promised;
+    uint64_t end = 0;
+  };
+
   Seen* Find(const MemberId& id);
   bool IsMember(const MemberId& id) const;
   void ForgetStranger();
@@ -100,6 +117,9 @@ class Acquaintances {
   const MemberId me_;
   std::vector<MemberId> members_;
   std::map<MemberId, Seen> seen_;
+  // Heard by this process: in the latest life, and in those before.
+  std::map<MemberId, Life> latest_;
+  std::map<MemberId, Life> before_;
   std::set<MemberId> cloned_;
   std::set<MemberId> changed_;
 };

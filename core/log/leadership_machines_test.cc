@@ -121,6 +121,8 @@ class Starting final : public Actor {
     if (words[1] == "starts") return Start(words);
     if (words[0] == "members") {
       handshake_->OnConfig(Ids(words[1]));
+    } else if (words[0] == "time") {
+      handshake_->OnTimeUp();
     } else if (words[0] == "voted") {
       handshake_->OnProgress(BallotOf(After(words, "at")),
                              Number(After(words, "below")));
@@ -140,6 +142,7 @@ class Starting final : public Actor {
     }
     if (Has(words, "end")) self.end = Number(After(words, "end"));
     self.blind = Has(words, "blind");
+    self.others = Has(words, "others");
     handshake_.emplace(Id(words[0][0]), self, Ids(After(words, "of")));
     voted_ = false;
     ShowProgress();
@@ -160,6 +163,9 @@ class Starting final : public Actor {
         *seen.mutable_promised() = ToProto(BallotOf(After(words, "promised")));
       }
       if (Has(words, "end")) seen.set_end(Number(After(words, "end")));
+      if (Has(words, "before")) {
+        seen.set_end_before(Number(After(words, "before")));
+      }
     }
     if (Has(words, "cloned")) reply.set_cloned(true);
     Handshake::Output out;
@@ -203,6 +209,8 @@ class Remembering final : public Actor {
       acquaintances_->OnPromised(id, BallotOf(words[2]));
     } else if (verb == "voted") {
       acquaintances_->OnVoted(id, Number(After(words, "below")));
+    } else if (verb == "has") {
+      acquaintances_->OnOthersVote(id, Number(After(words, "below")));
     } else if (words[0] == "saves") {
       Save();
     } else {
@@ -254,6 +262,10 @@ class Remembering final : public Actor {
                       seen->boot_nonce(), ", promised ",
                       Text(FromProto(seen->promised())), ", votes below ",
                       seen->end()));
+    if (!seen->has_end_before()) return;
+    Show(absl::StrCat("before: promised ",
+                      Text(FromProto(seen->promised_before())),
+                      ", votes below ", seen->end_before()));
   }
 
   MemberId me_;

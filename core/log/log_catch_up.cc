@@ -13,6 +13,8 @@ namespace quorate::log {
 namespace {
 
 constexpr io::Duration kFetchTimeout = std::chrono::seconds(1);
+// Who was heard since may answer.
+constexpr io::Duration kRecently = std::chrono::seconds(2);
 constexpr size_t kScrubBytes = 1 << 20;
 
 }  // namespace
@@ -26,24 +28,44 @@ void LogNode::Core::NoteCommit(uint64_t commit, const MemberId& from) {
 }
 
 void LogNode::Core::CatchUp() {
-  if (commit_seen_ > acceptor_->learned_upto()) {
-    FetchFrom(commit_member_, acceptor_->learned_upto(), 0);
-  }
+  const uint64_t missing = WholeUpto();
+  if (commit_seen_ <= missing) return;
+  // Who was asked does not answer: another one may.
+  if (fetch_sent_ && Now() - *fetch_sent_ >= kFetchTimeout) AskAnother();
+  FetchFrom(commit_member_, missing, 0);
 }
 
-// One question at a time, and none while the disk is behind.
-void LogNode::Core::FetchFrom(const MemberId& from, uint64_t position,
+// The next one, in the order of ids, that was heard of and has more.
+void LogNode::Core::AskAnother() {
+  const auto has_more = [this](const std::pair<const MemberId, PeerFacts>& it) {
+    return it.second.learned_upto > WholeUpto() &&
+           Now() - it.second.heard < kRecently;
+  };
+  auto after = facts_.upper_bound(commit_member_);
+  auto next = std::find_if(after, facts_.end(), has_more);
+  if (next == facts_.end()) {
+    next = std::find_if(facts_.begin(), after, has_more);
+    if (next == after) return;
+  }
+  commit_member_ = next->first;
+}
+
+// One question at a time, and none while the disk is behind, or full. Whether
+// it was asked.
+bool LogNode::Core::FetchFrom(const MemberId& from, uint64_t position,
                               uint64_t end) {
   const io::Instant now = Now();
   if (from == me() || (fetch_sent_ && now - *fetch_sent_ < kFetchTimeout) ||
-      persistence_.backlog_bytes() >= kMaxBacklogBytes) {
-    return;
+      persistence_.backlog_bytes() >= kMaxBacklogBytes ||
+      persistence_.disk_full()) {
+    return false;
   }
   fetch_sent_ = now;
   Outgoing message{from, {}, 0};
   message.message.mutable_fetch()->set_position(position);
   if (end > 0) message.message.mutable_fetch()->set_end(end);
   Transmit(std::move(message));
+  return true;
 }
 
 void LogNode::Core::ServeFetch(const MemberId& from, const Fetch& fetch) {
@@ -72,10 +94,7 @@ void LogNode::Core::ServeFetch(const MemberId& from, const Fetch& fetch) {
           Settle();
           return;
         }
-        if (read.damaged) {
-          ++damaged_found_;
-          acceptor_->OnDamaged(position + read.entries.size());
-        }
+        if (read.damaged) NoteDamaged(position + read.entries.size());
         Settle();
       });
 }
@@ -104,19 +123,14 @@ void LogNode::Core::OnFetchReply(const MemberId& from, FetchReply* reply) {
   // The one that was asked does not have it: another one may.
   if (reply->entries_size() == 0 && !reply->has_base() &&
       from == commit_member_) {
-    for (const auto& [id, facts] : facts_) {
-      if (id != from && facts.learned_upto > acceptor_->learned_upto()) {
-        commit_member_ = id;
-      }
-    }
-    return;
+    return AskAnother();
   }
   CatchUp();
 }
 
 // The peer has truncated what is missing here: its base takes the place.
 void LogNode::Core::AdoptBase(const Base& base) {
-  if (base.position() <= applied_) return;
+  if (base.position() <= applied_) return TruncateTo(base.position());
   LOG(INFO) << "positions below " << base.position()
             << " were truncated before this replica had them";
   configs_.clear();
@@ -133,14 +147,21 @@ void LogNode::Core::AdoptBase(const Base& base) {
   Carry(std::move(output));
 }
 
+// On a full disk the record may only be waiting for space.
+void LogNode::Core::NoteDamaged(uint64_t position) {
+  if (persistence_.disk_full()) return;
+  ++damaged_found_;
+  acceptor_->OnDamaged(position);
+}
+
 // Asks one peer after another for what is damaged here.
 void LogNode::Core::Repair() {
   const std::optional<uint64_t> damaged = acceptor_->FirstDamaged(0);
   // Of what nobody is known to have learned only an election can tell.
   if (!damaged || facts_.empty() || *damaged >= commit_seen_) return;
   auto peer = std::next(facts_.begin(),
-                        static_cast<ptrdiff_t>(repair_next_++ % facts_.size()));
-  FetchFrom(peer->first, *damaged, *damaged + 1);
+                        static_cast<ptrdiff_t>(repair_next_ % facts_.size()));
+  if (FetchFrom(peer->first, *damaged, *damaged + 1)) ++repair_next_;
 }
 
 // Reads every record once in a while: what is damaged on disk is found while
@@ -166,8 +187,7 @@ void LogNode::Core::Scrub() {
                        for (uint64_t position : result.damaged) {
                          LOG(WARNING) << "the record of position " << position
                                       << " is damaged on disk; fetching it";
-                         ++damaged_found_;
-                         acceptor_->OnDamaged(position);
+                         NoteDamaged(position);
                        }
                        Settle();
                      });
@@ -194,8 +214,7 @@ void LogNode::Core::Read(uint64_t from, uint64_t to, LogNode::OnRead done) {
           ++position;
         }
         if (read.damaged) {
-          ++damaged_found_;
-          acceptor_->OnDamaged(position);
+          NoteDamaged(position);
           Settle();
         }
         if (read.entries.empty()) {

@@ -13,6 +13,8 @@ namespace quorate::log {
 namespace {
 
 constexpr io::Duration kHelloInterval = std::chrono::milliseconds(500);
+// How long a start waits for members that may remember more than a quorum.
+constexpr io::Duration kHandshakeTime = std::chrono::milliseconds(500);
 
 Storage::Options StorageOptions(const LogOptions& options,
                                 const MemberId& fresh_id) {
@@ -77,6 +79,7 @@ void LogNode::Core::Start() {
 void LogNode::Core::OnOpened(ReplicaState state) {
   acquaintances_.emplace(me(), state.seen);
   acceptor_.emplace(me(), std::move(state));
+  acceptor_->set_max_pending_bytes(max_entry_bytes());
   applied_ = acceptor_->base();
   if (options_.observer != nullptr) options_.observer->OnOpened(me());
   damaged_found_ = acceptor_->damaged();
@@ -104,7 +107,7 @@ void LogNode::Core::OnOpened(ReplicaState state) {
   }
   ready_ = true;
   Settle();
-  if (!active() || applied_ == acceptor_->learned_upto()) BeReady();
+  if (!active() || applied_ == WholeUpto()) BeReady();
 }
 
 // It has a cluster: its genesis, or what is left of it after a truncation.
@@ -121,7 +124,13 @@ void LogNode::Core::BecomeActive() {
   self.promised = acceptor_->promised();
   self.end = acceptor_->voted_end();
   self.blind = acceptor_->blind_below() > acceptor_->settled();
+  self.others = !addresses_.empty();
   handshake_.emplace(me(), self, MembersOf(config()));
+  handshake_timer_ = environment_.clock().RunAfter(kHandshakeTime, [this] {
+    handshake_->OnTimeUp();
+    UpdateVoting();
+    Settle();
+  });
   acquaintances_->OnConfig(MembersOf(config()));
   if (options_.builtin_election) {
     election_.emplace(me(),
@@ -181,6 +190,7 @@ void LogNode::Core::OnFormation(Formation::Output output) {
   if (output.genesis) {
     identity.set_status(ACTIVE);
     identity.set_cluster_id(output.genesis->cluster_id);
+    identity.set_generation(output.genesis->generation);
     *identity.mutable_members() = output.genesis->members;
     formation_.reset();
     SaveIdentity(identity, [this] {
@@ -190,8 +200,6 @@ void LogNode::Core::OnFormation(Formation::Output output) {
                 << " members; this replica is "
                 << (Votes(me()) ? "one of them" : "not one of them");
       SendHello();
-      if (elect_done_) TryToLead();
-      Settle();
     });
   } else if (output.pin) {
     identity.set_status(PINNED);
@@ -213,6 +221,9 @@ void LogNode::Core::SaveIdentity(SuperblockProto identity,
   persistence_.SetIdentity(std::move(identity), [this, done = std::move(done)] {
     ready_ = true;
     done();
+    // Somebody may have asked meanwhile.
+    if (elect_done_ && ready_ && active()) TryToLead();
+    Settle();
   });
 }
 
@@ -222,7 +233,7 @@ void LogNode::Core::Tick() {
                                         [this] { Tick(); });
   if (!ready_) return;
   const io::Instant now = Now();
-  if (formation_ || !handshake_->done() || !Votes(me())) {
+  if (formation_ || !handshake_->Missing().empty() || !Votes(me())) {
     if (now - last_hello_ >= kHelloInterval) SendHello();
   }
   if (formation_) {
@@ -245,11 +256,25 @@ void LogNode::Core::Tick() {
   }
   WatchForLeader();
   if (acquaintances_->changed()) acceptor_->RequestWrite();
+  NoteSight();
+  if (!ready_) return;
   Repair();
   Scrub();
   CatchUp();
   Settle();
   if (ready_ && !failed_) StoreConfig();
+}
+
+// What a leader's entry has told about lost votes outlives the process.
+void LogNode::Core::NoteSight() {
+  const uint64_t blind_below = identity().blind_below();
+  if (blind_below <= acceptor_->settled() ||
+      blind_below <= acceptor_->blind_below()) {
+    return;
+  }
+  SuperblockProto identity = this->identity();
+  identity.set_blind_below(acceptor_->blind_below());
+  SaveIdentity(std::move(identity), [] {});
 }
 
 // Those who leave the members may be stopped when the others have stored what
@@ -288,7 +313,7 @@ void LogNode::Core::Settle() {
   if (failed_ || !ready_) return;
   acceptor_->CheckInvariants();
   if (proposer_) proposer_->CheckInvariants();
-  if (!started_ && (!active() || applied_ == acceptor_->learned_upto())) {
+  if (!started_ && (!active() || applied_ == WholeUpto())) {
     return BeReady();
   }
   // Its own vote is another's now: it confirms no read any more.
@@ -313,7 +338,7 @@ void LogNode::Core::Absorb() {
 // Delivers what may be delivered; whether anything was.
 bool LogNode::Core::Apply() {
   const uint64_t before = applied_;
-  while (applied_ < acceptor_->learned_upto() && !failed_) {
+  while (applied_ < WholeUpto() && !failed_) {
     auto fresh = fresh_.find(applied_);
     if (fresh == fresh_.end()) {
       ReadAhead();
@@ -330,7 +355,7 @@ bool LogNode::Core::Apply() {
 void LogNode::Core::ReadAhead() {
   if (std::exchange(reading_, true)) return;
   const uint64_t position = applied_;
-  uint64_t end = acceptor_->learned_upto();
+  uint64_t end = WholeUpto();
   if (auto next = fresh_.upper_bound(position); next != fresh_.end()) {
     end = std::min(end, next->first);
   }
@@ -413,7 +438,10 @@ void LogNode::Core::ApplyTruncation(uint64_t position,
                                     const EntryProto& entry) {
   Truncation truncation;
   CHECK(truncation.ParseFromString(entry.payload(0)));
-  const uint64_t to = std::min(truncation.to(), position);
+  TruncateTo(std::min(truncation.to(), position));
+}
+
+void LogNode::Core::TruncateTo(uint64_t to) {
   // Of an earlier life, read again.
   if (to <= acceptor_->base()) return;
   auto in_force = std::prev(configs_.lower_bound(to));
@@ -461,6 +489,9 @@ void LogNode::Core::Carry(Proposer::Output output) {
                                chosen.hash));
   }
   if (output.fetch) {
+    // The election waits for it.
+    if (commit_member_ != output.fetch->first) fetch_sent_.reset();
+    commit_member_ = output.fetch->first;
     FetchFrom(output.fetch->first, output.fetch->second, 0);
   }
   if (output.deposed) {

@@ -73,6 +73,7 @@ class LogNode::Core final : public Peers::Listener,
     bool disk_full = false;
     uint64_t damaged = 0;
     MemberStatus status = ACTIVE;
+    bool admitted = false;  // a Hello of it was good enough
   };
 
   // The largest bytes of entries in one answer to Fetch, or in one Read.
@@ -105,6 +106,8 @@ class LogNode::Core final : public Peers::Listener,
   uint64_t config_position() const { return configs_.rbegin()->first; }
   bool Votes(const MemberId& id) const;
   MemberId FreshId();
+  // What can be delivered next is below.
+  uint64_t WholeUpto() const { return acceptor_->WholeUpto(applied_); }
   // Learned below, whatever happens to the power.
   uint64_t StoredUpto() const;
   io::Instant Now() const { return environment_.clock().Now(); }
@@ -119,6 +122,7 @@ class LogNode::Core final : public Peers::Listener,
   void SaveIdentity(SuperblockProto identity, std::function<void()> done);
   void Fail(int code, const absl::Status& status);
   void Tick();
+  void NoteSight();
   void WatchForLeader();
   void GiveUpUnheard();
 
@@ -148,7 +152,9 @@ class LogNode::Core final : public Peers::Listener,
 
   // Entries from elsewhere, and repair (log_catch_up.cc).
   void ServeFetch(const MemberId& from, const Fetch& fetch);
-  void FetchFrom(const MemberId& from, uint64_t position, uint64_t end);
+  bool FetchFrom(const MemberId& from, uint64_t position, uint64_t end);
+  void AskAnother();
+  void NoteDamaged(uint64_t position);
   void OnFetchReply(const MemberId& from, FetchReply* reply);
   void AdoptBase(const Base& base);
   Base BaseInForce() const;
@@ -167,6 +173,7 @@ class LogNode::Core final : public Peers::Listener,
   void OnConfigInForce(uint64_t position);
   void StoreConfig();
   void ApplyTruncation(uint64_t position, const EntryProto& entry);
+  void TruncateTo(uint64_t to);
   void Check(const absl::Status& learned);
   void Carry(Proposer::Output output);
   void Observe(const Outgoing& message);
@@ -269,6 +276,7 @@ class LogNode::Core final : public Peers::Listener,
   std::optional<Learned> notice_;  // chosen, and nobody was told yet
   io::Timer notice_timer_;
   bool notice_timer_set_ = false;
+  io::Timer handshake_timer_;
   io::Timer candidate_timer_;
   io::Timer election_timer_;
 

@@ -362,6 +362,10 @@ void LogNode::Core::ChangeMembers(const MemberChange& change, OnDone done) {
   if (changes_.size() >= kMaxRequests) {
     return done(absl::ResourceExhaustedError("too many changes are waiting"));
   }
+  if (change.reason.size() > kMaxReasonBytes) {
+    return done(absl::InvalidArgumentError(absl::StrCat(
+        "the reason for a change has at most ", kMaxReasonBytes, " bytes")));
+  }
   Membership::Change request;
   request.add = change.add;
   request.remove = change.remove;

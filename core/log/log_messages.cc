@@ -39,8 +39,11 @@ void LogNode::Core::Handle(LogMessage* message) {
   if (message->has_admin_request()) {
     return OnAdmin(message->from(), message->mutable_admin_request());
   }
-  if (message->generation() != identity().generation() ||
-      (!message->to().empty() && message->to() != me())) {
+  if (!message->to().empty() && message->to() != me()) return;
+  // A newcomer takes the generation of the log that it joins.
+  const bool newcomer = formation_ || message->cluster_id().empty();
+  if (message->generation() != identity().generation() &&
+      !(message->has_hello() && newcomer)) {
     return;
   }
   if (message->has_hello()) return OnHello(*message);
@@ -181,8 +184,8 @@ void LogNode::Core::SendHello() {
   *hello.mutable_promised() = ToProto(acceptor_->promised());
   hello.set_end(acceptor_->voted_end());
   hello.set_address(options_.address.ToString());
-  if (!options_.join_token.empty()) hello.set_join_token(options_.join_token);
-  hello.set_asks(handshake_ && !handshake_->done());
+  // A member has nothing to show: its token is not for whoever connects.
+  if (!Votes(me())) hello.set_join_token(options_.join_token);
   Broadcast(std::move(message));
 }
 
@@ -192,7 +195,9 @@ void LogNode::Core::OnHello(const LogMessage& message) {
   if (from == me()) return;
   if (formation_.has_value()) {
     Formation::Output output;
-    formation_->OnHello(Now(), from, message.cluster_id(), hello, &output);
+    formation_->OnHello(Now(), from,
+                        {message.cluster_id(), message.generation()}, hello,
+                        &output);
     return OnFormation(std::move(output));
   }
   const bool known = message.cluster_id() == cluster_id_;
@@ -204,7 +209,7 @@ void LogNode::Core::OnHello(const LogMessage& message) {
         << "); this one is " << ShortId(cluster_id_);
     return;
   }
-  if (!known && hello.join_token() != options_.join_token) {
+  if (!Votes(from) && hello.join_token() != options_.join_token) {
     LOG_EVERY_N(WARNING, 100)
         << "replica " << ShortId(from) << " at " << hello.address()
         << " wants to join without the token of this log";
@@ -216,8 +221,9 @@ void LogNode::Core::OnHello(const LogMessage& message) {
     facts->second.declared_quorum = hello.declared_quorum();
     facts->second.address = hello.address();
     facts->second.status = hello.status();
+    facts->second.admitted = true;
   }
-  if (hello.asks()) AnswerHello(from, false, false);
+  AnswerHello(from, false, false);
 }
 
 void LogNode::Core::AnswerHello(const MemberId& to, bool cloned, bool refused) {
@@ -248,11 +254,11 @@ void LogNode::Core::Quarantine(const std::string& reason) {
                 "the place of this one (mesos-log members replace)";
   acceptor_->set_voting(false);
   if (proposer_) OnDeposed(absl::FailedPreconditionError(reason));
-  elect_done_ = nullptr;
   SuperblockProto identity = this->identity();
   identity.set_status(QUARANTINED);
   identity.set_reason(reason);
-  SaveIdentity(identity, [this] { Settle(); });
+  // A request to lead is refused then.
+  SaveIdentity(identity, [] {});
 }
 
 // Votes and what is learned.
@@ -266,7 +272,10 @@ void LogNode::Core::OnWrite(const MemberId& from, Write* write,
     NoteCommit(write->position(), from);
   }
   for (const MemberEnd& acked : write->acked()) {
-    if (acked.id() != me()) acquaintances_->OnVoted(acked.id(), acked.end());
+    if (acked.id() == from) acquaintances_->OnVoted(from, acked.end());
+    if (acked.id() != me()) {
+      acquaintances_->OnOthersVote(acked.id(), acked.end());
+    }
   }
   if (Planted(Bug::kConfigOnAccept) && write->entry().type() == CONFIG &&
       configs_[write->position()].ParseFromString(write->entry().payload(0))) {
@@ -298,7 +307,7 @@ void LogNode::Core::OnHeartbeat(const MemberId& from,
     leader_address_ = heartbeat.address();
     if (election_) election_->OnHeartbeat(Now(), from, ballot);
   }
-  acceptor_->OnCommit(ballot, heartbeat.commit());
+  acceptor_->OnCommit(ballot, heartbeat.epoch(), heartbeat.commit());
   NoteCommit(heartbeat.commit(), from);
 }
 
@@ -314,11 +323,13 @@ void LogNode::Core::OnHeartbeatReply(const LogMessage& message) {
     facts->second.silent = reply.silent();
     facts->second.disk_full = reply.disk_full();
     facts->second.damaged = reply.damaged();
+    if (!facts->second.admitted && !Votes(from)) return;
   }
   if (!leading_ || FromProto(reply.ballot()) != proposer_->ballot()) return;
   // A member that has promised a higher ballot is no part of our quorum.
   if (proposer_->ballot() < promised) return;
-  quorum_check_->OnReply(from, Now());
+  // Whoever does not vote may have forgotten a promise.
+  if (!reply.silent()) quorum_check_->OnReply(from, Now());
   Membership::PeerReport report;
   report.id = from;
   report.address = reply.address();
@@ -329,7 +340,7 @@ void LogNode::Core::OnHeartbeatReply(const LogMessage& message) {
   report.disk_full = reply.disk_full();
   report.damaged = reply.damaged();
   membership_->OnPeer(Now(), report);
-  if (promised != proposer_->ballot()) return;
+  if (promised != proposer_->ballot() || reply.silent()) return;
   ReadIndex::Output output;
   reads_->OnReply(from, reply.sequence(), &output);
   CarryReads(std::move(output));

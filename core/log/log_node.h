@@ -108,8 +108,9 @@ inline constexpr size_t kMaxEntryBytes = 16 << 20;
 
 // A view for operators and for the simulator's checkers.
 struct LogStatus {
-  std::string member_id;   // 16 bytes
-  std::string cluster_id;  // 16 bytes, empty before genesis
+  std::string member_id;    // 16 bytes
+  std::string cluster_id;   // 16 bytes, empty before genesis
+  uint32_t generation = 0;  // `mesos-log force` and `restore` count it up
   enum class State {
     kOpening,
     kForming,

@@ -85,6 +85,10 @@ std::string LogNode::Core::Explain() const {
   for (const MemberId& member : handshake_->Missing()) {
     unheard.push_back(ShortId(member));
   }
+  if (unheard.empty()) {
+    return "does not vote yet: waits a moment for replicas that remember more "
+           "of it than its disk";
+  }
   return absl::StrCat(
       "does not vote yet: after a start a majority of the members has to say "
       "what it remembers of this one; waiting for ",
@@ -180,6 +184,7 @@ LogStatus LogNode::Core::status() const {
   if (!acceptor_) return status;
   status.member_id = me();
   status.cluster_id = cluster_id_;
+  status.generation = identity().generation();
   status.promised_round = acceptor_->promised().round;
   status.promised_member = acceptor_->promised().member;
   status.base = acceptor_->base();
@@ -207,7 +212,7 @@ LogStatusProto LogNode::Core::StatusProto() const {
   LogStatusProto proto;
   proto.set_member_id(view.member_id);
   if (active()) proto.set_cluster_id(cluster_id_);
-  proto.set_generation(identity().generation());
+  proto.set_generation(view.generation);
   proto.set_status(identity().status());
   proto.set_role(ToString(view.state));
   proto.set_explanation(view.explanation);

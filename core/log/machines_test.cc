@@ -260,9 +260,9 @@ class Forming {
     hello.set_declared_quorum(quorum);
     *hello.mutable_members() = Members(members);
     Formation::Output output;
-    formation_.OnHello(now_, from,
-                       status == ACTIVE ? ClusterIdOf(hello.members()) : "",
-                       hello, &output);
+    formation_.OnHello(
+        now_, from, {status == ACTIVE ? ClusterIdOf(hello.members()) : "", 0},
+        hello, &output);
     return Text(output);
   }
 

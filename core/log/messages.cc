@@ -80,6 +80,7 @@ bool IsPromiseReply(const PromiseReply& reply) {
 
 bool IsSlotReply(const SlotReply& reply) {
   return IsBallot(reply.ballot()) && IsPromised(reply.promised()) &&
+         IsPosition(reply.position()) &&
          (reply.result() != OK || (reply.has_slot() && IsSlot(reply.slot())));
 }
 
@@ -109,14 +110,17 @@ bool IsFetchReply(const FetchReply& reply) {
 bool IsHello(const Hello& hello) {
   return (hello.status() == FORMATTED || IsConfig(hello.members())) &&
          (!hello.has_promised() || IsPromised(hello.promised())) &&
-         IsPosition(hello.end());
+         IsPosition(hello.end()) && hello.address().size() <= kMaxAddressBytes;
 }
 
 bool IsHelloReply(const HelloReply& reply) {
   return IsConfig(reply.genesis()) &&
          (!reply.seen().has_promised() ||
           IsPromised(reply.seen().promised())) &&
-         IsPosition(reply.seen().end());
+         (!reply.seen().has_promised_before() ||
+          IsPromised(reply.seen().promised_before())) &&
+         IsPosition(reply.seen().end()) &&
+         IsPosition(reply.seen().end_before());
 }
 
 bool IsChange(const ChangeMembers& change) {
@@ -124,7 +128,8 @@ bool IsChange(const ChangeMembers& change) {
     return ids.size() <= kMaxMembers &&
            std::all_of(ids.begin(), ids.end(), IsMemberId);
   };
-  return are_ids(change.add()) && are_ids(change.remove());
+  return are_ids(change.add()) && are_ids(change.remove()) &&
+         change.reason().size() <= kMaxReasonBytes;
 }
 
 bool IsVote(const LogMessage& message) {
@@ -135,13 +140,15 @@ bool IsVote(const LogMessage& message) {
     case LogMessage::kPromiseReply:
       return IsPromiseReply(message.promise_reply());
     case LogMessage::kSlotQuery:
-      return IsBallot(message.slot_query().ballot());
+      return IsBallot(message.slot_query().ballot()) &&
+             IsPosition(message.slot_query().position());
     case LogMessage::kSlotReply:
       return IsSlotReply(message.slot_reply());
     case LogMessage::kWrite:
       return IsWrite(message.write());
     case LogMessage::kWriteReply:
       return IsBallot(message.write_reply().ballot()) &&
+             IsPosition(message.write_reply().position()) &&
              IsPromised(message.write_reply().promised());
     default:
       return false;
@@ -172,13 +179,17 @@ bool IsKind(const LogMessage& message) {
     case LogMessage::kHeartbeat:
       return IsBallot(message.heartbeat().ballot()) &&
              IsPosition(message.heartbeat().commit()) &&
-             IsPosition(message.heartbeat().epoch());
+             IsPosition(message.heartbeat().epoch()) &&
+             message.heartbeat().address().size() <= kMaxAddressBytes;
     case LogMessage::kHeartbeatReply:
       return IsBallot(message.heartbeat_reply().ballot()) &&
              IsPromised(message.heartbeat_reply().promised()) &&
-             IsPosition(message.heartbeat_reply().end());
+             IsPosition(message.heartbeat_reply().end()) &&
+             IsPosition(message.heartbeat_reply().stored_upto()) &&
+             message.heartbeat_reply().address().size() <= kMaxAddressBytes;
     case LogMessage::kFetch:
-      return true;
+      return IsPosition(message.fetch().position()) &&
+             IsPosition(message.fetch().end());
     case LogMessage::kFetchReply:
       return IsFetchReply(message.fetch_reply());
     case LogMessage::kPreVote:
@@ -212,7 +223,7 @@ bool ParseMessage(absl::string_view bytes, LogMessage* message) {
 
 bool IsConfig(const Config& config) {
   if (config.members_size() == 0 || config.members_size() > kMaxMembers ||
-      config.window() != 1) {
+      config.window() != 1 || config.reason().size() > kMaxReasonBytes) {
     return false;
   }
   for (int i = 0; i < config.members_size(); ++i) {

@@ -315,6 +315,8 @@ absl::Status DiskStorage::SetIdentity(const SuperblockProto& identity) {
   content.set_generation(identity.generation());
   *content.mutable_members() = identity.members();
   content.set_reason(identity.reason());
+  content.set_blind_below(
+      std::min(content.blind_below(), identity.blind_below()));
   // Nothing is stored before there is a cluster, so that nobody looks.
   const bool joins =
       content.cluster_id() != superblock_->content().cluster_id();

@@ -171,8 +171,9 @@ class Master::Core {
 
   void OnLeading(uint64_t epoch) {
     context_.elected_time = context_.clock().WallNow();
-    context_.reign.set_cluster_id(leadership_.log().status().cluster_id);
-    context_.reign.set_generation(0);
+    const log::LogStatus log = leadership_.log().status();
+    context_.reign.set_cluster_id(log.cluster_id);
+    context_.reign.set_generation(log.generation);
     context_.reign.set_epoch(epoch);
     agents_.Start();
     offers_.Start();
