@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -189,11 +190,69 @@ SCENARIO(Damage, OfEverythingOnOneDisk) {
   log.Kill(leader);
   log.Start(leader);
   EXPECT_SOON(log.Leaders().size() == 1 && log.Converged(), 30s);
+  // Also after a restart.
+  log.Kill(victim);
+  log.Start(victim);
   log.Retire((victim + 1) % 3);
   const uint64_t before = log.acknowledged();
   EXPECT_SOON((log.Leaders().size() == 1 &&
                (log.Append(log.Leaders()[0]), log.acknowledged() > before)),
               30s);
+}
+
+// A record is damaged while its replica runs, which cannot ask anybody: the
+// others truncate it away, and the replica goes on.
+SCENARIO(Damage, OfARecordThatTheOthersTruncate) {
+  sim::LogCluster log(world, 3);
+  EXPECT_SOON(log.Converged(), 30s);
+  EXPECT_NOW(SomebodyLeads(world, log, 0, 10s));
+  for (int i = 0; i < 30; ++i) EXPECT_NOW(AppendAt0(world, log));
+  EXPECT_SOON(log.Converged(), 10s);
+  // A checkpoint brings the records to the disk.
+  log.Kill(2);
+  log.Start(2);
+  EXPECT_SOON(log.Converged(), 10s);
+  log.Cut(2, 0);
+  log.Cut(2, 1);
+  std::optional<absl::Status> read;
+  Damage(log, 2, Flip, [](const std::string& path, size_t) {
+    return absl::StrContains(path, "/records/");
+  });
+  log.node(2)->Read(log.status(2).base, log.status(2).learned_upto,
+                    [&](absl::StatusOr<log::LogNode::Range> range) {
+                      read = range.status();
+                    });
+  EXPECT_SOON(read.has_value(), 5s);
+  EXPECT_NOW(AppendAt0(world, log));
+  log.Truncate(0, log.status(0).learned_upto - 1);
+  EXPECT_NOW(AppendAt0(world, log));
+  EXPECT_SOON(log.status(0).base > 20, 5s);
+  log.network().MendAll();
+  EXPECT_SOON(log.Converged() && log.status(2).base > 20, 20s);
+  EXPECT_NOW(log.status(2).metrics["log/damaged"] == 0);
+}
+
+// A replica with nobody to ask goes on appending beside a damaged record, and
+// says that there is one.
+SCENARIO(Damage, OfARecordOfTheOnlyReplica) {
+  sim::LogCluster log(world, 1);
+  EXPECT_NOW(SomebodyLeads(world, log, 0, 10s));
+  for (int i = 0; i < 30; ++i) EXPECT_NOW(AppendAt0(world, log));
+  log.Kill(0);
+  log.Start(0);
+  EXPECT_NOW(SomebodyLeads(world, log, 0, 10s));
+  Damage(log, 0, Flip, [](const std::string& path, size_t) {
+    return absl::StrContains(path, "/records/");
+  });
+  std::optional<absl::Status> read;
+  log.node(0)->Read(log.status(0).base, 20,
+                    [&](absl::StatusOr<log::LogNode::Range> range) {
+                      read = range.status();
+                    });
+  EXPECT_SOON(read.has_value(), 5s);
+  EXPECT_NOW(absl::IsDataLoss(*read));
+  EXPECT_NOW(log.status(0).metrics["log/damaged"] == 1);
+  EXPECT_NOW(AppendAt0(world, log));
 }
 
 // Every copy of an entry is damaged: the log stops, and says at which position.

@@ -381,6 +381,72 @@ SCENARIO(Members, ARestoredBackupIsQuarantined) {
   EXPECT_SOON(log.Converged(), 20s);
 }
 
+// A backup of a time when the log had one member, or two: what its members do
+// not remember the others do.
+SCENARIO(Members, ABackupOfASmallerLogIsQuarantined) {
+  auto random = world.NewRandom("story");
+  sim::LogCluster log(world, Electing(1));
+  EXPECT_SOON(Leader(log) == 0, 30s);
+  const bool two = random->Below(2) == 0;
+  const int b = log.Add(2);
+  if (two) EXPECT_NOW(ChangeMembers(world, log, {b}, {}));
+  Load(world, log, 10);
+  const auto backup = log.Backup(0);
+  if (!two) EXPECT_NOW(ChangeMembers(world, log, {b}, {}));
+  const int c = log.Add(2);
+  EXPECT_NOW(ChangeMembers(world, log, {c}, {}));
+  Load(world, log, 20);
+  EXPECT_SOON(log.Converged(), 10s);
+  log.Kill(0);
+  log.Restore(0, backup);
+  log.Start(0);
+  EXPECT_SOON(log.status(0).state == State::kQuarantined, 30s);
+  EXPECT_NOW(Acknowledges(world, log, 30s));
+}
+
+// Of the others the one answers first that missed everything since the backup.
+SCENARIO(Members, AMemberThatMissedTheSameDoesNotVouchForABackup) {
+  sim::LogCluster log(world, Electing(3));
+  EXPECT_SOON(Leader(log) >= 0 && log.Converged(), 30s);
+  world.RunFor(1s);
+  const int victim = Leader(log);
+  const int behind = (victim + 1) % 3;
+  const int other = (victim + 2) % 3;
+  const auto backup = log.Backup(victim);
+  log.Cut(behind, victim);
+  log.Cut(behind, other);
+  Load(world, log, 50);
+  log.Kill(victim);
+  log.Restore(victim, backup);
+  log.network().MendAll();
+  log.Cut(victim, other);
+  log.Start(victim);
+  world.RunFor(400ms);
+  log.network().MendAll();
+  EXPECT_SOON(log.status(victim).state == State::kQuarantined, 30s);
+  EXPECT_NOW(Acknowledges(world, log, 30s));
+}
+
+// A newcomer without the token of the log is not let in; with it, it is.
+SCENARIO(Members, ANewcomerHasToShowTheToken) {
+  sim::LogClusterOptions options = Electing(3);
+  options.log.join_token = "secret";
+  sim::LogCluster log(world, options);
+  EXPECT_SOON(Leader(log) >= 0, 30s);
+  const int stranger = log.Add(2);
+  log.SetJoinToken(stranger, "guess");
+  log.Kill(stranger);
+  log.Start(stranger);
+  EXPECT_SOON(log.up(stranger) && !log.status(stranger).member_id.empty(), 10s);
+  log.ChangeMembers(Leader(log), {stranger}, {});
+  EXPECT_SOON(Changed(log), 90s);
+  EXPECT_NOW(!log.change_outcome->ok());
+  log.Kill(stranger);
+  log.SetJoinToken(stranger, "secret");
+  log.Start(stranger);
+  EXPECT_NOW(ChangeMembers(world, log, {stranger}, {}));
+}
+
 // A disk that is copied to a second machine makes two replicas of one name:
 // neither may vote.
 SCENARIO(Members, AClonedDiskIsQuarantined) {

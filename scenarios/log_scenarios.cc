@@ -115,6 +115,27 @@ SCENARIO(Log, TheOnlyWitnessLosesItsPower) {
   AwaitRecovery(world, log);
 }
 
+// The disk of one is so slow that two large votes wait for it, which together
+// do not fit into its journal. It takes them one after the other.
+SCENARIO(Log, ASlowDiskGetsMoreThanFits) {
+  sim::LogCluster log(world, 3);
+  EXPECT_SOON(log.Converged(), 30s);
+  log.Elect(0);
+  EXPECT_SOON(!log.Leaders().empty(), 10s);
+  log.host(2).disk_stall = 50ms;
+  for (int i = 0; i < 4; ++i) {
+    const uint64_t before = log.acknowledged();
+    log.Append(0, 100 << 10);
+    EXPECT_SOON(log.acknowledged() > before, 20s);
+  }
+  log.host(2).disk_stall = {};
+  EXPECT_SOON(log.Converged(), 30s);
+  log.Retire(1);
+  const uint64_t before = log.acknowledged();
+  log.Append(0);
+  EXPECT_SOON(log.acknowledged() > before, 20s);
+}
+
 // A disk that fails to sync ends the process: what it wrote is uncertain, and
 // only its disk can tell the next life.
 SCENARIO(Log, AReplicaWhoseDiskFailsEndsItself) {

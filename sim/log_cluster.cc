@@ -129,6 +129,7 @@ void LogCluster::Start(int i) {
   options.directory = kDirectory;
   options.quorum = machine.quorum;
   options.auto_initialize = machine.auto_initialize;
+  if (machine.join_token) options.join_token = *machine.join_token;
   options.builtin_election = options_.builtin_election;
   options.address = {host.ip(), kPort};
   options.observer = agreement_.Observe(DiskName(i));

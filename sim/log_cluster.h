@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/log/log_node.h"
@@ -58,6 +59,9 @@ class LogCluster {
   int Add(int quorum);
   // From its next start on.
   void SetQuorum(int i, int quorum) { machines_[i].quorum = quorum; }
+  void SetJoinToken(int i, std::string token) {
+    machines_[i].join_token = std::move(token);
+  }
   void SetAutoInitialize(int i, bool value) {
     machines_[i].auto_initialize = value;
   }
@@ -118,6 +122,7 @@ class LogCluster {
     Process* process = nullptr;
     int quorum = 0;
     bool auto_initialize = true;
+    std::optional<std::string> join_token;  // if not that of the log's options
     bool retired = false;
     int disk = 0;  // counts the wipes
     std::string id;

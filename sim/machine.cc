@@ -265,7 +265,7 @@ void Process::DieAtDiskCall(uint64_t n, bool power) {
 
 absl::Status Process::OnDiskCall(io::Duration cost) {
   if (!alive_) return absl::UnavailableError("the process has ended");
-  disk_cost_ += cost;
+  disk_cost_ += cost + host_.disk_stall;
   if (dies_at_disk_call_ == 0) return absl::OkStatus();
   if (dies_at_disk_call_ > 1) {
     --dies_at_disk_call_;

@@ -56,6 +56,8 @@ class Host {
   Ensemble* ensemble = nullptr;
   // Added to the wall clock of every process here.
   io::Duration wall_clock_offset{};
+  // Added to the time of every disk call here.
+  io::Duration disk_stall{};
 
   // Starts a program under a name that is unique among the running processes
   // of this host. The host keeps the process, also after its end.

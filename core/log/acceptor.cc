@@ -27,7 +27,7 @@ Acceptor::Acceptor(MemberId me, ReplicaState state)
       holes_(std::move(state.holes)),
       slots_(std::move(state.slots)),
       blind_below_(state.blind_below),
-      promised_at_open_(promised_),
+      blind_promised_(state.blind_promised),
       voted_end_(settled_) {
   for (const auto& [position, slot] : slots_) {
     if (slot.ballot.round > 0) voted_end_ = position + 1;
@@ -336,7 +336,7 @@ void Acceptor::AdoptBase(uint64_t base) {
 }
 
 void Acceptor::OnLeader(uint64_t position, const Ballot& ballot) {
-  if (ballot <= promised_at_open_) return;
+  if (ballot <= blind_promised_) return;
   blind_below_ = std::min(blind_below_, position + 1);
 }
 

@@ -138,7 +138,7 @@ class Acceptor {
   std::map<uint64_t, uint64_t> holes_;  // begin -> end
   std::map<uint64_t, Slot> slots_;      // at and above both
   uint64_t blind_below_;
-  const Ballot promised_at_open_;
+  const Ballot blind_promised_;
   uint64_t voted_end_;
   uint64_t writes_ = 0;  // the number of the latest write
   DurableWrite pending_;

@@ -295,9 +295,11 @@ absl::Status DiskStorage::Begin(bool blind, bool tolerant) {
   if (blind) {
     content.set_blind_below(content.horizon());
     content.set_blind_through(journal_->upto());
+    *content.mutable_blind_promised() = ToProto(state_.promised);
   }
   if (content.blind_below() > state_.settled) {
     state_.blind_below = content.blind_below();
+    state_.blind_promised = FromProto(content.blind_promised());
   }
   absl::Status status = journal_->Begin(faulty);
   if (!status.ok() && !(tolerant && absl::IsUnavailable(status))) return status;

@@ -115,6 +115,8 @@ struct ReplicaState {
   // Below it, a position at or above `settled` that is not in `slots` may have
   // been accepted: the disk does not tell.
   uint64_t blind_below = 0;
+  // Under this promise, or a lower one.
+  Ballot blind_promised;
   std::map<MemberId, Seen> seen;
 };
 

@@ -210,6 +210,7 @@ class ReplicaTable::Run {
     if (without_trace) {
       me().disk.slots.erase(slot);
       me().disk.blind_below = std::max(me().disk.blind_below, position + 1);
+      me().disk.blind_promised = me().disk.promised;
     } else {
       slot->second.state = Slot::State::kFaulty;
       slot->second.entry.reset();
@@ -477,6 +478,7 @@ uint32_t ReplicaTable::StateOf(std::unique_ptr<Replica> replica) {
   text += "\ndisk ";
   Add(replica->disk.promised, &text);
   absl::StrAppend(&text, replica->disk.base, ",", replica->disk.blind_below);
+  Add(replica->disk.blind_promised, &text);
   Add(replica->disk.slots, &text);
   for (const auto& [position, entry] : replica->known) {
     absl::StrAppend(&text, "\n", position, " ", EntryHash(*entry));
