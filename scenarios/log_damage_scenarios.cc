@@ -255,6 +255,43 @@ SCENARIO(Damage, OfARecordOfTheOnlyReplica) {
   EXPECT_NOW(AppendAt0(world, log));
 }
 
+// One disk becomes full: its replica says so and stays, also when it is started
+// again. It votes when there is space, or when the log was truncated.
+SCENARIO(FullDisk, IsWaitedFor) {
+  auto random = world.NewRandom("story");
+  sim::LogClusterOptions options;
+  options.log.reserve_bytes = 20 << 20;
+  sim::LogCluster log(world, options);
+  EXPECT_SOON(log.Converged(), 30s);
+  EXPECT_NOW(SomebodyLeads(world, log, 0, 10s));
+  sim::FileSystem& files = log.host(2).files();
+  files.capacity = (34 << 20) + random->Below(8 << 20);
+  const auto full = [&] {
+    return log.up(2) && log.status(2).metrics["log/disk_full"] == 1;
+  };
+  for (int i = 0; i < 1000 && !full(); ++i) {
+    EXPECT_NOW(AppendAt0(world, log, 100 << 10));
+    EXPECT_NOW(log.up(2));
+  }
+  EXPECT_NOW(full());
+  for (int i = 0; i < 3; ++i) {
+    log.Kill(2);
+    log.Start(2);
+    for (int j = 0; j < 80; ++j) EXPECT_NOW(AppendAt0(world, log, 100 << 10));
+    world.RunFor(7s);
+    EXPECT_NOW(log.up(2));
+  }
+  if (random->Below(2) == 0) {
+    files.capacity = 0;
+  } else {
+    log.Truncate(0, log.status(0).learned_upto - 2);
+    EXPECT_NOW(AppendAt0(world, log));
+  }
+  EXPECT_SOON(!full() && log.Converged(), 60s);
+  log.Retire(1);
+  EXPECT_NOW(AppendAt0(world, log));
+}
+
 // Every copy of an entry is damaged: the log stops, and says at which position.
 SCENARIO(Damage, OfAllCopiesStopsTheLog) {
   sim::LogCluster log(world, 3);
@@ -271,7 +308,8 @@ SCENARIO(Damage, OfAllCopiesStopsTheLog) {
   }
   Restart(log, {0, 1, 2});
   EXPECT_NOW(!SomebodyLeads(world, log, 1, 20s));
-  EXPECT_NOW(absl::StrContains(log.status(1).explanation, "damaged"));
+  EXPECT_NOW(absl::StrContains(log.status(1).explanation, "at position ") ||
+             absl::StrContains(log.status(1).explanation, "of position "));
 }
 
 // A sync that failed has lost what it should have written, whatever the next

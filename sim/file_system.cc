@@ -250,11 +250,23 @@ void FileSystem::Link(Node& directory, const std::string& name, NodePtr node) {
   ++changes_;
 }
 
+uint64_t FileSystem::BytesUnder(const Node& node) {
+  uint64_t bytes = node.content.size();
+  for (const auto& [name, child] : node.children) {
+    if (child != nullptr) bytes += BytesUnder(*child);
+  }
+  return bytes;
+}
+
 absl::Status FileSystem::Write(Node& file, uint64_t offset,
                                absl::string_view bytes) {
   if (bytes.empty()) return absl::OkStatus();
   const uint64_t grown = offset + bytes.size();
-  if ((full && grown > file.content.size()) || grown > kMaxFileBytes) {
+  const uint64_t size = file.content.size();
+  const bool no_space =
+      grown > size &&
+      (full || (capacity > 0 && BytesUnder(*root_) + grown - size > capacity));
+  if (no_space || grown > kMaxFileBytes) {
     return absl::ResourceExhaustedError("no space left on device");
   }
   const uint64_t end = (offset + bytes.size() - 1) / kSectorBytes;

@@ -78,6 +78,8 @@ class FileSystem {
   // Faults: this many of the next syncs fail; no file can grow.
   int failing_syncs = 0;
   bool full = false;
+  // Bytes that all files may have together; 0: no limit.
+  uint64_t capacity = 0;
 
   // Keep what was in a sector before (Node::stale).
   bool remembers = false;
@@ -114,6 +116,7 @@ class FileSystem {
   void Replace(NodePtr root) { root_ = std::move(root); }
 
  private:
+  static uint64_t BytesUnder(const Node& node);
   absl::Status Walk(const std::string& path, bool follow_last, NodePtr* node,
                     std::string* real);
 

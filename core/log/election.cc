@@ -96,10 +96,14 @@ void Election::OnPreVoteReply(io::Instant, const MemberId& from, uint64_t round,
   out->stand = true;
 }
 
+bool Election::Hears(io::Instant now) const {
+  return heard_ && now - *heard_ < options_.min_timeout;
+}
+
 bool Election::Grants(io::Instant now, const MemberId& candidate,
                       uint64_t candidate_learned, uint64_t own_learned) const {
-  const bool hears = heard_ && now - *heard_ < options_.min_timeout;
-  return !hears && IsMember(candidate) && candidate_learned + 1 >= own_learned;
+  return !Hears(now) && IsMember(candidate) &&
+         candidate_learned + 1 >= own_learned;
 }
 
 QuorumCheck::QuorumCheck(MemberId me, io::Duration timeout,

@@ -62,6 +62,9 @@ class Election {
   bool Grants(io::Instant now, const MemberId& candidate,
               uint64_t candidate_learned, uint64_t own_learned) const;
 
+  // Whether a leader was heard lately.
+  bool Hears(io::Instant now) const;
+
   // When OnTick has something to do, if nothing happens before.
   io::Instant deadline() const { return deadline_; }
 

@@ -66,7 +66,23 @@ void Formation::OnHello(io::Instant now, const MemberId& from,
   } else if (!pinned_.has_value() || (SameMembers(*pinned_, theirs) &&
                                       cluster.id == ClusterIdOf(*pinned_))) {
     // Not if another set is pinned: it may have completed somewhere.
-    out->genesis = Output::Genesis{cluster.id, cluster.generation, theirs};
+    HearGenesis(now, {cluster.id, cluster.generation, theirs}, out);
+  }
+}
+
+// After a forced recovery members of two generations may run.
+void Formation::HearGenesis(io::Instant now, Output::Genesis genesis,
+                            Output* out) {
+  if (pinned_.has_value()) {
+    out->genesis = std::move(genesis);
+    return;
+  }
+  if (!heard_) {
+    heard_since_ = now;
+    heard_ = std::move(genesis);
+  } else if (heard_->cluster_id == genesis.cluster_id &&
+             heard_->generation < genesis.generation) {
+    heard_ = std::move(genesis);
   }
 }
 
@@ -82,6 +98,10 @@ void Formation::Forget(io::Instant now) {
 
 void Formation::OnTick(io::Instant now, Output* out) {
   Forget(now);
+  if (heard_ && now - heard_since_ >= options_.delay) {
+    out->genesis = heard_;
+    return;
+  }
   if (pinned_.has_value()) return CheckComplete(out);
   Config seen = Seen();
   if (!SameMembers(seen, seen_) || since_ == io::Instant()) {

@@ -74,6 +74,7 @@ class Formation {
 
   bool HasPinned(const Peer& peer, const Config& members) const;
   void Forget(io::Instant now);
+  void HearGenesis(io::Instant now, Output::Genesis genesis, Output* out);
   void CheckComplete(Output* out) const;
   Config Seen() const;
   // Why the members seen may not be pinned; empty when they may.
@@ -83,6 +84,9 @@ class Formation {
   const MemberId me_;
   const Options options_;
   std::optional<Config> pinned_;
+  // Of the log to join, of its latest generation; and since when.
+  std::optional<Output::Genesis> heard_;
+  io::Instant heard_since_;
   bool forgotten_ = false;  // Named by a cluster that it does not know.
   std::map<MemberId, Peer> peers_;
   // The set now seen, and since when.

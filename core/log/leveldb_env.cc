@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "core/log/fixed_bytes.h"
 
@@ -170,7 +171,11 @@ leveldb::Status LevelDbEnv::Errors::Report(const absl::Status& status) {
   if (status.ok()) return leveldb::Status::OK();
   const std::string message(status.message());
   if (absl::IsNotFound(status)) return leveldb::Status::NotFound(message);
-  if (first_.ok()) first_ = status;
+  if (absl::IsResourceExhausted(status)) {
+    full_ = status;
+  } else if (first_.ok()) {
+    first_ = status;
+  }
   return leveldb::Status::IOError(message);
 }
 
@@ -178,10 +183,26 @@ absl::Status LevelDbEnv::Errors::Take() {
   return std::exchange(first_, absl::OkStatus());
 }
 
+absl::Status LevelDbEnv::Full() const { return errors_.full(); }
+
 absl::Status LevelDbEnv::Take(const leveldb::Status& status) {
-  absl::Status disk = errors_.Take();
+  // What has failed behind the back of a call that succeeded fails the next.
   if (status.ok()) return absl::OkStatus();
+  absl::Status disk = errors_.Take();
+  if (disk.ok()) disk = Full();
   return disk.ok() ? absl::DataLossError(status.ToString()) : disk;
+}
+
+void LevelDbEnv::Begin() {
+  errors_ = {};
+  made_.clear();
+}
+
+void LevelDbEnv::RemoveMade() {
+  for (const std::string& path : std::exchange(made_, {})) {
+    absl::Status removed = disk_.Remove(path);
+    LOG_IF(WARNING, !removed.ok() && !absl::IsNotFound(removed)) << removed;
+  }
 }
 
 void LevelDbEnv::Drain() {
@@ -224,6 +245,7 @@ leveldb::Status LevelDbEnv::NewWritableFile(const std::string& path,
   *result = nullptr;
   auto file = disk_.Open(path, io::Disk::Mode::kCreateEmpty);
   if (!file.ok()) return Report(file.status());
+  made_.push_back(path);
   *result = new Writable(errors_, disk_, ParentOf(path), *std::move(file), 0);
   return leveldb::Status::OK();
 }
@@ -275,6 +297,8 @@ leveldb::Status LevelDbEnv::GetFileSize(const std::string& path,
 leveldb::Status LevelDbEnv::RenameFile(const std::string& from,
                                        const std::string& to) {
   absl::Status status = disk_.Rename(from, to);
+  // From here on there may be references, whether it is durable or not.
+  if (status.ok() && absl::EndsWith(to, "/CURRENT")) made_.clear();
   if (status.ok()) status = disk_.SyncDirectory(ParentOf(to));
   return Report(status);
 }

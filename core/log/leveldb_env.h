@@ -29,20 +29,32 @@ inline constexpr char kDiskFullMark[] = "disk full: ";
 // LevelDB leaves that to the file system, the directory is synced with them.
 class LevelDbEnv final : public leveldb::Env {
  public:
-  // Remembers the first error of the disk.
+  // Remembers the first error of the disk, and that it was full.
   class Errors {
    public:
     leveldb::Status Report(const absl::Status& status);
     absl::Status Take();
+    const absl::Status& full() const { return full_; }
 
    private:
     absl::Status first_;
+    absl::Status full_;
   };
 
   explicit LevelDbEnv(io::Disk& disk) : disk_(disk) {}
 
+  // Before a database is opened.
+  void Begin();
+  // After an Open that failed: nothing refers to the files that it has made,
+  // and they would fill the disk further with each attempt.
+  void RemoveMade();
   // Runs the compactions that were asked for, and those they ask for.
   void Drain();
+
+  // ResourceExhausted from the time on when the disk was full, until Begin.
+  // What LevelDB would write behind a write that was cut short nobody could
+  // read.
+  absl::Status Full() const;
 
   // The result of an operation of LevelDB: an error of the disk since the last
   // call as the disk told it, any other one as DataLoss.
@@ -85,6 +97,8 @@ class LevelDbEnv final : public leveldb::Env {
   io::Disk& disk_;
   Errors errors_;
   std::deque<std::function<void()>> scheduled_;
+  // Files made since Begin, and since CURRENT was replaced.
+  std::vector<std::string> made_;
 };
 
 }  // namespace quorate::log

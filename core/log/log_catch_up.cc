@@ -50,15 +50,20 @@ void LogNode::Core::AskAnother() {
   commit_member_ = next->first;
 }
 
-// One question at a time, and none while the disk is behind, or full. Whether
-// it was asked.
+// One question at a time, and none while the disk is behind. Whether it was
+// asked.
 bool LogNode::Core::FetchFrom(const MemberId& from, uint64_t position,
                               uint64_t end) {
   const io::Instant now = Now();
   if (from == me() || (fetch_sent_ && now - *fetch_sent_ < kFetchTimeout) ||
-      persistence_.backlog_bytes() >= kMaxBacklogBytes ||
-      persistence_.disk_full()) {
+      persistence_.backlog_bytes() >= kMaxBacklogBytes) {
     return false;
+  }
+  // On a full disk there is a limit to what waits in memory. That all of it
+  // was truncated is welcome.
+  if (persistence_.disk_full() &&
+      persistence_.absorbed_bytes() >= kMaxBacklogBytes) {
+    end = position;
   }
   fetch_sent_ = now;
   Outgoing message{from, {}, 0};

@@ -89,6 +89,9 @@ void LogNode::Core::OnOpened(ReplicaState state) {
                     : "cluster " + ShortId(identity().cluster_id()))
             << ", incarnation " << identity().incarnation() << ", "
             << acceptor_->learned_upto() << " positions learned";
+  if (quarantined()) {
+    LOG(WARNING) << "this replica does not vote: " << identity().reason();
+  }
   if (const uint64_t damaged = acceptor_->damaged(); damaged > 0) {
     LOG(WARNING) << damaged << " records of the log in " << options_.directory
                  << " are damaged; they will be fetched from other members";
@@ -146,7 +149,7 @@ void LogNode::Core::BecomeActive() {
 // Not before others have said what they remember of this replica.
 void LogNode::Core::UpdateVoting() {
   const bool told = handshake_->done() || Planted(Bug::kHandshakeSkipped);
-  acceptor_->set_voting(told && !quarantined());
+  acceptor_->set_voting(told && !quarantined() && !outdated());
 }
 
 // Position 0 holds the configuration, the same everywhere by construction. A
@@ -233,7 +236,8 @@ void LogNode::Core::Tick() {
                                         [this] { Tick(); });
   if (!ready_) return;
   const io::Instant now = Now();
-  if (formation_ || !handshake_->Missing().empty() || !Votes(me())) {
+  if (formation_ || !handshake_->Missing().empty() || !Votes(me()) ||
+      !acceptor_->voting()) {
     if (now - last_hello_ >= kHelloInterval) SendHello();
   }
   if (formation_) {
@@ -419,7 +423,8 @@ void LogNode::Core::OnConfigInForce(uint64_t position) {
   if (position > 0) {
     LOG(INFO) << "from position " << position + 1 << " on the log has "
               << members.size() << " members; this replica is "
-              << (Votes(me()) ? "one of them" : "not one of them");
+              << (Votes(me()) ? "one of them" : "not one of them")
+              << (config().reason().empty() ? "" : ": " + config().reason());
   }
   handshake_->OnConfig(members);
   UpdateVoting();

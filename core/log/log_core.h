@@ -66,6 +66,7 @@ class LogNode::Core final : public Peers::Listener,
   // What is known of another replica, from its own messages.
   struct PeerFacts {
     io::Instant heard;
+    io::Instant said_hello;  // good or not
     std::string address;
     uint64_t learned_upto = 0;
     int declared_quorum = 0;
@@ -101,6 +102,9 @@ class LogNode::Core final : public Peers::Listener,
   const MemberId& me() const { return identity().member_id(); }
   bool active() const { return !cluster_id_.empty(); }
   bool quarantined() const { return identity().status() == QUARANTINED; }
+  std::string Outdated() const;
+  // A later generation of this log was heard of.
+  bool outdated() const { return newest_generation_ > identity().generation(); }
   // Of the next position to be applied.
   const Config& config() const { return configs_.rbegin()->second; }
   uint64_t config_position() const { return configs_.rbegin()->first; }
@@ -128,6 +132,7 @@ class LogNode::Core final : public Peers::Listener,
 
   // Messages (log_messages.cc).
   void Handle(LogMessage* message);
+  void OnOtherGeneration(const LogMessage& message);
   bool Admit(const LogMessage& message);
   void HandleActive(LogMessage* message);
   void HandleReply(const LogMessage& message);
@@ -197,6 +202,9 @@ class LogNode::Core final : public Peers::Listener,
 
   // For operators (log_status.cc).
   std::string Explain() const;
+  std::string ExplainFollowing() const;
+  // Empty when nobody leads, as far as it is known here.
+  std::string LeaderAddress() const;
   LogStatus::State State() const;
   LogStatus::Peer Describe(const MemberId& id, const PeerFacts& facts) const;
   std::map<std::string, double> Metrics() const;
@@ -288,6 +296,7 @@ class LogNode::Core final : public Peers::Listener,
   uint64_t repaired_ = 0;
   uint64_t damaged_found_ = 0;
   uint64_t foreign_ = 0;
+  uint32_t newest_generation_ = 0;  // of those that others are of
 
   io::Instant last_heartbeat_;
   io::Instant last_hello_;

@@ -40,14 +40,15 @@ void LogNode::Core::TryToLead() {
   // Until everything that the disk holds is applied, it does not know who
   // votes.
   if (!active() || leading_ || proposer_ || !started_) return;
-  if (!Votes(me()) || quarantined()) {
+  if (!Votes(me()) || quarantined() || outdated()) {
     if (!elect_done_) return;
     OnElected done = std::exchange(elect_done_, nullptr);
     return done(absl::FailedPreconditionError(
-        quarantined() ? absl::StrCat("this replica does not vote any more: ",
-                                     identity().reason())
-                      : "this replica is not one of the log's members and "
-                        "cannot lead"));
+        outdated()      ? Outdated()
+        : quarantined() ? absl::StrCat("this replica does not vote any more: ",
+                                       identity().reason())
+                        : "this replica is not one of the log's members and "
+                          "cannot lead"));
   }
   uint64_t round = std::max(acceptor_->promised().round, highest_round_) + 1;
   if (Planted(Bug::kBallotReused) && acceptor_->promised().member == me()) {

@@ -44,7 +44,7 @@ void LogNode::Core::Handle(LogMessage* message) {
   const bool newcomer = formation_ || message->cluster_id().empty();
   if (message->generation() != identity().generation() &&
       !(message->has_hello() && newcomer)) {
-    return;
+    return OnOtherGeneration(*message);
   }
   if (message->has_hello()) return OnHello(*message);
   if (!active() || message->cluster_id() != cluster_id_) {
@@ -53,6 +53,24 @@ void LogNode::Core::Handle(LogMessage* message) {
   }
   if (message->from() == me() || !Admit(*message)) return;
   HandleActive(message);
+}
+
+// Replicas that `mesos-log force` or `restore` has left behind go on beside the
+// new generation, if they are let: somebody has to stop them.
+void LogNode::Core::OnOtherGeneration(const LogMessage& message) {
+  if (!active() || message.cluster_id() != cluster_id_) return;
+  ++foreign_;
+  newest_generation_ = std::max(newest_generation_, message.generation());
+  if (outdated() && acceptor_->voting()) {
+    UpdateVoting();
+    if (proposer_) OnDeposed(absl::FailedPreconditionError(Outdated()));
+  }
+  if (!message.has_hello()) return;
+  LOG_EVERY_N(WARNING, 100)
+      << "replica " << ShortId(message.from()) << " at "
+      << message.hello().address() << " belongs to generation "
+      << message.generation() << " of this log, this one to generation "
+      << identity().generation() << ": only the highest may run";
 }
 
 // Whether it comes from the latest life of that replica, and the only one.
@@ -216,13 +234,17 @@ void LogNode::Core::OnHello(const LogMessage& message) {
     return AnswerHello(from, false, true);
   }
   if (!known) return SendHello();
-  if (!Admit(message)) return;
+  const bool admitted = Admit(message);
+  // Of one whose directory is not what it was, it is told at least.
   if (auto facts = facts_.find(from); facts != facts_.end()) {
-    facts->second.declared_quorum = hello.declared_quorum();
-    facts->second.address = hello.address();
+    facts->second.said_hello = Now();
     facts->second.status = hello.status();
+    facts->second.address = hello.address();
+    if (!admitted) return;
+    facts->second.declared_quorum = hello.declared_quorum();
     facts->second.admitted = true;
   }
+  if (!admitted) return;
   AnswerHello(from, false, false);
 }
 

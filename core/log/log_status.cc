@@ -49,9 +49,17 @@ LogStatus::State LogNode::Core::State() const {
                      : LogStatus::State::kJoining;
 }
 
+std::string LogNode::Core::Outdated() const {
+  return absl::StrCat(
+      "this replica is of generation ", identity().generation(),
+      " of its log, and generation ", newest_generation_,
+      " has taken its place: move its directory away and start it empty");
+}
+
 // Why nothing goes on, if nothing does.
 std::string LogNode::Core::Explain() const {
   std::vector<std::string> unheard;
+  if (outdated()) return Outdated();
   switch (State()) {
     case LogStatus::State::kOpening:
       return "opening the disk";
@@ -81,7 +89,7 @@ std::string LogNode::Core::Explain() const {
     case LogStatus::State::kFollowing:
       break;
   }
-  if (handshake_->done()) return "";
+  if (handshake_->done()) return ExplainFollowing();
   for (const MemberId& member : handshake_->Missing()) {
     unheard.push_back(ShortId(member));
   }
@@ -95,6 +103,31 @@ std::string LogNode::Core::Explain() const {
       absl::StrJoin(unheard, ", "));
 }
 
+std::string LogNode::Core::LeaderAddress() const {
+  const bool gone = election_ && !leading_ && !election_->Hears(Now());
+  return gone ? "" : leader_address_;
+}
+
+// Whether anybody leads it.
+std::string LogNode::Core::ExplainFollowing() const {
+  if (!election_ || election_->Hears(Now())) return "";
+  std::vector<std::string> silent;
+  for (const MemberId& member : MembersOf(config())) {
+    if (member == me()) continue;
+    auto facts = facts_.find(member);
+    if (facts == facts_.end() || Now() - facts->second.heard > kSilent) {
+      silent.push_back(ShortId(member));
+    }
+  }
+  return absl::StrCat(
+      "no member leads; to elect one takes ",
+      WriteQuorum(config().members_size()), " of ", config().members_size(),
+      ", and ",
+      silent.empty()
+          ? "all are here"
+          : absl::StrCat("nothing was heard of ", absl::StrJoin(silent, ", ")));
+}
+
 LogStatus::Peer LogNode::Core::Describe(const MemberId& id,
                                         const PeerFacts& facts) const {
   LogStatus::Peer peer;
@@ -105,12 +138,14 @@ LogStatus::Peer LogNode::Core::Describe(const MemberId& id,
   peer.declared_quorum = facts.declared_quorum;
   peer.silent =
       facts.heard == io::Instant() ? io::Duration::max() : Now() - facts.heard;
-  if (peer.silent > kSilent) {
-    peer.state = "silent";
-  } else if (acquaintances_->cloned(id)) {
+  const bool there =
+      facts.said_hello != io::Instant() && Now() - facts.said_hello <= kSilent;
+  if (acquaintances_->cloned(id)) {
     peer.state = "cloned";
-  } else if (facts.status == QUARANTINED) {
+  } else if (facts.status == QUARANTINED && (there || peer.silent <= kSilent)) {
     peer.state = "quarantined";
+  } else if (peer.silent > kSilent) {
+    peer.state = "silent";
   } else if (facts.silent) {
     peer.state = "not voting";
   } else if (facts.disk_full) {
@@ -193,7 +228,7 @@ LogStatus LogNode::Core::status() const {
   status.members = MembersOf(config());
   status.config_position = config_position();
   status.epoch = leader_epoch_;
-  status.leader_address = leader_address_;
+  status.leader_address = LeaderAddress();
   status.voting = acceptor_->voting() && Votes(me());
   std::map<MemberId, PeerFacts> peers = facts_;
   for (const Member& member : config().members()) {
@@ -227,8 +262,8 @@ LogStatusProto LogNode::Core::StatusProto() const {
   proto.set_learned_upto(view.learned_upto);
   *proto.mutable_config() = config();
   proto.set_config_position(view.config_position);
-  if (!leader_.empty()) proto.set_leader(leader_);
-  proto.set_leader_address(leader_address_);
+  if (!view.leader_address.empty()) proto.set_leader(leader_);
+  proto.set_leader_address(view.leader_address);
   for (const LogStatus::Peer& peer : view.peers) {
     PeerStatus& out = *proto.add_peers();
     out.set_id(peer.id);
@@ -252,8 +287,8 @@ void LogNode::Core::AnswerAdmin(const MemberId& to, uint64_t id,
   reply.set_id(id);
   reply.set_code(static_cast<int>(status.code()));
   reply.set_message(std::string(status.message()));
-  if (!leading_ && !leader_address_.empty()) {
-    reply.set_leader_address(leader_address_);
+  if (!leading_ && !LeaderAddress().empty()) {
+    reply.set_leader_address(LeaderAddress());
   }
   Outgoing message{to, {}, 0};
   *message.message.mutable_admin_reply() = std::move(reply);
@@ -271,10 +306,10 @@ void LogNode::Core::OnAdmin(const MemberId& from, AdminRequest* request) {
     return AnswerAdmin(
         from, id,
         absl::FailedPreconditionError(
-            leader_address_.empty()
+            LeaderAddress().empty()
                 ? "this replica does not lead, and knows no leader"
                 : absl::StrCat("this replica does not lead; ask ",
-                               leader_address_)),
+                               LeaderAddress())),
         std::move(reply));
   }
   if (request->has_append()) {

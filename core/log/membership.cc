@@ -201,6 +201,18 @@ Config Membership::Changed(const Change& change) const {
     if (!address.empty()) member.set_address(address);
   }
   if (!change.reason.empty()) config.set_reason(change.reason);
+  std::vector<MemberId> removed;
+  for (const MemberId& id : config_.removed()) {
+    if (!Contains(change.add, id)) removed.push_back(id);
+  }
+  if (!change.automatic) {
+    removed.insert(removed.end(), change.remove.begin(), change.remove.end());
+  }
+  const size_t kept = std::min<size_t>(removed.size(), kMaxRemoved);
+  for (auto id = removed.end() - static_cast<ptrdiff_t>(kept);
+       id != removed.end(); ++id) {
+    config.add_removed(*id);
+  }
   return config;
 }
 
@@ -380,7 +392,11 @@ std::optional<Membership::Change> Membership::NextAutomatic(
   }
   std::vector<MemberId> learners;
   for (const auto& [id, peer] : peers_) {
-    if (!IsMember(config_, id) && Fit(now, id)) learners.push_back(id);
+    const bool unwanted =
+        std::count(config_.removed().begin(), config_.removed().end(), id) != 0;
+    if (!IsMember(config_, id) && !unwanted && Fit(now, id)) {
+      learners.push_back(id);
+    }
   }
   suitable += learners.size();
   const auto wanted = static_cast<size_t>(2 * *declared - 1);
@@ -390,6 +406,7 @@ std::optional<Membership::Change> Membership::NextAutomatic(
     return std::nullopt;
   }
   Change change;
+  change.automatic = true;
   change.reason = absl::StrCat("all declare --quorum=", *declared);
   if (!learners.empty() && size < wanted) {
     change.add = {learners.front()};

@@ -58,6 +58,7 @@ class Membership {
     std::vector<MemberId> remove;
     // More than one addition, removal or swap in one step.
     bool bulk = false;
+    bool automatic = false;  // nobody has asked for it
     std::string reason;
   };
 

@@ -223,7 +223,10 @@ bool ParseMessage(absl::string_view bytes, LogMessage* message) {
 
 bool IsConfig(const Config& config) {
   if (config.members_size() == 0 || config.members_size() > kMaxMembers ||
-      config.window() != 1 || config.reason().size() > kMaxReasonBytes) {
+      config.window() != 1 || config.reason().size() > kMaxReasonBytes ||
+      config.removed_size() > kMaxRemoved ||
+      !std::all_of(config.removed().begin(), config.removed().end(),
+                   IsMemberId)) {
     return false;
   }
   for (int i = 0; i < config.members_size(); ++i) {

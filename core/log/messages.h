@@ -17,6 +17,7 @@ inline constexpr size_t kMemberIdBytes = 16;
 inline constexpr size_t kHashBytes = 16;
 inline constexpr int kMaxMembers = 19;
 inline constexpr size_t kMaxReasonBytes = 256;
+inline constexpr int kMaxRemoved = 2 * kMaxMembers;
 // Rounds and positions stay below: nothing that is added to one overflows.
 inline constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 

@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace quorate::log {
@@ -12,6 +13,9 @@ constexpr io::Duration kDiskFullRetry = std::chrono::seconds(5);
 // Entries that are stored without a sync before a checkpoint makes them
 // durable; they are kept in memory until then.
 constexpr uint64_t kCheckpointBytes = 16 << 20;
+// Entries that are absorbed together.
+constexpr uint64_t kGatheredBytes = 256 << 10;
+constexpr io::Duration kGatherTime = std::chrono::milliseconds(10);
 
 uint64_t BytesOf(const std::vector<LearnedEntry>& entries) {
   uint64_t bytes = 0;
@@ -57,7 +61,10 @@ void Persistence::Open(OnOpened done) {
         identity_ = storage_->identity();
         stored_upto_ = opened->state.settled;
         room_ = storage_->room();
+        const bool full = opened->state.disk_full;
         done(std::move(opened->state));
+        if (full)
+          OnRecordsStatus(absl::ResourceExhaustedError("the reserve is used"));
         if (room_.wants_checkpoint) Checkpoint();
       });
 }
@@ -104,8 +111,18 @@ void Persistence::SetIdentity(SuperblockProto identity,
 }
 
 void Persistence::Truncate(Base base) {
+  StoreGathered();
   auto status = std::make_shared<absl::Status>();
   const uint64_t position = base.position();
+  // A checkpoint under way counts them.
+  if (!checkpointing_) {
+    absorbed_.erase(std::remove_if(absorbed_.begin(), absorbed_.end(),
+                                   [position](const LearnedEntry& entry) {
+                                     return entry.position < position;
+                                   }),
+                    absorbed_.end());
+    absorbed_bytes_ = BytesOf(absorbed_);
+  }
   journal_->Run([this, status,
                  base = std::move(base)] { *status = storage_->SetBase(base); },
                 [this, status, position] {
@@ -132,12 +149,27 @@ void Persistence::Truncate(Base base) {
 void Persistence::Absorb(std::vector<LearnedEntry> entries) {
   if (entries.empty()) return;
   const uint64_t bytes = BytesOf(entries);
-  absorbed_.insert(absorbed_.end(), entries.begin(), entries.end());
   absorbed_bytes_ += bytes;
   backlog_bytes_ += bytes;
+  gathered_bytes_ += bytes;
+  absorbed_.insert(absorbed_.end(), entries.begin(), entries.end());
+  const bool first = gathered_.empty();
+  gathered_.insert(gathered_.end(), std::make_move_iterator(entries.begin()),
+                   std::make_move_iterator(entries.end()));
+  if (gathered_bytes_ >= kGatheredBytes) return StoreGathered();
+  if (!first) return;
+  gather_timer_ =
+      environment_.clock().RunAfter(kGatherTime, [this] { StoreGathered(); });
+}
+
+// Nobody waits for it: one write for many is less work for the machine.
+void Persistence::StoreGathered() {
+  gather_timer_.Cancel();
+  if (gathered_.empty()) return;
+  const uint64_t bytes = std::exchange(gathered_bytes_, 0);
   auto status = std::make_shared<absl::Status>();
   records_->Run(
-      [this, status, entries = std::move(entries)] {
+      [this, status, entries = std::exchange(gathered_, {})] {
         *status = storage_->Absorb(entries);
       },
       [this, status, bytes] {
@@ -150,6 +182,7 @@ void Persistence::Absorb(std::vector<LearnedEntry> entries) {
 void Persistence::Checkpoint() {
   if (checkpointing_ || disk_full_ || failed_) return;
   checkpointing_ = true;
+  StoreGathered();
   struct Work {
     std::map<uint64_t, Slot> unsettled;
     absl::Status status;
@@ -215,6 +248,7 @@ void Persistence::OnRecordsStatus(const absl::Status& status) {
 }
 
 void Persistence::TryAgain() {
+  StoreGathered();
   auto status = std::make_shared<absl::Status>();
   records_->Run(
       [this, status, entries = absorbed_] {
@@ -239,6 +273,7 @@ void Persistence::TryAgain() {
 
 void Persistence::Read(uint64_t position, uint64_t end, size_t max_bytes,
                        OnRead done) {
+  StoreGathered();
   auto result = std::make_shared<absl::StatusOr<Storage::ReadResult>>();
   records_->Run(
       [this, result, position, end, max_bytes] {
@@ -252,6 +287,7 @@ void Persistence::Read(uint64_t position, uint64_t end, size_t max_bytes,
 
 void Persistence::Scrub(uint64_t position, uint64_t end, size_t max_bytes,
                         OnScrubbed done) {
+  StoreGathered();
   auto result = std::make_shared<absl::StatusOr<Storage::ScrubResult>>();
   records_->Run(
       [this, result, position, end, max_bytes] {

@@ -75,10 +75,13 @@ class Persistence {
   // Bytes absorbed and not yet stored: who fetches entries waits for them.
   uint64_t backlog_bytes() const { return backlog_bytes_; }
   bool disk_full() const { return disk_full_; }
+  // In memory until they are stored durably.
+  uint64_t absorbed_bytes() const { return absorbed_bytes_; }
   uint64_t checkpoints() const { return checkpoints_; }
   uint64_t writes() const { return writes_; }
 
  private:
+  void StoreGathered();
   void OnCheckpoint(uint64_t settled, std::map<uint64_t, Slot> unsettled,
                     const absl::Status& status, size_t absorbed);
   void OnRecordsStatus(const absl::Status& status);
@@ -103,6 +106,10 @@ class Persistence {
   std::vector<LearnedEntry> absorbed_;
   uint64_t absorbed_bytes_ = 0;
   uint64_t backlog_bytes_ = 0;
+  // Absorbed and not given to the lane yet.
+  std::vector<LearnedEntry> gathered_;
+  uint64_t gathered_bytes_ = 0;
+  io::Timer gather_timer_;
   uint64_t checkpoints_ = 0;
   uint64_t writes_ = 0;
   io::Timer retry_;

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/planted.h"
+#include "core/log/messages.h"
 
 namespace quorate::log {
 namespace {
@@ -293,8 +295,24 @@ std::string Proposer::Blocked() const {
       log::Decide(slots, members_.size()).kind != Decision::Kind::kWait) {
     return "";
   }
-  return absl::StrCat("every copy of position ", position_,
-                      " that is reachable is damaged");
+  // Somebody's record is damaged; or its disk has lost votes, perhaps for
+  // nothing.
+  const bool record =
+      std::any_of(slots.begin(), slots.end(), [](const auto& slot) {
+        return slot.second.state() == SlotProto::FAULTY;
+      });
+  if (record) {
+    return absl::StrCat("every copy of position ", position_,
+                        " that is reachable is damaged");
+  }
+  std::vector<std::string> waiting;
+  for (const MemberId& member : members_) {
+    if (slots.count(member) == 0) waiting.push_back(ShortId(member));
+  }
+  return absl::StrCat("whether there is an entry at position ", position_,
+                      " is not known: a disk has lost votes; waiting for ",
+                      waiting.empty() ? "nobody" : absl::StrJoin(waiting, ", "),
+                      ", who may tell");
 }
 
 void Proposer::WriteEntry(Entry entry, bool own, Output* out) {

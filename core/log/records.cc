@@ -215,11 +215,24 @@ absl::Status Records::Outcome(const absl::Status& status) const {
   return tolerant_ ? absl::OkStatus() : status;
 }
 
+absl::Status Records::Write(leveldb::DB& db,
+                            const leveldb::WriteOptions& options,
+                            leveldb::WriteBatch* batch) {
+  absl::Status status = env_.Full();
+  if (!status.ok()) return status;
+  status = env_.Take(db.Write(options, batch));
+  env_.Drain();
+  // No compaction after one that has found no space.
+  return status.ok() ? env_.Full() : status;
+}
+
 absl::Status Records::OpenDb() {
+  env_.Begin();
   leveldb::DB* db = nullptr;
   const leveldb::Status status =
       leveldb::DB::Open(OptionsOf(&env_), path_, &db);
   db_.reset(db);
+  if (!status.ok()) env_.RemoveMade();
   env_.Drain();
   return env_.Take(status);
 }
@@ -255,7 +268,9 @@ absl::Status Records::Open() {
   absl::Status removed = Remove(path_ + kOld);
   if (!removed.ok()) return removed;
   absl::Status opened = OpenDb();
-  return absl::IsDataLoss(opened) ? Salvage() : opened;
+  if (!absl::IsDataLoss(opened)) return opened;
+  LOG(ERROR) << path_ << " is damaged: " << opened.message();
+  return Salvage();
 }
 
 // What is readable goes into a new directory. The old one is kept under
@@ -266,8 +281,8 @@ absl::Status Records::Salvage() {
   auto there = Exists(path_);
   if (!there.ok()) return there.status();
   if (*there) {
-    LOG(ERROR) << path_ << " is damaged: what can be read of it is copied, and "
-               << "it is left as " << damaged;
+    LOG(ERROR) << "what can be read of " << path_
+               << " is copied; it is left as " << damaged;
     absl::Status moved = Remove(damaged);
     if (moved.ok()) moved = Move(path_, damaged);
     if (!moved.ok()) return moved;
@@ -295,8 +310,7 @@ absl::Status Records::Build(leveldb::DB* source, uint64_t from,
   leveldb::WriteOptions durable;
   durable.sync = true;
   leveldb::WriteBatch nothing;
-  if (status.ok()) status = env_.Take(target->Write(durable, &nothing));
-  env_.Drain();
+  if (status.ok()) status = Write(*target, durable, &nothing);
   return status;
 }
 
@@ -305,21 +319,17 @@ absl::Status Records::Copy(leveldb::DB& source, uint64_t from,
   leveldb::WriteBatch batch;
   std::unique_ptr<leveldb::Iterator> record(
       source.NewIterator(ReadOptionsOf(false)));
-  leveldb::WriteOptions write;
   for (record->Seek(KeyOf(from)); record->Valid(); record->Next()) {
     if (!IsWhole(record->key(), record->value(), cluster_id_)) continue;
     batch.Put(record->key(), record->value());
     if (batch.ApproximateSize() < kCopyBatchBytes) continue;
-    absl::Status written = env_.Take(target.Write(write, &batch));
-    env_.Drain();
+    absl::Status written = Write(target, {}, &batch);
     if (!written.ok()) return written;
     batch.Clear();
   }
   absl::Status read = env_.Take(record->status());
   if (!read.ok() && !absl::IsDataLoss(read)) return read;
-  absl::Status written = env_.Take(target.Write(write, &batch));
-  env_.Drain();
-  return written;
+  return Write(target, {}, &batch);
 }
 
 // What can be read in the files of a LevelDB that may have lost track of them;
@@ -389,9 +399,9 @@ absl::Status Records::Improve(const leveldb::Slice& key,
   const leveldb::Status got = target.Get(ReadOptionsOf(false), key, &old);
   if (!got.ok() && !got.IsNotFound()) return env_.Take(got);
   if (got.ok() && !IsBetter(record, old)) return absl::OkStatus();
-  absl::Status status = env_.Take(target.Put({}, key, record));
-  env_.Drain();
-  return status;
+  leveldb::WriteBatch batch;
+  batch.Put(key, record);
+  return Write(target, {}, &batch);
 }
 
 absl::StatusOr<Records::Contents> Records::Load(uint64_t base,
@@ -448,9 +458,7 @@ absl::Status Records::Absorb(const std::vector<LearnedEntry>& entries) {
                  learned.ballot, learned.entry.get(), "", &scratch_);
     batch.Put(KeyOf(learned.position), scratch_);
   }
-  const leveldb::Status status = db_->Write({}, &batch);
-  env_.Drain();
-  return Outcome(env_.Take(status));
+  return Outcome(Write(*db_, {}, &batch));
 }
 
 absl::Status Records::Checkpoint(const std::map<uint64_t, Slot>& unsettled) {
@@ -463,9 +471,7 @@ absl::Status Records::Checkpoint(const std::map<uint64_t, Slot>& unsettled) {
   }
   leveldb::WriteOptions options;
   options.sync = true;
-  const leveldb::Status status = db_->Write(options, &batch);
-  env_.Drain();
-  return Outcome(env_.Take(status));
+  return Outcome(Write(*db_, options, &batch));
 }
 
 absl::StatusOr<Storage::ReadResult> Records::Read(uint64_t position,

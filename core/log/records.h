@@ -24,6 +24,8 @@
 
 namespace leveldb {
 class DB;
+class WriteBatch;
+struct WriteOptions;
 }  // namespace leveldb
 
 namespace quorate::log {
@@ -67,6 +69,8 @@ class Records {
   absl::Status Reopen();
 
  private:
+  absl::Status Write(leveldb::DB& db, const leveldb::WriteOptions& options,
+                     leveldb::WriteBatch* batch);
   absl::Status OpenDb();
   void CloseDb();
   absl::Status Salvage();

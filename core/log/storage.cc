@@ -206,7 +206,12 @@ absl::Status DiskStorage::OpenFiles(bool tolerant) {
   if (!status.ok()) return status;
   const bool blind = votes.blind;
   Combine(std::move(votes), std::move(entries));
-  return options_.inspect ? absl::OkStatus() : Begin(blind, tolerant);
+  if (options_.inspect) return absl::OkStatus();
+  status = Begin(blind, tolerant);
+  if (!status.ok()) return status;
+  status = TakeReserve();
+  state_.disk_full = absl::IsResourceExhausted(status);
+  return state_.disk_full || tolerant ? absl::OkStatus() : status;
 }
 
 absl::Status DiskStorage::OpenRecords(bool tolerant,

@@ -117,6 +117,8 @@ struct ReplicaState {
   uint64_t blind_below = 0;
   // Under this promise, or a lower one.
   Ballot blind_promised;
+  // Its reserve is used, and there is no space for another one.
+  bool disk_full = false;
   std::map<MemberId, Seen> seen;
 };
 

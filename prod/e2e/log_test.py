@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -96,6 +97,16 @@ class LogTest(unittest.TestCase):
         lines = tool("read", "--path=%s" % self.log.path(i)).stdout
         return lines.splitlines()
 
+    def join(self, i, leader):
+        """Starts one with an empty directory, and makes it a member."""
+        self.log.start(i)
+        await_true("it follows", lambda: (self.log.status(i) or {}).get(
+            "role") == "learner")
+        before = len(self.log.status(leader)["members"])
+        tool("members", "add", self.log.member_id(i),
+             "--server=" + self.log.addresses[leader])
+        self.assertEqual(len(self.log.status(leader)["members"]), before + 1)
+
     def test_members_change_and_a_leader_dies(self):
         log = self.log
         log.start(0, quorum=1)
@@ -173,6 +184,9 @@ class LogTest(unittest.TestCase):
         log.start(1)
         time.sleep(2)
         self.assertEqual(len(log.status(0)["members"]), 1)
+        log.kill(1)
+        # A newcomer has.
+        self.join(3, leader=0)
         log.kill_all()
         self.assertEqual(self.committed(0)[:len(entries)], entries)
 
@@ -181,7 +195,9 @@ class LogTest(unittest.TestCase):
              "--confirm=" + confirm)
         log.start(4)
         self.assertEqual(self.await_leader(), 4)
-        log.kill(4)
+        shutil.rmtree(log.path(2))
+        self.join(2, leader=4)
+        log.kill_all()
         self.assertEqual(self.committed(4)[:len(entries)], entries)
 
     def test_an_explicit_genesis(self):
@@ -197,6 +213,7 @@ class LogTest(unittest.TestCase):
             log.start(i)
         self.await_leader()
         self.assertEqual(sorted(log.status(0)["members"]), sorted(ids))
+        self.join(3, leader=self.await_leader())
         self.assertEqual(
             tool("format", "--path=%s" % log.path(4), "--genesis=nonsense",
                  check=False).returncode, 1)
