@@ -81,7 +81,7 @@ void LogNode::Core::OnOpened(ReplicaState state) {
   acceptor_.emplace(me(), std::move(state));
   acceptor_->set_max_pending_bytes(max_entry_bytes());
   applied_ = acceptor_->base();
-  if (options_.observer != nullptr) options_.observer->OnOpened(me());
+  ObserveOpened();
   damaged_found_ = acceptor_->damaged();
   LOG(INFO) << "replica " << ShortId(me()) << " of "
             << (identity().cluster_id().empty()
@@ -465,6 +465,18 @@ void LogNode::Core::TruncateTo(uint64_t to) {
 // that this process does now can be trusted.
 void LogNode::Core::Check(const absl::Status& learned) {
   if (!learned.ok()) Fail(io::kExitFailure, learned);
+}
+
+// A vote that was durable when the process ended was told to nobody.
+void LogNode::Core::ObserveOpened() {
+  LogObserver* const observer = options_.observer;
+  if (observer == nullptr) return;
+  observer->OnOpened(me());
+  for (const auto& [position, slot] : acceptor_->Unsettled()) {
+    if (slot.entry == nullptr) continue;
+    observer->OnVoted(position, slot.ballot.round, slot.ballot.member,
+                      slot.hash);
+  }
 }
 
 void LogNode::Core::Observe(const Outgoing& message) {

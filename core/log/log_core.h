@@ -181,6 +181,7 @@ class LogNode::Core final : public Peers::Listener,
   void TruncateTo(uint64_t to);
   void Check(const absl::Status& learned);
   void Carry(Proposer::Output output);
+  void ObserveOpened();
   void Observe(const Outgoing& message);
   void Flush();
 

@@ -43,7 +43,7 @@ class LogObserver {
   virtual void OnOpened(const std::string& /*member_id*/) {}
   // This promise is durable.
   virtual void OnPromised(uint64_t round, const std::string& member) = 0;
-  // This vote is durable.
+  // This vote is durable, or was found on the disk when it was opened.
   virtual void OnVoted(uint64_t /*position*/, uint64_t /*round*/,
                        const std::string& /*member*/,
                        const std::string& /*hash*/) {}

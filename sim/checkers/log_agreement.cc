@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/log/log.pb.h"
+#include "core/log/types.h"
 
 namespace quorate::sim {
 
@@ -110,6 +111,12 @@ void LogAgreement::Learned(const std::string& disk, uint64_t position,
   log::EntryProto parsed;
   if (!parsed.ParseFromString(entry)) {
     return world_.Fail(absl::StrCat("position ", position, " holds no entry"));
+  }
+  // The genesis is nobody's vote.
+  const Position& at = positions_[position];
+  if (position > 0 && at.chosen != log::EntryHash(parsed)) {
+    world_.Fail(absl::StrCat("at position ", position, " ", disk,
+                             " learned what no quorum has voted for"));
   }
   if (parsed.type() != log::APPEND) return;
   for (const std::string& payload : parsed.payload()) {

@@ -1,8 +1,8 @@
 // The log's safety, as seen from outside every replica.
 //
 // * Agreement: at each position every replica that ever learned an entry
-//   learned the same one; and who votes from a position on is the same for
-//   all.
+//   learned the same one, which a quorum has voted for; and who votes from a
+//   position on is the same for all.
 // * Promises and votes: what a replica has made durable never decreases, over
 //   crashes too.
 // * Proposals: one ballot proposes one entry at a position; once a quorum of
