@@ -133,7 +133,7 @@ class ProcessNetwork::Attempt final : public io::Connector {
 
   void Answer(std::function<void()> answer) {
     process_.Later(network_.DrawLatency(to_.ip, process_.host().ip()),
-                   "syn ack", [this, life = life_, answer = std::move(answer)] {
+                   "syn ack", [life = life_, answer = std::move(answer)] {
                      if (*life) answer();
                    });
   }
