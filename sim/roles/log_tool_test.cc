@@ -257,18 +257,5 @@ TEST(Verification, SeesASalvage) {
   EXPECT_EQ(summary->learned, kLearned);
 }
 
-TEST(MemberIds, AreThirtyTwoHexadecimalDigits) {
-  const std::string id(32, 'A');
-  EXPECT_EQ(*ParseMemberId(absl::StrCat(" ", id, "\n")),
-            std::string(16, '\xaa'));
-  for (const std::string& bad :
-       {std::string(), std::string("aa"), id + "a", id.substr(1),
-        id.substr(1) + "g", id.substr(2) + "\t0"}) {
-    const absl::Status status = ParseMemberId(bad).status();
-    EXPECT_TRUE(absl::IsInvalidArgument(status));
-    EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat("'", bad)));
-  }
-}
-
 }  // namespace
 }  // namespace quorate::log_tool
