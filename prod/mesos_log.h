@@ -1,4 +1,4 @@
-// What the commands of mesos-log share, and those for stopped replicas.
+// What the commands of mesos-log share, and what they do.
 
 #ifndef QUORATE_PROD_MESOS_LOG_H_
 #define QUORATE_PROD_MESOS_LOG_H_
@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/json/writer.h"
+#include "io/network.h"
 
 namespace quorate::mesos_log {
 
@@ -44,9 +46,24 @@ void Print(const std::string& line);
 void Show(const Flags& flags,
           const std::function<void(json::JsonWriter&)>& fields,
           const std::vector<std::string>& lines);
-// Ends the process: with 0, or with 1 and the message on standard error.
+// Ends the process: with 0, or with 1 and the message on standard error, and
+// perhaps as JSON on standard output.
 [[noreturn]] void Finish(const absl::Status& status);
+void ReportErrorsAsJson(bool report);
+// "ip:port,ip:port", maybe none.
+absl::StatusOr<std::vector<io::Endpoint>> Endpoints(const std::string& text);
 
+// Of running logs.
+absl::Status RunOnlineStatus(const Flags& flags);
+absl::Status RunMembers(const Flags& flags,
+                        const std::vector<std::string>& words);
+absl::Status RunAppendLoop(const Flags& flags);
+
+// Processes.
+absl::Status RunReplica(const Flags& flags);
+absl::Status RunBenchmark(const Flags& flags);
+
+// Of stopped replicas.
 absl::Status RunFormat(const Flags& flags);
 absl::Status RunOfflineStatus(const Flags& flags);
 absl::Status RunRead(const Flags& flags);

@@ -1,3 +1,5 @@
+// mesos-log's commands for stopped replicas.
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -19,12 +21,30 @@ std::string Hex(const std::string& bytes) {
   return absl::BytesToHexString(bytes);
 }
 
-void Finish(const absl::Status& status) {
+namespace {
+
+bool errors_as_json = false;
+
+// On standard error.
+void Warn(const std::string& line) {
   std::fflush(stdout);
-  if (status.ok()) std::exit(io::kExitOk);
-  std::fprintf(stderr, "mesos-log: %s\n",
-               std::string(status.message()).c_str());
-  std::exit(io::kExitFailure);
+  std::fprintf(stderr, "mesos-log: %s\n", line.c_str());
+}
+
+}  // namespace
+
+void ReportErrorsAsJson(bool report) { errors_as_json = report; }
+
+void Finish(const absl::Status& status) {
+  if (!status.ok()) {
+    const std::string message(status.message());
+    Flags flags;
+    flags.json = errors_as_json;
+    Show(flags, [&](JsonWriter& w) { w.Key("error").String(message); }, {});
+    Warn(message);
+  }
+  std::fflush(stdout);
+  std::exit(status.ok() ? io::kExitOk : io::kExitFailure);
 }
 
 void Print(const std::string& line) { std::printf("%s\n", line.c_str()); }
@@ -110,13 +130,18 @@ absl::Status RunFormat(const Flags& flags) {
   if (!flags.members.empty()) {
     std::vector<std::string> ids;
     for (absl::string_view id : absl::StrSplit(flags.members, ',')) {
-      ids.push_back(absl::HexStringToBytes(id));
+      auto parsed = log_tool::ParseMemberId(id);
+      if (!parsed.ok()) return parsed.status();
+      ids.push_back(*std::move(parsed));
     }
     auto token = log_tool::MakeGenesis(ids, random);
     if (!token.ok()) return token.status();
     Show(flags, [&](JsonWriter& w) { w.Key("genesis").String(*token); },
          {*token});
     return absl::OkStatus();
+  }
+  if (flags.path.empty()) {
+    return absl::InvalidArgumentError("--path=DIR or --members is required");
   }
   if (!flags.genesis.empty()) {
     return log_tool::ApplyGenesis(disk, flags.path, flags.genesis);
@@ -148,6 +173,7 @@ absl::Status RunOfflineStatus(const Flags& flags) {
          w.Key("accepted").Uint(summary->accepted);
          w.Key("damaged").Uint(summary->damaged + summary->faulty);
          w.Key("blind").Bool(summary->blind);
+         w.Key("salvaged").Bool(summary->salvaged);
        },
        {absl::StrCat("member      ", Hex(identity.member_id())),
         absl::StrCat(
@@ -161,67 +187,96 @@ absl::Status RunOfflineStatus(const Flags& flags) {
                      " learned, ", summary->accepted, " accepted"),
         absl::StrCat("damage      ", summary->damaged, " learned, ",
                      summary->faulty, " voted for",
-                     summary->blind ? ", votes were lost" : "")});
+                     summary->blind ? ", votes were lost" : "",
+                     summary->salvaged ? ", records were salvaged" : "")});
   return absl::OkStatus();
 }
 
 absl::Status RunRead(const Flags& flags) {
   prod::PosixDisk disk;
-  absl::Status damaged;
+  std::vector<uint64_t> damaged;
   absl::Status read = log_tool::ForEachSlot(
       disk, flags.path, flags.first, flags.last,
       [&](const log_tool::SlotView& slot) {
         if (slot.state == "damaged") {
-          damaged = absl::DataLossError(absl::StrCat(
-              "position ", slot.position,
-              " is damaged; start the replica, and it repairs itself"));
+          damaged.push_back(slot.position);
+          if (flags.json) {
+            Show(flags,
+                 [&](JsonWriter& w) {
+                   w.Key("position").Uint(slot.position);
+                   w.Key("damaged").Bool(true);
+                 },
+                 {});
+          }
+          Warn(absl::StrCat("position ", slot.position, " is damaged"));
         }
         if (slot.state == "learned" && slot.entry.type() == log::APPEND) {
           ShowEntry(flags, slot);
         }
       });
-  return read.ok() ? damaged : read;
+  if (!read.ok() || damaged.empty()) return read;
+  return absl::DataLossError(absl::StrCat(
+      damaged.size() == 1
+          ? "one position is damaged, "
+          : absl::StrCat(damaged.size(),
+                         " positions are damaged, the first is "),
+      damaged.front(),
+      "; start the replica with the other members, and it repairs itself"));
+}
+
+void ShowSlot(const Flags& flags, const log_tool::SlotView& slot) {
+  uint64_t bytes = 0;
+  for (const std::string& payload : slot.entry.payload()) {
+    bytes += payload.size();
+  }
+  const bool known = slot.entry.IsInitialized();
+  const std::string type = known ? TypeName(slot.entry.type()) : "?";
+  // Of what was only learned, no ballot is known.
+  const std::string ballot =
+      slot.round == 0 ? ""
+                      : absl::StrFormat("round %d by %s, ", slot.round,
+                                        Hex(slot.proposer).substr(0, 8));
+  Show(flags,
+       [&](JsonWriter& w) {
+         w.Key("position").Uint(slot.position);
+         w.Key("state").String(slot.state);
+         w.Key("type").String(type);
+         if (slot.round != 0) {
+           w.Key("round").Uint(slot.round);
+           w.Key("proposer").String(Hex(slot.proposer));
+         }
+         w.Key("payloads").Int(slot.entry.payload_size());
+         w.Key("bytes").Uint(bytes);
+         w.Key("hash").String(Hex(slot.hash));
+       },
+       {absl::StrFormat("%8d %-9s %-9s %s%d payloads, %d bytes, %s",
+                        slot.position, slot.state, type, ballot,
+                        slot.entry.payload_size(), bytes, Hex(slot.hash))});
 }
 
 absl::Status RunDump(const Flags& flags) {
   prod::PosixDisk disk;
   return log_tool::ForEachSlot(
       disk, flags.path, flags.first, flags.last,
-      [&](const log_tool::SlotView& slot) {
-        uint64_t bytes = 0;
-        for (const std::string& payload : slot.entry.payload()) {
-          bytes += payload.size();
-        }
-        const bool known = slot.entry.IsInitialized();
-        const std::string type = known ? TypeName(slot.entry.type()) : "?";
-        Show(flags,
-             [&](JsonWriter& w) {
-               w.Key("position").Uint(slot.position);
-               w.Key("state").String(slot.state);
-               w.Key("type").String(type);
-               w.Key("round").Uint(slot.round);
-               w.Key("proposer").String(Hex(slot.proposer));
-               w.Key("payloads").Int(slot.entry.payload_size());
-               w.Key("bytes").Uint(bytes);
-               w.Key("hash").String(Hex(slot.hash));
-             },
-             {absl::StrFormat("%8d %-9s %-9s round %d by %s, %d payloads, %d "
-                              "bytes, %s",
-                              slot.position, slot.state, type, slot.round,
-                              Hex(slot.proposer).substr(0, 8),
-                              slot.entry.payload_size(), bytes,
-                              Hex(slot.hash))});
-      });
+      [&](const log_tool::SlotView& slot) { ShowSlot(flags, slot); });
+}
+
+absl::Status RunVerifyBackup(const Flags& flags) {
+  prod::PosixDisk disk;
+  auto header = log_tool::VerifyBackup(disk, flags.from);
+  if (!header.ok()) return header.status();
+  ShowHeader(flags, *header);
+  return absl::OkStatus();
 }
 
 absl::Status RunVerify(const Flags& flags) {
-  prod::PosixDisk disk;
-  if (!flags.from.empty()) {
-    auto header = log_tool::VerifyBackup(disk, flags.from);
-    if (!header.ok()) return header.status();
-    ShowHeader(flags, *header);
-    return absl::OkStatus();
+  if (flags.path.empty() == flags.from.empty()) {
+    return absl::InvalidArgumentError(
+        "--path=DIR, of a stopped replica, or --from=FILE, a backup, is "
+        "required");
   }
+  if (!flags.from.empty()) return RunVerifyBackup(flags);
+  prod::PosixDisk disk;
   auto summary = log_tool::Summarize(disk, flags.path);
   if (!summary.ok()) return summary.status();
   uint64_t checked = 0;
@@ -237,20 +292,38 @@ absl::Status RunVerify(const Flags& flags) {
          w.Key("checked").Uint(checked);
          w.Key("damaged").Uint(damaged);
          w.Key("blind").Bool(summary->blind);
+         w.Key("salvaged").Bool(summary->salvaged);
        },
        {absl::StrCat(checked, " positions read, ", damaged, " damaged",
-                     summary->blind ? "; votes were lost" : "")});
-  if (damaged == 0 && !summary->blind) return absl::OkStatus();
-  return absl::DataLossError(
-      "there is damage; start the replica with the other members, and it "
-      "fetches what it lost");
+                     summary->blind ? "; votes were lost" : "",
+                     summary->salvaged ? "; records were salvaged" : "")});
+  if (damaged > 0 || summary->blind) {
+    return absl::DataLossError(
+        "there is damage; start the replica with the other members, and it "
+        "fetches what it lost");
+  }
+  if (!summary->salvaged) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      "LevelDB's files were damaged; what could be read was copied, and they "
+      "are in ",
+      flags.path,
+      "/records.damaged: start the replica with the other members, and remove "
+      "that directory when it follows them"));
 }
 
 absl::Status RunBackup(const Flags& flags) {
   prod::PosixDisk disk;
-  auto header = log_tool::Backup(disk, flags.path, flags.to);
-  if (!header.ok()) return header.status();
-  ShowHeader(flags, *header);
+  auto backed_up = log_tool::Backup(disk, flags.path, flags.to);
+  if (!backed_up.ok()) return backed_up.status();
+  const log::BackupHeader& header = backed_up->header;
+  ShowHeader(flags, header);
+  if (backed_up->seen_upto > header.end()) {
+    Warn(absl::StrCat(
+        "warning: the backup ends at position ", header.end(),
+        "; the replica has accepted entries up to ", backed_up->seen_upto,
+        " without learning that all of them were decided. They are not in the "
+        "backup; a member that has followed the leader for longer has them"));
+  }
   return absl::OkStatus();
 }
 

@@ -50,7 +50,7 @@ def append_loop(options):
     # The folder with the replicas is where this one's own folder is.
     with open(pathlib.Path.cwd().parent / "leader", "a",
               encoding="ascii") as lock:
-        while options.servers:
+        while options.server:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 fcntl.flock(lock, fcntl.LOCK_UN)
@@ -66,7 +66,7 @@ def main(argv):
     parser.add_argument("--path", type=pathlib.Path)
     for name in ("--quorum", "--outstanding", "--size"):
         parser.add_argument(name, type=int)
-    for name in ("--listen", "--peers", "--servers"):
+    for name in ("--listen", "--peers", "--server"):
         parser.add_argument(name)
     for name in ("--election", "--json"):
         parser.add_argument(name, action="store_true")

@@ -99,7 +99,7 @@ class Quorate(System):
 
     def ack_command(self, servers):
         return [self.tools.mesos_log, "append-loop",
-                "--servers=" + addresses(servers)]
+                "--server=" + addresses(servers)]
 
     def fill(self, mib, lost=()):
         """Appends about that much and stops; the MiB that there are.

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +24,11 @@ class Client final : public wire::Dialer::Listener {
     std::vector<io::Endpoint> servers;
     // A server that has not answered for that long is left for the next.
     io::Duration patience = std::chrono::seconds(3);
-    // For the whole question; DeadlineExceeded afterwards.
-    io::Duration timeout = std::chrono::seconds(90);
+    // For a question; DeadlineExceeded afterwards.
+    io::Duration timeout = std::chrono::seconds(10);
+    // For a change of the members, which takes its time, and for an append,
+    // which outlasts the end of a leader.
+    io::Duration long_timeout = std::chrono::seconds(90);
   };
   using OnReply = std::function<void(absl::StatusOr<log::AdminReply>)>;
 
@@ -34,6 +38,7 @@ class Client final : public wire::Dialer::Listener {
 
   // One question at a time. Asks again elsewhere while there is no answer, and
   // when the server does not lead; what the leader refuses is the reply.
+  // Unavailable, for a question, as soon as no server could be reached at all.
   void Ask(log::AdminRequest request, OnReply done);
 
   void OnUp(const wire::Handshake& peer) override;
@@ -41,6 +46,12 @@ class Client final : public wire::Dialer::Listener {
   void OnDown(const absl::Status& reason) override;
 
  private:
+  class Network;
+
+  bool Lasts() const {
+    return request_.has_change_members() || request_.has_append();
+  }
+  void OnUnreachable(const absl::Status& reason);
   void Dial(const io::Endpoint& server);
   void TryNext();
   void Send();
@@ -51,8 +62,11 @@ class Client final : public wire::Dialer::Listener {
   const Options options_;
   const std::string id_;
   std::unique_ptr<io::Random> random_;
+  const std::unique_ptr<Network> network_;
   size_t next_server_ = 0;
   io::Endpoint server_;
+  // Those that could not be reached, and why.
+  std::map<io::Endpoint, std::string> unreachable_;
   std::unique_ptr<wire::Dialer> dialer_;
   log::AdminRequest request_;
   OnReply done_;
@@ -60,7 +74,14 @@ class Client final : public wire::Dialer::Listener {
   io::Timer patience_;
   io::Timer deadline_;
   io::Timer redial_;
+  bool redialing_ = false;
 };
+
+// The members and their states as the leader sees them, in the status of the
+// replica that was asked. Without the leader's: a replica that follows hears of
+// the others only from the leader, so that its silent ones are "unknown".
+log::LogStatusProto WholeView(log::LogStatusProto asked,
+                              const log::LogStatusProto* leader);
 
 }  // namespace quorate::log_tool
 

@@ -5,10 +5,14 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/base/crc32c.h"
 #include "core/log/fixed_bytes.h"
+#include "core/log/journal.h"
 #include "core/log/messages.h"
 #include "core/log/storage.h"
 
@@ -19,15 +23,57 @@ using log::Storage;
 
 constexpr size_t kReadBytes = 4 << 20;
 constexpr size_t kChecksumBytes = 4;
+constexpr size_t kIdBytes = 16;
 constexpr absl::string_view kBackupMagic = "QRTLOG1\n";
 constexpr size_t kMaxRecordBytes = 64 << 20;
 
-absl::StatusOr<std::unique_ptr<Storage>> Inspect(io::Disk& disk,
-                                                 const std::string& directory) {
+// Opens what is there; to look at it only, or to go on with it.
+absl::StatusOr<std::unique_ptr<Storage>> OpenReplica(
+    io::Disk& disk, const std::string& directory, bool inspect) {
+  if (!disk.Stat(absl::StrCat(directory, "/superblock")).ok()) {
+    return absl::NotFoundError(
+        absl::StrCat(directory, " holds no replica of a log"));
+  }
+  const absl::Status held =
+      disk.Lock(absl::StrCat(directory, "/lock")).status();
+  if (absl::IsFailedPrecondition(held)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "a replica runs in ", directory,
+        "; stop it, or ask it: mesos-log status --server=IP:PORT"));
+  }
   Storage::Options options;
   options.directory = directory;
-  options.inspect = true;
-  return Storage::Open(disk, options);
+  options.inspect = inspect;
+  auto storage = Storage::Open(disk, options);
+  if (!absl::IsPermissionDenied(storage.status())) return storage;
+  return absl::PermissionDeniedError(absl::StrCat(
+      storage.status().message(), ". ", directory,
+      " must be writable, even to be looked at; of one that is not, look at a "
+      "copy"));
+}
+
+absl::StatusOr<std::unique_ptr<Storage>> Inspect(io::Disk& disk,
+                                                 const std::string& directory) {
+  return OpenReplica(disk, directory, true);
+}
+
+// Whether votes were lost since the replica last ran: only a start writes that
+// down.
+absl::StatusOr<bool> LostVotes(io::Disk& disk, const std::string& directory,
+                               const log::SuperblockProto& identity) {
+  log::Journal::Options options;
+  options.directory = directory;
+  options.member = identity.member_id();
+  options.segment_bytes = Storage::Options().segment_bytes;
+  options.incarnation = identity.incarnation();
+  options.from = identity.journal_from();
+  options.upto = identity.journal_upto();
+  options.blind_through = identity.blind_through();
+  options.settled = identity.settled();
+  log::Journal::Contents contents;
+  absl::Status opened = log::Journal::Open(disk, options, &contents).status();
+  if (!opened.ok()) return opened;
+  return contents.blind;
 }
 
 absl::StatusOr<std::unique_ptr<Storage>> OpenFresh(io::Disk& disk,
@@ -70,6 +116,51 @@ log::Config Alone(const std::string& member_id) {
   return config;
 }
 
+// What a new generation says of itself until everything that it begins with is
+// stored: nobody votes in it.
+constexpr absl::string_view kForcing =
+    "mesos-log force was interrupted: repeat it. Vouched for are positions "
+    "below ";
+constexpr absl::string_view kRestoring =
+    "mesos-log restore was interrupted: remove the directory and repeat it";
+
+// Up to where an interrupted force vouches, if there was one.
+std::optional<uint64_t> InterruptedForce(const log::SuperblockProto& identity) {
+  absl::string_view reason = identity.reason();
+  uint64_t vouched = 0;
+  if (identity.status() != log::QUARANTINED ||
+      !absl::ConsumePrefix(&reason, kForcing) ||
+      !absl::SimpleAtoi(reason, &vouched)) {
+    return std::nullopt;
+  }
+  return vouched;
+}
+
+// Whether the last of the positions below `end` begins the new generation.
+absl::StatusOr<bool> EndsAlone(Storage& storage, uint64_t end) {
+  if (end == 0) return false;
+  auto read = storage.Read(end - 1, end, kReadBytes);
+  if (!read.ok()) return read.status();
+  const log::Entry alone = ConfigEntry(Alone(storage.identity().member_id()));
+  return !read->entries.empty() && log::SameEntry(*read->entries[0], *alone);
+}
+
+// What comes at and above `*end`: what the replica had accepted, as it may have
+// been acknowledged, and itself as the only member.
+std::vector<log::LearnedEntry> NewGeneration(const log::ReplicaState& state,
+                                             const std::string& member_id,
+                                             uint64_t* end) {
+  std::vector<log::LearnedEntry> entries;
+  for (auto slot = state.slots.find(*end);
+       slot != state.slots.end() && slot->first == *end &&
+       slot->second.entry != nullptr;
+       ++slot) {
+    entries.push_back({(*end)++, slot->second.ballot, slot->second.entry});
+  }
+  entries.push_back({(*end)++, {}, ConfigEntry(Alone(member_id))});
+  return entries;
+}
+
 // Everything that follows is stored: the last step of what makes a log anew.
 absl::Status Finish(Storage& storage, std::vector<log::LearnedEntry> entries,
                     uint64_t end) {
@@ -84,6 +175,42 @@ void AppendRecord(const std::string& bytes, std::string* out) {
   log::PutFixed(bytes.size(), 4, out);
   log::PutFixed(Crc32c(bytes), kChecksumBytes, out);
   *out += bytes;
+}
+
+// The header, and the entries of [base, end), into a new file.
+absl::Status WriteBackup(io::Disk& disk, Storage& storage,
+                         const log::ReplicaState& state,
+                         const log::BackupHeader& header,
+                         const std::string& file) {
+  const std::string temporary = absl::StrCat(file, ".new");
+  auto out = disk.Open(temporary, io::Disk::Mode::kCreateEmpty);
+  if (!out.ok()) return out.status();
+  std::string chunk(kBackupMagic);
+  AppendRecord(header.SerializeAsString(), &chunk);
+  absl::Status status = (*out)->Append(chunk);
+  for (uint64_t at = state.base; at < header.end() && status.ok();) {
+    chunk.clear();
+    if (at < state.settled) {
+      auto read = storage.Read(at, state.settled, kReadBytes);
+      if (!read.ok()) return read.status();
+      if (read->entries.empty()) {
+        return absl::DataLossError(
+            absl::StrCat("the record of position ", at, " is damaged"));
+      }
+      for (const log::Entry& entry : read->entries) {
+        AppendRecord(entry->SerializeAsString(), &chunk);
+      }
+      at += read->entries.size();
+    } else {
+      AppendRecord(state.slots.at(at++).entry->SerializeAsString(), &chunk);
+    }
+    status = (*out)->Append(chunk);
+  }
+  if (status.ok()) status = (*out)->Sync();
+  if (status.ok()) status = disk.Rename(temporary, file);
+  const size_t slash = file.rfind('/');
+  if (!status.ok()) return status;
+  return disk.SyncDirectory(slash == 0 ? "/" : file.substr(0, slash));
 }
 
 // Reads a backup's records one after the other.
@@ -164,7 +291,11 @@ absl::StatusOr<Summary> Summarize(io::Disk& disk,
   const log::ReplicaState state = (*storage)->TakeState();
   summary.base = state.base;
   summary.learned = std::max(state.settled, WholeUpto(state));
-  summary.blind = state.blind_below > state.settled;
+  auto lost = LostVotes(disk, directory, summary.identity);
+  if (!lost.ok()) return lost.status();
+  summary.blind = *lost || summary.identity.blind_below() > state.settled;
+  summary.salvaged =
+      disk.Stat(absl::StrCat(directory, "/records.damaged")).ok();
   for (const auto& [begin, end] : state.holes) summary.damaged += end - begin;
   for (const auto& [position, slot] : state.slots) {
     if (slot.state == log::Slot::State::kAccepted) ++summary.accepted;
@@ -178,6 +309,17 @@ absl::StatusOr<std::string> Format(io::Disk& disk, const std::string& directory,
   auto storage = OpenFresh(disk, directory, random);
   if (!storage.ok()) return storage.status();
   return (*storage)->identity().member_id();
+}
+
+absl::StatusOr<std::string> ParseMemberId(absl::string_view text) {
+  const absl::string_view id = absl::StripAsciiWhitespace(text);
+  const bool hex = std::all_of(id.begin(), id.end(), [](char c) {
+    return absl::ascii_isxdigit(static_cast<unsigned char>(c));
+  });
+  if (id.size() == 2 * kIdBytes && hex) return absl::HexStringToBytes(id);
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", id, "' is no member's id, which has ", 2 * kIdBytes,
+                   " hexadecimal digits"));
 }
 
 absl::StatusOr<std::string> MakeGenesis(std::vector<std::string> members,
@@ -261,9 +403,8 @@ absl::Status ForEachSlot(io::Disk& disk, const std::string& directory,
   return absl::OkStatus();
 }
 
-absl::StatusOr<log::BackupHeader> Backup(io::Disk& disk,
-                                         const std::string& directory,
-                                         const std::string& file) {
+absl::StatusOr<BackedUp> Backup(io::Disk& disk, const std::string& directory,
+                                const std::string& file) {
   if (disk.Stat(file).ok()) {
     return absl::AlreadyExistsError(absl::StrCat(file, " exists"));
   }
@@ -279,44 +420,21 @@ absl::StatusOr<log::BackupHeader> Backup(io::Disk& disk,
         "the record of position ", state.holes.begin()->first,
         " is damaged; start the replica, let it repair itself, and try again"));
   }
-  log::BackupHeader header;
+  BackedUp backed_up;
+  log::BackupHeader& header = backed_up.header;
   header.set_cluster_id(identity.cluster_id());
   header.set_generation(identity.generation());
   *header.mutable_genesis() = identity.members();
   if (identity.has_base()) *header.mutable_base() = identity.base();
   header.set_end(WholeUpto(state));
-  const std::string temporary = absl::StrCat(file, ".new");
-  auto out = disk.Open(temporary, io::Disk::Mode::kCreateEmpty);
-  if (!out.ok()) return out.status();
-  std::string chunk(kBackupMagic);
-  AppendRecord(header.SerializeAsString(), &chunk);
-  absl::Status status = (*out)->Append(chunk);
-  for (uint64_t at = state.base; at < header.end() && status.ok();) {
-    chunk.clear();
-    if (at < state.settled) {
-      auto read = (*storage)->Read(at, state.settled, kReadBytes);
-      if (!read.ok()) return read.status();
-      if (read->entries.empty()) {
-        return absl::DataLossError(
-            absl::StrCat("the record of position ", at, " is damaged"));
-      }
-      for (const log::Entry& entry : read->entries) {
-        AppendRecord(entry->SerializeAsString(), &chunk);
-      }
-      at += read->entries.size();
-    } else {
-      AppendRecord(state.slots.at(at++).entry->SerializeAsString(), &chunk);
-    }
-    status = (*out)->Append(chunk);
+  backed_up.seen_upto = header.end();
+  if (!state.slots.empty()) {
+    backed_up.seen_upto =
+        std::max(header.end(), state.slots.rbegin()->first + 1);
   }
-  if (status.ok()) status = (*out)->Sync();
-  if (status.ok()) status = disk.Rename(temporary, file);
-  const size_t slash = file.rfind('/');
-  if (status.ok()) {
-    status = disk.SyncDirectory(slash == 0 ? "/" : file.substr(0, slash));
-  }
+  absl::Status status = WriteBackup(disk, **storage, state, header, file);
   if (!status.ok()) return status;
-  return header;
+  return backed_up;
 }
 
 absl::StatusOr<log::BackupHeader> VerifyBackup(io::Disk& disk,
@@ -333,11 +451,15 @@ absl::StatusOr<log::BackupHeader> VerifyBackup(io::Disk& disk,
 }
 
 absl::StatusOr<Forced> Force(io::Disk& disk, const std::string& directory) {
-  auto storage = Inspect(disk, directory);
+  // A start, which finds out what was lost: it counts as lost from here on.
+  auto storage = OpenReplica(disk, directory, false);
   if (!storage.ok()) return storage.status();
   log::SuperblockProto identity = (*storage)->identity();
   if (identity.cluster_id().empty()) {
     return absl::FailedPreconditionError("the replica belongs to no log yet");
+  }
+  if (identity.reason() == kRestoring) {
+    return absl::FailedPreconditionError(kRestoring);
   }
   const log::ReplicaState state = (*storage)->TakeState();
   if (!state.holes.empty()) {
@@ -345,24 +467,29 @@ absl::StatusOr<Forced> Force(io::Disk& disk, const std::string& directory) {
         absl::StrCat("the record of position ", state.holes.begin()->first,
                      " is damaged: use another survivor, or restore a backup"));
   }
+  const std::optional<uint64_t> interrupted = InterruptedForce(identity);
   Forced forced;
   forced.member_id = identity.member_id();
   forced.cluster_id = identity.cluster_id();
-  forced.generation = identity.generation() + 1;
-  forced.vouched = WholeUpto(state);
-  std::vector<log::LearnedEntry> entries;
-  forced.end = forced.vouched;
-  // What it had accepted may have been acknowledged.
-  for (auto slot = state.slots.find(forced.end);
-       slot != state.slots.end() && slot->first == forced.end &&
-       slot->second.entry != nullptr;
-       ++slot) {
-    entries.push_back({forced.end++, slot->second.ballot, slot->second.entry});
-  }
-  entries.push_back({forced.end++, {}, ConfigEntry(Alone(forced.member_id))});
-  absl::Status status = Finish(**storage, std::move(entries), forced.end);
-  if (!status.ok()) return status;
+  forced.generation = identity.generation() + (interrupted ? 0 : 1);
+  forced.end = WholeUpto(state);
+  forced.vouched = interrupted.value_or(forced.end);
   identity.set_generation(forced.generation);
+  identity.set_status(log::QUARANTINED);
+  identity.set_reason(absl::StrCat(kForcing, forced.vouched));
+  identity.set_blind_below(0);
+  // Before the entry that makes it the only member: in the old generation that
+  // would be a second log.
+  absl::Status status = (*storage)->SetIdentity(identity);
+  if (!status.ok()) return status;
+  auto stored = EndsAlone(**storage, forced.end);
+  if (!stored.ok()) return stored.status();
+  std::vector<log::LearnedEntry> entries;
+  if (!interrupted || !*stored) {
+    entries = NewGeneration(state, forced.member_id, &forced.end);
+  }
+  status = Finish(**storage, std::move(entries), forced.end);
+  if (!status.ok()) return status;
   identity.set_status(log::ACTIVE);
   identity.clear_reason();
   status = (*storage)->SetIdentity(identity);
@@ -391,6 +518,8 @@ absl::StatusOr<Forced> Restore(io::Disk& disk, const std::string& file,
   identity.set_generation(forced.generation);
   *identity.mutable_members() = header->genesis();
   // Not ACTIVE before everything is there: an interrupted restore is none.
+  identity.set_status(log::QUARANTINED);
+  identity.set_reason(std::string(kRestoring));
   absl::Status status = (*storage)->SetIdentity(identity);
   if (status.ok() && header->has_base()) {
     status = (*storage)->SetBase(header->base());
@@ -407,6 +536,7 @@ absl::StatusOr<Forced> Restore(io::Disk& disk, const std::string& file,
                   forced.end);
   if (!status.ok()) return status;
   identity.set_status(log::ACTIVE);
+  identity.clear_reason();
   status = (*storage)->SetIdentity(identity);
   if (!status.ok()) return status;
   return forced;

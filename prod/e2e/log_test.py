@@ -12,6 +12,7 @@ import unittest
 from prod.e2e.harness import HOST, RUNFILES, await_true, free_base_port
 
 MESOS_LOG = RUNFILES / "prod/mesos-log"
+REPLICATED_SET = RUNFILES / "prod/examples/replicated_set"
 
 
 def tool(*arguments, check=True, cwd=None):
@@ -75,7 +76,7 @@ class Replicas:
         """Appends for a while; how many were acknowledged."""
         running = [self.addresses[i] for i in self.processes]
         loop = subprocess.Popen(
-            [MESOS_LOG, "append-loop", "--servers=" + ",".join(running)],
+            [MESOS_LOG, "append-loop", "--server=" + ",".join(running)],
             stdout=subprocess.PIPE, text=True)
         time.sleep(seconds)
         loop.kill()
@@ -90,8 +91,19 @@ class LogTest(unittest.TestCase):
         self.folder = pathlib.Path(folder)
 
     def await_leader(self):
-        await_true("somebody leads", lambda: self.log.leader() is not None)
-        return self.log.leader()
+        leader = None
+
+        def found():
+            nonlocal leader
+            leader = self.log.leader()
+            return leader is not None
+
+        try:
+            await_true("somebody leads", found)
+        except AssertionError as error:
+            views = {i: self.log.status(i) for i in self.log.processes}
+            raise AssertionError(json.dumps(views, indent=1)) from error
+        return leader
 
     def committed(self, i):
         lines = tool("read", "--path=%s" % self.log.path(i)).stdout
@@ -117,8 +129,9 @@ class LogTest(unittest.TestCase):
             log.start(i)
             await_true("it follows", lambda i=i: (log.status(i) or {}).get(
                 "role") == "learner")
-            tool("members", "add", log.member_id(i)[:8],
-                 "--server=" + log.addresses[0])
+            done = tool("members", "--server=" + log.addresses[0], "add",
+                        " " + log.member_id(i)[:8].upper())
+            self.assertEqual(done.stdout, "Done.\n")
         self.assertEqual(len(log.status(0)["members"]), 3)
         # The leader dies, and comes back.
         leader = self.await_leader()
@@ -133,8 +146,9 @@ class LogTest(unittest.TestCase):
         log.start(3)
         await_true("it follows", lambda: (log.status(3) or {}).get("role") ==
                    "learner")
-        tool("members", "replace", gone_id, log.member_id(3),
-             "--server=" + log.addresses[3])
+        done = tool("members", "replace", gone_id, log.member_id(3),
+                    "--server=" + log.addresses[3])
+        self.assertIn("may be stopped now", done.stdout)
         self.assertNotIn(gone_id, log.status(3)["members"])
         self.assertGreater(log.append(), 0)
         # Everybody has the same.
@@ -159,14 +173,17 @@ class LogTest(unittest.TestCase):
         self.assertGreater(log.append(), 0)
         running = tool("status", "--path=%s" % log.path(0), check=False)
         self.assertEqual(running.returncode, 1)
-        self.assertIn("held", running.stderr)
+        self.assertIn("a replica runs in", running.stderr)
         log.kill_all()
         entries = self.committed(0)
         backup = self.folder / "backup"
         tool("verify", "--path=%s" % log.path(0))
-        tool("backup", "--path=%s" % log.path(0), "--to=%s" % backup)
+        made = tool("backup", "--path=%s" % log.path(0), "--to=%s" % backup)
+        self.assertNotIn("InitGoogleLogging", made.stderr)
         tool("verify", "--from=%s" % backup)
-        self.assertIn("APPEND", tool("dump", "--path=%s" % log.path(0)).stdout)
+        dumped = tool("dump", "--path=%s" % log.path(0)).stdout
+        self.assertIn("APPEND", dumped)
+        self.assertNotIn("round 0", dumped)
 
         # Only replica 0 is left: it does not lead alone, until it is forced to.
         log.start(0)
@@ -206,7 +223,11 @@ class LogTest(unittest.TestCase):
                for i in range(3)]
         again = tool("format", "--path=%s" % log.path(0), check=False)
         self.assertEqual(again.returncode, 1)
-        token = tool("format", "--members=" + ",".join(ids)).stdout.strip()
+        bad = tool("format", "--members=%s,%s" % (ids[0], ids[1][1:]),
+                   check=False)
+        self.assertEqual(bad.returncode, 1)
+        self.assertIn("'%s'" % ids[1][1:], bad.stderr)
+        token = tool("format", "--members=" + ", ".join(ids)).stdout.strip()
         for i in range(3):
             tool("format", "--path=%s" % log.path(i), "--genesis=" + token)
         for i in range(3):
@@ -228,14 +249,132 @@ class LogTest(unittest.TestCase):
                  "--peers=" + ",".join(log.addresses[:3])],
                 stdout=subprocess_log, stderr=subprocess_log)
             subprocess_log.close()
-        measured = json.loads(tool(
-            "benchmark", "--path=%s" % log.path(2), "--quorum=2",
-            "--listen=" + log.addresses[2],
-            "--peers=" + ",".join(log.addresses[:3]), "--size=100",
-            "--outstanding=8", "--seconds=0.5",
-            "--json").stdout.splitlines()[-1])
+        flags = ["--path=%s" % log.path(2), "--quorum=2",
+                 "--listen=" + log.addresses[2],
+                 "--peers=" + ",".join(log.addresses[:3]), "--json"]
+        done = tool("benchmark", *flags, "--size=100", "--outstanding=8",
+                    "--seconds=0.5")
+        # Nothing else is there.
+        measured = json.loads(done.stdout)
+        self.assertIn("listening on", done.stderr)
         self.assertGreater(measured["count"], 0)
         self.assertLessEqual(measured["p50_us"], measured["p99_us"])
+        # Without the others it says what it waits for.
+        log.kill_all()
+        waiting = subprocess.Popen([MESOS_LOG, "benchmark", *flags], text=True,
+                                   stderr=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL)
+        time.sleep(3)
+        waiting.kill()
+        self.assertRegex(waiting.communicate()[1],
+                         r"waiting: .*(needs|waiting for)")
+        for bad in ("--election", "--seconds=0", "--seconds=-1",
+                    "--outstanding=0", "--size=0", "--quorum=0"):
+            refused = tool("benchmark",
+                           *[f for f in flags if not bad.startswith(f[:5])],
+                           bad, check=False)
+            self.assertEqual(refused.returncode, 1, bad)
+            self.assertIn(bad.split("=")[0], json.loads(
+                refused.stdout)["error"])
+
+    def test_what_cannot_be_meant_is_refused(self):
+        held = self.log.addresses[0]
+        path = "--path=%s" % self.log.path(0)
+        for arguments, said in (
+                (["status", "--server=,"], "--server names no server"),
+                (["members", "list", "--server= "], "names no server"),
+                (["append-loop", "--server=,"], "names no server"),
+                (["status"], "--server"),
+                (["verify"], "--from"),
+                (["read"], "--path=TEXT is required"),
+                (["read", "--path="], "--path"),
+                (["format"], "is required"),
+                (["replica", path, "--listen=" + held, "--quorum=0"],
+                 "--quorum"),
+                (["replica", path, "--listen=0.0.0.0:5050"], "--advertise"),
+                (["members", "add", "", "--server=" + held], "no server"),
+                (["dump", path], "holds no replica")):
+            done = tool(*arguments, check=False)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertIn(said, done.stderr)
+
+    def test_dead_servers_are_given_up(self):
+        dead = "--server=" + ",".join(self.log.addresses[:3])
+        for verb in (["status"], ["members", "list"], ["append-loop"]):
+            begin = time.monotonic()
+            done = tool(*verb, dead, "--json", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(self.log.addresses[2],
+                          json.loads(done.stdout)["error"])
+            self.assertLess(time.monotonic() - begin, 5)
+
+    def test_a_follower_shows_what_the_leader_sees(self):
+        log = self.log
+        for i in range(3):
+            log.start(i)
+        leader = self.await_leader()
+        first, second = [i for i in range(3) if i != leader]
+        ids = [log.member_id(i) for i in range(3)]
+
+        def states(i):
+            view = log.status(i)
+            return {peer["id"]: peer["state"] for peer in view["peers"]}
+
+        await_true("all are well", lambda: states(first) == {
+            ids[leader]: "leading", ids[second]: "ok"})
+        log.kill(second)
+        await_true("one is silent", lambda: states(first) == {
+            ids[leader]: "leading", ids[second]: "silent"})
+        # Without a leader, what the follower knows by itself.
+        log.kill(leader)
+        self.assertIn(ids[leader], states(first))
+
+    def test_damage_is_reported(self):
+        log = self.log
+        log.start(0, quorum=1)
+        self.await_leader()
+        self.assertGreater(log.append(), 0)
+        log.kill_all()
+        path = "--path=%s" % log.path(0)
+        tool("verify", path)
+        records = log.path(0) / "records"
+        (records / "CURRENT").unlink()
+        salvaged = tool("verify", path, check=False)
+        self.assertEqual(salvaged.returncode, 1)
+        self.assertIn("records.damaged", salvaged.stderr)
+        self.assertNotIn("InitGoogleLogging", salvaged.stderr)
+        # The log goes on with it; then it is all right.
+        shutil.rmtree(log.path(0) / "records.damaged")
+        tool("verify", path)
+
+    def set_process(self, i, stdin):
+        log = self.log
+        out = open(self.folder / ("set%d" % i), "w", encoding="utf-8")
+        log.processes[i] = subprocess.Popen(
+            [REPLICATED_SET, "--path=%s" % log.path(i), "--quorum=2",
+             "--listen=" + log.addresses[i], "--snapshot_every=10",
+             "--peers=" + ",".join(log.addresses)], stdin=stdin, stdout=out)
+        out.close()
+
+    def test_a_replicated_set(self):
+        words = ["word %d, or %d" % (i, -i) for i in range(4000)]
+        given = self.folder / "words"
+        given.write_text("\n".join(words), encoding="utf-8")
+        for i in range(3):
+            with open(given, encoding="utf-8") as stdin:
+                self.set_process(i, stdin)
+
+        def shown(i):
+            text = (self.folder / ("set%d" % i)).read_text(encoding="utf-8")
+            return sorted(text.splitlines())
+
+        for i in range(3):
+            await_true("all words are there",
+                       lambda i=i: shown(i) == sorted(words))
+        # Also for one that comes when most of the log is given up.
+        self.set_process(3, subprocess.DEVNULL)
+        await_true("it has all words", lambda: shown(3) == sorted(words))
+        self.assertGreater(self.log.status(3)["base"], 0)
 
 
 if __name__ == "__main__":
