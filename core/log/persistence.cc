@@ -59,6 +59,7 @@ void Persistence::Open(OnOpened done) {
       [this, opened, done = std::move(done)] {
         if (!opened->status.ok()) return done(opened->status);
         identity_ = storage_->identity();
+        base_ = opened->state.base;
         stored_upto_ = opened->state.settled;
         room_ = storage_->room();
         const bool full = opened->state.disk_full;
@@ -114,6 +115,7 @@ void Persistence::Truncate(Base base) {
   StoreGathered();
   auto status = std::make_shared<absl::Status>();
   const uint64_t position = base.position();
+  base_ = position;
   // A checkpoint under way counts them.
   if (!checkpointing_) {
     absorbed_.erase(std::remove_if(absorbed_.begin(), absorbed_.end(),
@@ -251,8 +253,9 @@ void Persistence::TryAgain() {
   StoreGathered();
   auto status = std::make_shared<absl::Status>();
   records_->Run(
-      [this, status, entries = absorbed_] {
+      [this, status, entries = absorbed_, base = base_] {
         *status = storage_->Reopen();
+        if (status->ok()) *status = storage_->DeleteBelow(base);
         if (status->ok()) *status = storage_->Absorb(entries);
         if (status->ok()) *status = storage_->TakeReserve();
       },

@@ -99,6 +99,7 @@ class Persistence {
   bool busy_ = false;  // A write, or the identity.
   bool failed_ = false;
   bool checkpointing_ = false;
+  uint64_t base_ = 0;
   uint64_t stored_upto_ = 0;
   bool disk_full_ = false;
   // Absorbed since the last checkpoint: to be absorbed again if the records

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/log/log.pb.h"
+#include "core/log/types.h"
 #include "gtest/gtest.h"
 #include "sim/checkers/log_agreement.h"
 #include "sim/checkers/obedience.h"
@@ -60,17 +61,30 @@ TEST(ObedienceTest, AnAgentObeysNoOlderEpoch) {
 }
 
 TEST(LogAgreementTest, EntriesAndPromises) {
-  const auto learn = [](LogAgreement& c, const char* replica, uint64_t position,
-                        const char* payload) {
+  const auto entry_of = [](const char* payload) {
     log::EntryProto entry;
     entry.set_type(log::APPEND);
     entry.add_payload(payload);
-    c.Observe(replica)->OnLearned(position, entry.SerializeAsString());
+    return entry;
+  };
+  const auto choose = [&](LogAgreement& c, uint64_t position,
+                          const char* payload) {
+    const std::string hash = log::EntryHash(entry_of(payload));
+    c.Observe("a")->OnOpened("a");
+    c.Observe("a")->OnProposed(position, 1, "a", hash, {"a"});
+    c.Observe("a")->OnVoted(position, 1, "a", hash);
+  };
+  const auto learn = [&](LogAgreement& c, const char* replica,
+                         uint64_t position, const char* payload) {
+    c.Observe(replica)->OnLearned(position,
+                                  entry_of(payload).SerializeAsString());
   };
   EXPECT_EQ(Verdict<LogAgreement>([&](LogAgreement& c) {
+              choose(c, 1, "[x]");
               learn(c, "a", 1, "[x]");
               c.Acknowledged(1, "x");
               learn(c, "b", 1, "[x]");
+              choose(c, 2, "[y]");
               learn(c, "a", 2, "[y]");
               c.Observe("a")->OnPromised(3, "m");
               c.Observe("b")->OnPromised(2, "m");
@@ -78,11 +92,21 @@ TEST(LogAgreementTest, EntriesAndPromises) {
             }),
             "");
   EXPECT_NE(Verdict<LogAgreement>([&](LogAgreement& c) {
+              choose(c, 1, "[x]");
               learn(c, "a", 1, "[x]");
               learn(c, "b", 1, "[y]");
             }),
             "");
+  EXPECT_NE(
+      Verdict<LogAgreement>([&](LogAgreement& c) { learn(c, "a", 1, "[x]"); }),
+      "");
   EXPECT_NE(Verdict<LogAgreement>([&](LogAgreement& c) {
+              choose(c, 1, "[x]");
+              learn(c, "a", 1, "[y]");
+            }),
+            "");
+  EXPECT_NE(Verdict<LogAgreement>([&](LogAgreement& c) {
+              choose(c, 1, "[x]");
               learn(c, "a", 1, "[x]");
               c.Acknowledged(1, "y");
             }),
