@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,12 @@ class RegistryState {
   }
   Registry ToProto() const;
 
+  // The parts of a snapshot, in order; as entries of the log at most `bytes`
+  // each, unless one agent alone is larger.
+  std::vector<Snapshot> ToParts(size_t bytes) const;
+  // Adds what a part holds. Unimplemented: not all of it is known here.
+  absl::Status Add(const Snapshot& part);
+
  private:
   static absl::Status Unknown(const std::string& id);
   absl::Status Admit(const mesos::v1::AgentInfo& info);
@@ -51,6 +58,18 @@ class RegistryState {
   std::map<std::string, mesos::v1::AgentInfo> admitted_;  // by agent id
   std::map<std::string, mesos::v1::TimeInfo> unreachable_;
   std::map<std::string, mesos::v1::TimeInfo> gone_;
+};
+
+// Puts the parts of a snapshot together again. Pure.
+class SnapshotAssembly {
+ public:
+  // The state, when this is the last part and all before it have come.
+  absl::StatusOr<std::optional<RegistryState>> Add(const Snapshot& part);
+  // The rest does not come any more.
+  void Drop() { staged_.reset(); }
+
+ private:
+  std::optional<RegistryState> staged_;
 };
 
 class Registrar final : public log::LogNode::Listener {
