@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,12 +17,20 @@ constexpr size_t kMaxBatchBytes = 4 << 20;
 constexpr size_t kMaxOperationBytes = 8 << 20;
 static_assert(kMaxBatchBytes + kMaxOperationBytes < log::kMaxEntryBytes);
 
+Registrar::Options Fit(Registrar::Options options,
+                       const log::LogOptions& log_options) {
+  // A log with small segments takes small entries only.
+  options.snapshot_part_bytes = std::min<uint64_t>(
+      options.snapshot_part_bytes, log_options.segment_bytes / 4);
+  return options;
+}
+
 }  // namespace
 
 Registrar::Registrar(io::Environment& environment, Options options,
                      log::LogOptions log_options, OnLost on_lost)
     : environment_(environment),
-      options_(options),
+      options_(Fit(options, log_options)),
       on_lost_(std::move(on_lost)),
       log_(std::make_unique<log::LogNode>(environment, std::move(log_options),
                                           this)) {}
@@ -83,9 +92,15 @@ void Registrar::Enqueue(Operation operation, OnApplied done) {
   StoreNext();
 }
 
-// Everything that waits goes into one entry of the log.
+// One entry is under way at a time.
 void Registrar::StoreNext() {
-  if (!leading_ || !storing_.empty() || queue_.empty()) return;
+  if (!leading_ || !storing_.empty() || !parts_.empty()) return;
+  if (SnapshotDue()) return BeginSnapshot();
+  if (!queue_.empty()) StoreBatch();
+}
+
+// Everything that waits goes into one entry of the log.
+void Registrar::StoreBatch() {
   Batch batch;
   size_t bytes = 0;
   while (!queue_.empty() && storing_.size() < kMaxBatch &&
@@ -95,6 +110,10 @@ void Registrar::StoreNext() {
     storing_.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
+  Store(batch);
+}
+
+void Registrar::Store(const Batch& batch) {
   store_timer_ = environment_.clock().RunAfter(options_.store_timeout, [this] {
     OnStored(absl::DeadlineExceededError(
         "the registry could not be written in time: no quorum of the masters "
@@ -108,6 +127,7 @@ void Registrar::StoreNext() {
 
 void Registrar::OnStored(const absl::Status& status) {
   store_timer_.Cancel();
+  if (!parts_.empty()) return OnPartStored(status);
   if (storing_.empty()) return;
   std::vector<Pending> stored;
   stored.swap(storing_);
@@ -120,8 +140,48 @@ void Registrar::OnStored(const absl::Status& status) {
   StoreNext();
 }
 
+// Not before the introduction: nobody waits for a snapshot to be led.
+bool Registrar::SnapshotDue() const {
+  return acting_ &&
+         operation_bytes_ >
+             std::max<uint64_t>(options_.snapshot_threshold, snapshot_bytes_);
+}
+
+// Nothing is under way: the state is that of all operations in the log.
+void Registrar::BeginSnapshot() {
+  for (Snapshot& part : state_.ToParts(options_.snapshot_part_bytes)) {
+    parts_.push_back(std::move(part));
+  }
+  StorePart();
+}
+
+void Registrar::StorePart() {
+  Batch batch;
+  *batch.mutable_snapshot() = std::move(parts_.front());
+  Store(batch);
+}
+
+void Registrar::OnPartStored(const absl::Status& status) {
+  if (!status.ok()) return Lose(status);
+  parts_.pop_front();
+  if (!parts_.empty()) return StorePart();
+  GiveUpOldEntries();
+  StoreNext();
+}
+
+void Registrar::GiveUpOldEntries() {
+  LOG(INFO) << "wrote a snapshot of the registry, " << snapshot_bytes_
+            << " bytes, at position " << assembly_position_ << " of the log";
+  log_->Truncate(assembly_position_, [](absl::StatusOr<uint64_t> truncated) {
+    if (truncated.ok()) return;
+    LOG(INFO) << "the log was not truncated; after the next snapshot it may: "
+              << truncated.status();
+  });
+}
+
 void Registrar::Lose(const absl::Status& reason) {
   leading_ = false;
+  parts_.clear();
   // After a timeout the log may still lead: nobody would use that.
   log_->Resign();
   FailQueue(reason);
@@ -142,6 +202,30 @@ void Registrar::OnCommitted(uint64_t position, absl::string_view payload) {
         io::kExitFailure, absl::StrCat("the registry's log holds at position ",
                                        position, " what no registry wrote"));
   }
+  if (!batch.unknown_fields().empty()) {
+    return environment_.Exit(
+        io::kExitFailure,
+        "the registry's log holds an entry that this version does not know; "
+        "upgrade this master");
+  }
+  if (!founded_) founded_ = log_->status().base == 0;
+  if (batch.has_snapshot()) {
+    return OnSnapshotPart(position, batch.snapshot(), payload.size());
+  }
+  operation_bytes_ += payload.size();
+  OnOperations(position, batch);
+}
+
+void Registrar::OnOperations(uint64_t position, const Batch& batch) {
+  // Whoever wrote the parts so far is not the leader any more.
+  assembly_.Drop();
+  if (!*founded_) {
+    return environment_.Exit(
+        io::kExitFailure,
+        absl::StrCat("the registry's log was truncated, and holds no snapshot "
+                     "before position ",
+                     position));
+  }
   // While this master leads, the log's only writer is itself, with one entry
   // under way: an entry that is committed then is the one being stored.
   const bool ours = leading_ && !storing_.empty();
@@ -154,6 +238,33 @@ void Registrar::OnCommitted(uint64_t position, absl::string_view payload) {
       storing_[i].outcome = outcome;
     }
   }
+}
+
+// Also the leader takes it over: what a snapshot loses is lost by all alike.
+void Registrar::OnSnapshotPart(uint64_t position, const Snapshot& part,
+                               size_t bytes) {
+  if (part.first()) {
+    assembly_position_ = position;
+    assembly_bytes_ = 0;
+  }
+  assembly_bytes_ += bytes;
+  absl::StatusOr<std::optional<RegistryState>> state = assembly_.Add(part);
+  if (!state.ok()) {
+    return environment_.Exit(io::kExitFailure, state.status().message());
+  }
+  if (!*state) return;
+  state_ = **std::move(state);
+  founded_ = true;
+  snapshot_bytes_ = assembly_bytes_;
+  operation_bytes_ = 0;
+}
+
+void Registrar::OnBase(uint64_t) {
+  state_ = RegistryState();
+  assembly_.Drop();
+  founded_ = false;
+  snapshot_bytes_ = 0;
+  operation_bytes_ = 0;
 }
 
 void Registrar::OnLostLeadership(const absl::Status& reason) {

@@ -1,4 +1,5 @@
-// The cluster's durable state: operations folded over the replicated log.
+// The cluster's durable state: operations folded over the replicated log. The
+// leader writes a snapshot now and then, and truncates the log to it.
 //
 //   registrar.Recover(my_info, [&](auto epoch) {...});   // when elected
 //   registrar.Apply(operation, [&](auto applied) {...});
@@ -11,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,12 @@ class RegistryState {
   }
   Registry ToProto() const;
 
+  // The parts of a snapshot, in order; as entries of the log at most `bytes`
+  // each, unless one agent alone is larger.
+  std::vector<Snapshot> ToParts(size_t bytes) const;
+  // Adds what a part holds. Unimplemented: not all of it is known here.
+  absl::Status Add(const Snapshot& part);
+
  private:
   static absl::Status Unknown(const std::string& id);
   absl::Status Admit(const mesos::v1::AgentInfo& info);
@@ -53,11 +61,28 @@ class RegistryState {
   std::map<std::string, mesos::v1::TimeInfo> gone_;
 };
 
+// Puts the parts of a snapshot together again. Pure.
+class SnapshotAssembly {
+ public:
+  // The state, when this is the last part and all before it have come.
+  absl::StatusOr<std::optional<RegistryState>> Add(const Snapshot& part);
+  // The rest does not come any more.
+  void Drop() { staged_.reset(); }
+
+ private:
+  std::optional<RegistryState> staged_;
+};
+
 class Registrar final : public log::LogNode::Listener {
  public:
   struct Options {
     io::Duration fetch_timeout = std::chrono::minutes(1);
     io::Duration store_timeout = std::chrono::seconds(20);
+    // Operations of more bytes than this, and than the latest snapshot has,
+    // are followed by a new one: it costs at most as much as they did.
+    size_t snapshot_threshold = 4 << 20;
+    // A snapshot is written in entries of about this size.
+    size_t snapshot_part_bytes = 4 << 20;
   };
   using OnRecovered = std::function<void(absl::StatusOr<uint64_t> epoch)>;
   using OnApplied = std::function<void(const absl::Status&)>;
@@ -81,13 +106,15 @@ class Registrar final : public log::LogNode::Listener {
   // unknown. DeadlineExceeded after store_timeout, outcome unknown. Not tried
   // at all: FailedPrecondition (not leading), ResourceExhausted (too many
   // wait), InvalidArgument (too large).
-  // Operations that wait share one log entry.
+  // Operations that wait share one log entry; they also wait for a snapshot
+  // that is being written, each entry of which may take store_timeout.
   void Apply(Operation operation, OnApplied done);
 
   // Every committed operation so far; on a standby it trails the leader's.
   const RegistryState& state() const { return state_; }
 
   void OnCommitted(uint64_t position, absl::string_view payload) override;
+  void OnBase(uint64_t base) override;
   void OnLostLeadership(const absl::Status& reason) override;
 
  private:
@@ -100,7 +127,16 @@ class Registrar final : public log::LogNode::Listener {
   void FinishRecovery(absl::StatusOr<uint64_t> epoch);
   void Enqueue(Operation operation, OnApplied done);
   void StoreNext();
+  void StoreBatch();
+  void Store(const Batch& batch);
   void OnStored(const absl::Status& status);
+  bool SnapshotDue() const;
+  void BeginSnapshot();
+  void StorePart();
+  void OnPartStored(const absl::Status& status);
+  void GiveUpOldEntries();
+  void OnOperations(uint64_t position, const Batch& batch);
+  void OnSnapshotPart(uint64_t position, const Snapshot& part, size_t bytes);
   void FailQueue(const absl::Status& status);
   void Lose(const absl::Status& reason);
 
@@ -108,11 +144,21 @@ class Registrar final : public log::LogNode::Listener {
   const Options options_;
   const OnLost on_lost_;
   RegistryState state_;
+  // Operations count from here on: the log begins at 0, or a snapshot has
+  // come. Not known before the first entry.
+  std::optional<bool> founded_;
+  SnapshotAssembly assembly_;
+  uint64_t assembly_position_ = 0;  // of the latest first part
+  uint64_t assembly_bytes_ = 0;
+  uint64_t snapshot_bytes_ = 0;   // of the latest whole snapshot
+  uint64_t operation_bytes_ = 0;  // committed since
   OnRecovered recovered_;
   bool leading_ = false;  // The log.
   bool acting_ = false;   // Leading, and introduced.
   std::deque<Pending> queue_;
   std::vector<Pending> storing_;  // In the log, not committed yet.
+  // Of the snapshot being written; the first is in the log.
+  std::deque<Snapshot> parts_;
   io::Timer fetch_timer_;
   io::Timer store_timer_;
   // Last: it calls back.

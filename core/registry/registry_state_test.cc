@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "core/registry/registrar.h"
 
 namespace quorate::registry {
@@ -84,6 +88,161 @@ TEST(RegistryState, ToProtoHoldsEverything) {
   EXPECT_EQ(registry.admitted(0).info().hostname(), "host-a");
   ASSERT_EQ(registry.unreachable_size(), 1);
   EXPECT_EQ(registry.unreachable(0).id().value(), "b");
+}
+
+// Of every kind so many; an id says its kind, too.
+Registry Everything(int agents) {
+  Registry registry;
+  registry.mutable_master()->set_id("master");
+  registry.mutable_master()->set_ip(1);
+  registry.mutable_master()->set_port(5050);
+  for (int i = 0; i < agents; ++i) {
+    const std::string id = std::to_string(100 + i);
+    *registry.add_admitted()->mutable_info() = Info("a" + id);
+    Registry::Unreachable& unreachable = *registry.add_unreachable();
+    unreachable.mutable_id()->set_value("u" + id);
+    unreachable.mutable_timestamp()->set_nanoseconds(i);
+    Registry::Gone& gone = *registry.add_gone();
+    gone.mutable_id()->set_value("g" + id);
+    gone.mutable_timestamp()->set_nanoseconds(1000 + i);
+  }
+  return registry;
+}
+
+RegistryState StateOf(const Registry& registry) {
+  Snapshot whole;
+  *whole.mutable_registry() = registry;
+  RegistryState state;
+  EXPECT_TRUE(state.Add(whole).ok());
+  return state;
+}
+
+size_t EntryBytes(const Snapshot& part) {
+  Batch batch;
+  *batch.mutable_snapshot() = part;
+  return batch.ByteSizeLong();
+}
+
+// Null: it is not complete.
+std::optional<RegistryState> Assemble(SnapshotAssembly* assembly,
+                                      const std::vector<Snapshot>& parts) {
+  std::optional<RegistryState> state;
+  for (const Snapshot& part : parts) {
+    EXPECT_FALSE(state.has_value());
+    auto added = assembly->Add(part);
+    EXPECT_TRUE(added.ok()) << added.status();
+    state = *std::move(added);
+  }
+  return state;
+}
+
+TEST(RegistryState, ASnapshotOfAnySizeOfPartsHoldsEverything) {
+  for (int agents : {0, 1, 100}) {
+    const Registry registry = Everything(agents);
+    for (size_t bytes : {1, 100, 300, 5000, 1 << 20}) {
+      const auto parts = StateOf(registry).ToParts(bytes);
+      SnapshotAssembly assembly;
+      const auto state = Assemble(&assembly, parts);
+      ASSERT_TRUE(state.has_value());
+      EXPECT_EQ(state->ToProto().SerializeAsString(),
+                registry.SerializeAsString());
+    }
+  }
+}
+
+TEST(RegistryState, PartsAreFullAndNotLargerThanAsked) {
+  const RegistryState state = StateOf(Everything(1000));
+  for (size_t bytes : {200, 1000, 10000}) {
+    const auto parts = state.ToParts(bytes);
+    ASSERT_GT(parts.size(), 3u);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_LE(EntryBytes(parts[i]), bytes);
+      EXPECT_TRUE(EntryBytes(parts[i]) > bytes / 3 || parts[i].last());
+      EXPECT_EQ(parts[i].first(), i == 0);
+      EXPECT_EQ(parts[i].last(), i + 1 == parts.size());
+    }
+  }
+  EXPECT_EQ(state.ToParts(1 << 20).size(), 1u);
+}
+
+// Not by a byte: the lengths of what is around them count, too.
+TEST(RegistryState, PartsAreNotLargerThanAskedWhateverTheirAgents) {
+  for (size_t hostname : {10, 100, 200, 20000}) {
+    Registry registry = Everything(3);
+    for (Registry::Agent& agent : *registry.mutable_admitted()) {
+      agent.mutable_info()->set_hostname(std::string(hostname, 'x'));
+    }
+    const RegistryState state = StateOf(registry);
+    for (size_t bytes = 2 * hostname; bytes < 2 * hostname + 200; ++bytes) {
+      for (const Snapshot& part : state.ToParts(bytes)) {
+        if (part.registry().admitted_size() < 2) continue;
+        ASSERT_LE(EntryBytes(part), bytes);
+      }
+    }
+  }
+}
+
+TEST(RegistryState, AnAgentLargerThanAPartHasOneOfItsOwn) {
+  RegistryState state;
+  for (const char* id : {"a", "b", "c"}) {
+    Operation admit = Admit(id);
+    if (*id == 'b') {
+      admit.mutable_admit_agent()->mutable_info()->set_hostname(
+          std::string(1000, 'x'));
+    }
+    ASSERT_TRUE(state.Apply(admit).ok());
+  }
+  const auto parts = state.ToParts(300);
+  ASSERT_EQ(parts.size(), 3u);
+  SnapshotAssembly assembly;
+  EXPECT_EQ(Assemble(&assembly, parts)->admitted().size(), 3u);
+}
+
+TEST(RegistryState, AnEmptyStateIsASnapshotToo) {
+  const auto parts = RegistryState().ToParts(100);
+  ASSERT_EQ(parts.size(), 1u);
+  SnapshotAssembly assembly;
+  EXPECT_TRUE(Assemble(&assembly, parts).has_value());
+}
+
+TEST(SnapshotAssembly, WhatIsIncompleteIsNothing) {
+  const auto parts = StateOf(Everything(3)).ToParts(1);
+  const std::vector<Snapshot> rest(parts.begin() + 4, parts.end());
+  SnapshotAssembly assembly;
+  EXPECT_FALSE(Assemble(&assembly, rest).has_value());
+  EXPECT_FALSE(
+      Assemble(&assembly, {parts.begin(), parts.begin() + 4}).has_value());
+  assembly.Drop();
+  EXPECT_FALSE(Assemble(&assembly, rest).has_value());
+}
+
+TEST(SnapshotAssembly, AFirstPartStartsOver) {
+  const auto old = StateOf(Everything(3)).ToParts(1);
+  RegistryState state;
+  ASSERT_TRUE(state.Apply(Admit("new")).ok());
+  SnapshotAssembly assembly;
+  EXPECT_FALSE(Assemble(&assembly, {old.begin(), old.end() - 1}).has_value());
+  const auto assembled = Assemble(&assembly, state.ToParts(1));
+  ASSERT_TRUE(assembled.has_value());
+  EXPECT_EQ(assembled->ToProto().SerializeAsString(),
+            state.ToProto().SerializeAsString());
+  // And is over with the last.
+  EXPECT_FALSE(Assemble(&assembly, {old.end() - 1, old.end()}).has_value());
+}
+
+TEST(SnapshotAssembly, WhatANewerVersionAddsIsTold) {
+  Snapshot part;
+  Registry& registry = *part.mutable_registry() = Everything(1);
+  const std::vector<google::protobuf::Message*> messages = {
+      &part, &registry, registry.mutable_admitted(0),
+      registry.mutable_unreachable(0), registry.mutable_gone(0)};
+  for (google::protobuf::Message* message : messages) {
+    EXPECT_TRUE(RegistryState().Add(part).ok());
+    auto& unknown = *message->GetReflection()->MutableUnknownFields(message);
+    unknown.AddVarint(1000, 1);
+    EXPECT_TRUE(absl::IsUnimplemented(RegistryState().Add(part)));
+    unknown.Clear();
+  }
 }
 
 }  // namespace

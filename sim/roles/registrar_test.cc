@@ -1,133 +1,19 @@
-// Registrars on three hosts, with a log among them.
-
 #include "core/registry/registrar.h"
 
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "core/wire/port.h"
-#include "sim/machine.h"
-#include "sim/network.h"
-#include "sim/world.h"
+#include "sim/roles/registrars.h"
 
 namespace quorate::registry {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr int kHosts = 3;
-constexpr uint16_t kPort = 5050;
-
-io::Endpoint AddressOf(int host) {
-  return {absl::StrCat("10.0.0.", host + 1), kPort};
-}
-
-class Member final : public sim::Program {
- public:
-  Member(io::Environment& environment, int host)
-      : registrar_(
-            environment,
-            {.fetch_timeout = seconds(5), .store_timeout = seconds(1)},
-            {.directory = "/log", .quorum = 2, .address = AddressOf(host)},
-            [this](const absl::Status& reason) { lost = reason; }) {
-    port_ = wire::OpenPort(
-                environment.clock(), environment.network(), AddressOf(host),
-                {.on_http = [](std::unique_ptr<io::Connection>, std::string) {},
-                 .on_link =
-                     [this](std::unique_ptr<wire::Link> link) {
-                       registrar_.log().Accept(std::move(link));
-                     },
-                 .handshake = [this](const wire::Handshake&)
-                     -> absl::StatusOr<wire::Handshake> {
-                   return registrar_.log().MyHandshake();
-                 }})
-                .value();
-    registrar_.log().Start();
-    std::vector<io::Endpoint> peers;
-    for (int peer = 0; peer < kHosts; ++peer) peers.push_back(AddressOf(peer));
-    registrar_.log().SetPeers(peers);
-  }
-
-  Registrar& registrar() { return registrar_; }
-  absl::Status lost;
-
- private:
-  Registrar registrar_;
-  std::unique_ptr<wire::Port> port_;
-};
-
-Operation Admit(const std::string& id) {
-  Operation operation;
-  mesos::v1::AgentInfo& info = *operation.mutable_admit_agent()->mutable_info();
-  info.set_hostname("host-" + id);
-  info.mutable_id()->set_value(id);
-  return operation;
-}
-
-class RegistrarTest : public testing::Test {
+class RegistrarTest : public testing::Test, public Registrars {
  protected:
-  RegistrarTest() : world_(1), network_(world_, sim::NetworkOptions{}) {
-    for (int i = 0; i < kHosts; ++i) {
-      hosts_.push_back(std::make_unique<sim::Host>(
-          world_, network_, absl::StrCat("master", i), AddressOf(i).ip));
-      processes_.push_back(nullptr);
-      Start(i);
-    }
-  }
-
-  void Start(int i) {
-    processes_[i] =
-        &hosts_[i]->Start("master", [i](io::Environment& environment) {
-          return std::make_unique<Member>(environment, i);
-        });
-  }
-  Member& member(int i) {
-    return *static_cast<Member*>(processes_[i]->program());
-  }
-  void Run(int i, std::function<void(Registrar&)> callback) {
-    processes_[i]->Run([&] { callback(member(i).registrar()); });
-  }
-
-  absl::Status Recover(int i) {
-    absl::Status result = absl::UnknownError("not answered");
-    mesos::v1::MasterInfo info;
-    info.set_id(absl::StrCat("master", i));
-    info.set_ip(0);
-    info.set_port(kPort);
-    Run(i, [&](Registrar& registrar) {
-      registrar.Recover(info, [&](absl::StatusOr<uint64_t> epoch) {
-        result = epoch.status();
-      });
-    });
-    world_.RunUntil([&] { return !absl::IsUnknown(result); }, seconds(30));
-    return result;
-  }
-
-  // The outcomes, in order of the answers.
-  std::string Apply(int i, const std::vector<std::string>& ids) {
-    std::string outcomes;
-    size_t answered = 0;
-    Run(i, [&](Registrar& registrar) {
-      for (const std::string& id : ids) {
-        registrar.Apply(Admit(id), [&, id](const absl::Status& status) {
-          ++answered;
-          absl::StrAppend(&outcomes, id, " ",
-                          absl::StatusCodeToString(status.code()), "; ");
-        });
-      }
-    });
-    world_.RunUntil([&] { return answered == ids.size(); }, seconds(30));
-    return outcomes;
-  }
-
-  sim::World world_;
-  sim::Network network_;
-  std::vector<std::unique_ptr<sim::Host>> hosts_;
-  std::vector<sim::Process*> processes_;
+  RegistrarTest() : Registrars(1) {}
 };
 
 TEST_F(RegistrarTest, AppliesInOrderAndTogether) {
