@@ -32,7 +32,8 @@ import urllib.request
 from prod.local import processes
 
 HOST = "127.0.0.1"
-BINARIES = ("mesos-master", "mesos-agent", "mesos-executor", "mesos-execute")
+BINARIES = ("mesos-master", "mesos-agent", "mesos-executor", "mesos-execute",
+            "mesos-log")
 # How long `down` waits after TERM.
 GRACE = 5
 # How long `up` waits for ZooKeeper, for a leader, and for the agents.
@@ -388,6 +389,8 @@ The cluster is up. Try it:
       curl -sf "http://{host}:[{agents}]/files/read?offset=0&path=$sandbox/stdout"
   See the cluster:
       curl -L http://{host}:{master}/state
+  See the masters' replicated log:
+      {bin}/mesos-log status --server={host}:{master}
   Kill the leader; another one takes over, and ./dev up starts it again:
       kill -9 $(cut -d' ' -f1 {leader_pid})
 
