@@ -33,7 +33,8 @@ Outcome Run(const Scenario& scenario, uint64_t seed) {
   outcome.trace_hash = world.trace_hash();
   outcome.events = world.events();
   outcome.simulated = world.elapsed();
-  outcome.stuck = world.stuck();
+  outcome.failure_kind = world.failure_kind();
+  outcome.faults = world.faults();
   if (world.failure()) {
     outcome.failure = absl::StrCat(
         scenario.name, " failed with seed ", seed, ":\n  ", *world.failure(),

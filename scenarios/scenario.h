@@ -44,7 +44,8 @@ class Registration {
 
 struct Outcome {
   std::optional<std::string> failure;  // With events and replay command.
-  bool stuck = false;                  // What failed is progress, not safety.
+  sim::FailureKind failure_kind = sim::FailureKind::kViolation;
+  sim::FaultCounts faults;
   uint64_t trace_hash = 0;
   uint64_t events = 0;
   io::Duration simulated{};
@@ -62,13 +63,13 @@ Outcome Run(const Scenario& scenario, uint64_t seed);
       [[maybe_unused]] quorate::sim::World& world)
 
 // Both end the scenario when they do not hold.
-#define EXPECT_NOW(condition)                                          \
-  do {                                                                 \
-    if (world.failure()) return;                                       \
-    if (!(condition)) {                                                \
-      return world.Fail(absl::StrCat(__FILE__, ":", __LINE__,          \
-                                     ": does not hold: " #condition)); \
-    }                                                                  \
+#define EXPECT_NOW(condition)                                        \
+  do {                                                               \
+    if (world.failure()) return;                                     \
+    if (!(condition)) {                                              \
+      return world.FailExpectation(absl::StrCat(                     \
+          __FILE__, ":", __LINE__, ": does not hold: " #condition)); \
+    }                                                                \
   } while (false)
 
 #define EXPECT_SOON(condition, time)                                        \

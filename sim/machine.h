@@ -51,6 +51,10 @@ class Host {
   FileSystem& files() { return files_; }
   HostContainers& containers() { return *containers_; }
   bool up() const { return up_; }
+  // All that ever ran here, oldest first.
+  const std::vector<std::unique_ptr<Process>>& processes() const {
+    return processes_;
+  }
 
   // The host's coordination service; null until set.
   Ensemble* ensemble = nullptr;

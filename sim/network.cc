@@ -161,9 +161,11 @@ std::unique_ptr<io::Connector> ProcessNetwork::Connect(
 }
 
 Network::Network(World& world, NetworkOptions options)
-    : world_(world), options_(options), random_(world.NewRandom("network")) {}
+    : world_(world), options_(options), random_(world.NewRandom("network")) {
+  world.network = this;
+}
 
-Network::~Network() = default;
+Network::~Network() { world_.network = nullptr; }
 
 void Network::Register(Host* host) { hosts_[host->ip()] = host; }
 

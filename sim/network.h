@@ -51,6 +51,8 @@ class Network {
 
   void Register(Host* host);
   Host* Find(const std::string& ip) const;
+  // By ip.
+  const std::map<std::string, Host*>& hosts() const { return hosts_; }
 
   // Nothing goes from `from` to `to`. Addresses are ips.
   void Cut(const std::string& from, const std::string& to);

@@ -66,7 +66,7 @@ TEST(WorldTest, WhatSpinsIsStopped) {
   world.After(0ms, "spin", spin);
   EXPECT_FALSE(world.RunUntil([] { return false; }, 1s));
   EXPECT_TRUE(world.failure().has_value());
-  EXPECT_TRUE(world.stuck());
+  EXPECT_EQ(world.failure_kind(), FailureKind::kStuck);
 }
 
 TEST(WorldTest, AFailureStopsTheRunAndItsNotes) {
@@ -82,7 +82,7 @@ TEST(WorldTest, AFailureStopsTheRunAndItsNotes) {
   world.RunFor(1s);
   EXPECT_EQ(ran, 2);
   EXPECT_EQ(world.failure(), "two");
-  EXPECT_FALSE(world.stuck());
+  EXPECT_EQ(world.failure_kind(), FailureKind::kViolation);
   world.Fail("three");
   world.Note("me", "clears up", uint64_t{0});
   EXPECT_EQ(world.failure(), "two");

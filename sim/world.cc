@@ -73,6 +73,7 @@ bool World::Step() {
   callback.swap(event->callback);
   Fold(static_cast<uint64_t>(now_.time_since_epoch().count()));
   Fold(StableHash(event->kind));
+  if (spectator != nullptr) spectator->OnEvent(now_, event->kind, hash_);
   callback();
   callback = nullptr;
   Forget();
@@ -95,6 +96,8 @@ void World::Forget() {
 
 bool World::RunUntil(const std::function<bool()>& condition,
                      io::Duration at_most) {
+  if (on_step) on_step(steps_);
+  ++steps_;
   const io::Instant deadline = now_ + at_most;
   while (!failure_) {
     if (condition()) return true;
@@ -122,6 +125,9 @@ void World::Record(absl::string_view who, const char* what,
   Fold(StableHash(who));
   Fold(StableHash(what));
   Fold(number);
+  if (spectator != nullptr) {
+    spectator->OnNote({now_, who, what, whom, number});
+  }
   NoteRecord& note = notes_[next_note_++ % kNotes];
   note.when = now_;
   note.who.assign(who.data(), who.size());
@@ -140,13 +146,29 @@ void World::Note(absl::string_view who, const char* what,
   Record(who, what, whom, bytes.size());
 }
 
+void World::Took(Fault fault, absl::string_view who) {
+  if (failure_) return;
+  faults_.Add(fault);
+  Record(who, NameOf(fault), "", faults_.of(fault));
+}
+
+void World::Span(absl::string_view who, absl::string_view name, bool begins) {
+  if (spectator != nullptr) spectator->OnSpan(now_, who, name, begins);
+}
+
 void World::Fail(std::string cause) {
   if (!failure_) failure_ = std::move(cause);
 }
 
+void World::FailExpectation(std::string cause) {
+  if (failure_) return;
+  failure_kind_ = FailureKind::kExpectation;
+  failure_ = std::move(cause);
+}
+
 void World::FailStuck(std::string cause) {
   if (failure_) return;
-  stuck_ = true;
+  failure_kind_ = FailureKind::kStuck;
   failure_ = std::move(cause);
   for (const auto& called : witnesses_) {
     if (const Witness witness = called.lock()) {

@@ -23,8 +23,43 @@
 #include "absl/strings/string_view.h"
 #include "io/clock.h"
 #include "io/random.h"
+#include "sim/faults.h"
 
 namespace quorate::sim {
+
+class Network;
+
+// What a run failed by.
+enum class FailureKind {
+  kViolation,    // a checker saw a property broken
+  kExpectation,  // what a story expects does not hold
+  kStuck,        // what should happen does not, or events never end
+};
+
+// Looks on and changes nothing, so that runs are the same with it and without.
+class Spectator {
+ public:
+  struct Note {
+    io::Instant when;
+    absl::string_view who;
+    const char* what = "";
+    absl::string_view whom;  // the other side, or empty
+    uint64_t number = 0;     // of bytes, if bytes were noted
+  };
+
+  virtual ~Spectator() = default;
+  // An event begins; `kind` lives for ever. `hash` is that of the trace so far.
+  virtual void OnEvent(io::Instant, const char* /*kind*/, uint64_t /*hash*/) {}
+  virtual void OnNote(const Note&) {}
+  // Part of a story begins or ends: "partition", "leads". The same name for
+  // both; spans of one name and owner do not overlap.
+  virtual void OnSpan(io::Instant, absl::string_view /*who*/,
+                      absl::string_view /*name*/, bool /*begins*/) {}
+  // A packet that has arrived; `bytes` are its payload's size.
+  virtual void OnPacket(absl::string_view /*from*/, absl::string_view /*to*/,
+                        io::Instant /*sent*/, io::Instant /*arrived*/,
+                        uint64_t /*bytes*/) {}
+};
 
 class World {
  public:
@@ -36,6 +71,13 @@ class World {
 
   // More events than this in one run mean that something spins.
   uint64_t max_events = kMaxEvents;
+  // The network of this world; null before there is one.
+  Network* network = nullptr;
+  // Null: nobody looks on. Outlives its use.
+  Spectator* spectator = nullptr;
+  // Called when the story begins to wait, with how often it has by then: the
+  // steps of a story.
+  std::function<void(uint64_t step)> on_step;
 
   uint64_t seed() const { return seed_; }
   io::Instant now() const { return now_; }
@@ -67,6 +109,13 @@ class World {
   void Note(absl::string_view who, const char* what, absl::string_view bytes,
             absl::string_view whom = "");
 
+  // A fault has taken effect on `who`.
+  void Took(Fault fault, absl::string_view who);
+  const FaultCounts& faults() const { return faults_; }
+
+  // For the spectator; see there.
+  void Span(absl::string_view who, absl::string_view name, bool begins);
+
   // After every event, in order of registration.
   void AfterEachEvent(std::function<void()> check) {
     checks_.push_back(std::move(check));
@@ -76,6 +125,8 @@ class World {
 
   // Ends the run as failed: a property was violated. The first cause counts.
   void Fail(std::string cause);
+  // The same for what a story expects, which a fault more may excuse.
+  void FailExpectation(std::string cause);
   // The same for a run that does not get on: what should happen does not.
   void FailStuck(std::string cause);
   // Asked what it has to say when a run does not get on, while it lives.
@@ -87,7 +138,8 @@ class World {
     return witness;
   }
   const std::optional<std::string>& failure() const { return failure_; }
-  bool stuck() const { return stuck_; }
+  // Of a run that has failed.
+  FailureKind failure_kind() const { return failure_kind_; }
 
   uint64_t trace_hash() const { return hash_; }
   uint64_t events() const { return events_run_; }
@@ -139,7 +191,9 @@ class World {
   size_t next_note_ = 0;
   std::vector<std::function<void()>> checks_;
   std::optional<std::string> failure_;
-  bool stuck_ = false;
+  FailureKind failure_kind_ = FailureKind::kViolation;
+  FaultCounts faults_;
+  uint64_t steps_ = 0;
 };
 
 // A 64-bit hash that is the same everywhere (FNV-1a).
