@@ -62,6 +62,12 @@ void Ensemble::CheckSessions() {
   world_.After(kCheckInterval, "zookeeper", [this] { CheckSessions(); });
 }
 
+std::vector<int64_t> Ensemble::Sessions() const {
+  std::vector<int64_t> sessions;
+  for (const auto& [id, session] : sessions_) sessions.push_back(id);
+  return sessions;
+}
+
 void Ensemble::Expire(int64_t id) {
   auto session = sessions_.find(id);
   if (session == sessions_.end()) return;

@@ -42,6 +42,8 @@ class Ensemble {
   // Whether that server can serve: it is up and part of a majority.
   bool Serves(const Host& server) const;
 
+  // Those that are open, oldest first.
+  std::vector<int64_t> Sessions() const;
   // Ends a session as its timeout would.
   void Expire(int64_t session);
   uint64_t expired_sessions() const { return expired_; }

@@ -46,6 +46,8 @@ class Node : public Host {
   // `power`.
   void DieAtDiskCall(uint64_t n, bool power);
 
+  // That of the program's latest life; null before the first.
+  Process* process() { return process_; }
   bool running() const { return process_ != nullptr && process_->alive(); }
   bool paused() const { return running() && process_->paused(); }
   // How the program last ended; nothing while it runs.
@@ -61,7 +63,6 @@ class Node : public Host {
 
  protected:
   virtual ProgramFactory MakeFactory() = 0;
-  Process* process() { return process_; }
   // Null when it does not run.
   Program* program();
   // Of the machine's current boot, unique.
