@@ -34,10 +34,16 @@ Host::Host(World& world, Network& network, std::string name, std::string ip)
   network_.Register(this);
 }
 
-Host::~Host() {
+Host::~Host() { TurnOff(); }
+
+void Host::TurnOff() {
+  up_ = false;
+  asleep_ = false;
+  clock_.Wake();
+  // Its processes are among those here.
   containers_->LosePower();
-  // The containers' processes are among them.
-  for (auto& process : processes_) process->Vanish();
+  // By index: an end that is told may start another process elsewhere.
+  for (size_t i = 0; i < processes_.size(); ++i) processes_[i]->Vanish();
 }
 
 Process& Host::Start(const std::string& name, ProgramFactory factory) {
@@ -51,12 +57,7 @@ Process& Host::Start(const std::string& name, ProgramFactory factory) {
 void Host::LosePower() {
   world_.Note(name_, "loses power", uint64_t{0});
   world_.Took(Fault::kPowerLoss, name_);
-  up_ = false;
-  asleep_ = false;
-  clock_.Wake();
-  containers_->LosePower();
-  // By index: an end that is told may start another process elsewhere.
-  for (size_t i = 0; i < processes_.size(); ++i) processes_[i]->Vanish();
+  TurnOff();
   files_.LosePower(*random_);
 }
 
@@ -332,8 +333,11 @@ void Process::Continue() {
 }
 
 void Process::Kill() {
-  if (!alive_) return;
-  world().Took(Fault::kKill, name_);
+  if (alive_) world().Took(Fault::kKill, name_);
+  Terminate();
+}
+
+void Process::Terminate() {
   Ended killed{9, "killed", true};
   if (running_) {
     if (!ending_) ending_ = killed;

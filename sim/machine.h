@@ -79,6 +79,8 @@ class Host {
   void LosePower();
   // Also wakes it.
   void Boot();
+  // Everything here ends at once, for good: the end of the world, no fault.
+  void TurnOff();
 
   // Nothing runs here and nothing is answered, until Wake; then everything
   // goes on with the memory that it had, as after Process::Pause, but for the
@@ -126,6 +128,8 @@ class Process final : public io::Environment {
   // SIGKILL. Its peers see their connections reset. From inside the process
   // itself it takes effect when the running callback returns.
   void Kill();
+  // The same by whoever started it, which is no fault.
+  void Terminate();
   // As Kill, but nobody hears of it: for the loss of power.
   void Vanish();
   // A paused process runs nothing; what would have run does so, in order,

@@ -67,6 +67,29 @@ class Talk {
     acceptor.reset();
   }
 
+  // One more connection; nobody listens to its server end unless `starts`.
+  struct Pair {
+    std::unique_ptr<Sink> client_sink = std::make_unique<Sink>();
+    std::unique_ptr<Sink> server_sink = std::make_unique<Sink>();
+    std::unique_ptr<io::Connection> client, server;
+  };
+  Pair Connect(bool starts = true) {
+    Pair pair;
+    const io::Endpoint at{"10.0.0.2", next_port_++};
+    auto acceptor = *server.network().Listen(at, [&](auto accepted) {
+      pair.server = std::move(accepted);
+      if (starts) pair.server->Start(pair.server_sink.get());
+    });
+    auto connector = client.network().Connect(
+        at, std::chrono::seconds(5), [&](auto connected) {
+          pair.client = *std::move(connected);
+          pair.client->Start(pair.client_sink.get());
+        });
+    EXPECT_TRUE(world.RunUntil([&] { return pair.client && pair.server; },
+                               std::chrono::seconds(5)));
+    return pair;
+  }
+
   uint64_t Count(Fault fault) const { return world.faults().of(fault); }
 
   World world;
@@ -78,6 +101,9 @@ class Talk {
   std::unique_ptr<io::Acceptor> acceptor;
   std::unique_ptr<io::Connector> connector;
   std::unique_ptr<io::Connection> client_end, server_end;
+
+ private:
+  uint16_t next_port_ = 81;
 };
 
 }  // namespace quorate::sim
