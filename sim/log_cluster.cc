@@ -100,13 +100,25 @@ std::string LogCluster::Testimony() {
 LogCluster::~LogCluster() = default;
 
 int LogCluster::Add(int quorum) {
+  const int i = AddMachine(quorum);
+  Start(i);
+  return i;
+}
+
+int LogCluster::AddForeign(int quorum) {
+  const int i = AddMachine(quorum);
+  machines_[i].foreign = true;
+  Start(i);
+  return i;
+}
+
+int LogCluster::AddMachine(int quorum) {
   const int i = size();
   machines_.emplace_back();
   machines_.back().quorum = quorum;
   machines_.back().host =
       std::make_unique<Host>(world_, network_, absl::StrCat("replica", i),
                              absl::StrCat("10.0.0.", i + 1));
-  Start(i);
   return i;
 }
 
@@ -132,7 +144,7 @@ void LogCluster::Start(int i) {
   if (machine.join_token) options.join_token = *machine.join_token;
   options.builtin_election = options_.builtin_election;
   options.address = {host.ip(), kPort};
-  options.observer = agreement_.Observe(DiskName(i));
+  if (!machine.foreign) options.observer = agreement_.Observe(DiskName(i));
   std::vector<io::Endpoint> peers;
   for (const Machine& peer : machines_) {
     peers.push_back({peer.host->ip(), kPort});
@@ -308,12 +320,13 @@ void LogCluster::Read(int i) {
 bool LogCluster::Converged() {
   uint64_t highest = 0;
   for (int i = 0; i < size(); ++i) {
+    if (machines_[i].foreign) continue;
     highest = std::max(highest, status(i).learned_upto);
   }
   for (int i = 0; i < size(); ++i) {
     // A quarantined one has fallen out: nobody talks to it.
-    const bool counts =
-        up(i) && status(i).state != log::LogStatus::State::kQuarantined;
+    const bool counts = up(i) && !machines_[i].foreign &&
+                        status(i).state != log::LogStatus::State::kQuarantined;
     if (counts && status(i).learned_upto != highest) return false;
   }
   return highest > 0;

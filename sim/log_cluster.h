@@ -57,6 +57,10 @@ class LogCluster {
   // One more host, which runs an empty replica with that --quorum; all others
   // learn its address at their next start, and from it at once.
   int Add(int quorum);
+  // The same for a replica that comes to form, or has formed, another log: the
+  // checker does not watch it, and whether others have converged does not
+  // depend on it.
+  int AddForeign(int quorum);
   // From its next start on.
   void SetQuorum(int i, int quorum) { machines_[i].quorum = quorum; }
   void SetJoinToken(int i, std::string token) {
@@ -124,10 +128,12 @@ class LogCluster {
     bool auto_initialize = true;
     std::optional<std::string> join_token;  // if not that of the log's options
     bool retired = false;
+    bool foreign = false;
     int disk = 0;  // counts the wipes
     std::string id;
   };
 
+  int AddMachine(int quorum);
   std::string DiskName(int i) const;
   // What every replica says of itself.
   std::string Testimony();
