@@ -64,7 +64,8 @@ Node::Node(World& world, Network& network, Ensemble& ensemble, std::string name,
 Node::~Node() {
   // What runs here refers to this object.
   on_ended = nullptr;
-  if (running()) LosePower();
+  restart_after_.reset();
+  TurnOff();
 }
 
 void Node::Restart() {
