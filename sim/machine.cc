@@ -30,6 +30,7 @@ Host::Host(World& world, Network& network, std::string name, std::string ip)
       ip_(std::move(ip)),
       random_(world.NewRandom(absl::StrCat("host ", name_))),
       clock_(world, name_),
+      files_(world, name_),
       containers_(std::make_unique<HostContainers>(*this)) {
   network_.Register(this);
 }

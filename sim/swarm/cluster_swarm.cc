@@ -96,10 +96,9 @@ void ClusterSwarm::AddVictim(Node& node) {
 
 void ClusterSwarm::AddZooKeeperKinds() {
   weather_.AddKind("session-expiry", [this](io::Random& random) {
-    const std::vector<int64_t> sessions = cluster_.zookeeper().Sessions();
-    const uint64_t drawn = random.Below(1000);
-    if (sessions.empty()) return;
-    cluster_.zookeeper().Expire(sessions[drawn % sessions.size()]);
+    const std::vector<MasterNode*>& masters = cluster_.masters();
+    cluster_.zookeeper().ExpireSessionsOf(
+        *masters[random.Below(masters.size())]);
   });
 }
 
