@@ -72,6 +72,17 @@ void Ensemble::Expire(int64_t id) {
   if (client != nullptr) client->OnExpiredAtServer();
 }
 
+int Ensemble::ExpireSessionsOf(const Host& host) {
+  std::vector<int64_t> expired;
+  for (const auto& [id, session] : sessions_) {
+    if (session.client != nullptr && &session.client->host() == &host) {
+      expired.push_back(id);
+    }
+  }
+  for (int64_t id : expired) Expire(id);
+  return static_cast<int>(expired.size());
+}
+
 void Ensemble::Close(int64_t id) {
   if (sessions_.erase(id) != 0) RemoveEphemerals(root_, "", id);
 }

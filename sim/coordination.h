@@ -44,6 +44,8 @@ class Ensemble {
 
   // Ends a session as its timeout would.
   void Expire(int64_t session);
+  // All sessions of the processes of that host. How many there were.
+  int ExpireSessionsOf(const Host& host);
   uint64_t expired_sessions() const { return expired_; }
 
  private:

@@ -29,6 +29,8 @@ class ProcessSession final : public io::CoordinationSession {
            OnStatus done) override;
   void Delete(const std::string& path, int32_t version, OnStatus done) override;
 
+  const Host& host() const { return process_.host(); }
+
   // From the ensemble: something watched has changed.
   void OnChanged(const std::string& path, Ensemble::Watched what);
   // From the ensemble: the session is over.
