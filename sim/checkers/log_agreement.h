@@ -82,6 +82,7 @@ class LogAgreement {
   std::map<uint64_t, std::vector<std::string>> configs_;
   std::map<uint64_t, Position> positions_;
   std::map<std::string, uint64_t> acknowledged_;  // payload -> position
+  std::set<std::string> lost_;                    // disks
   std::set<std::string> dead_;                    // members without a disk
 };
 
