@@ -221,7 +221,7 @@ SCENARIO(Operations, WrongClocksDisturbNothing) {
   hosts.insert(hosts.end(), c.agents().begin(), c.agents().end());
   hosts.push_back(&c.framework());
   for (sim::Host* host : hosts) {
-    host->wall_clock_offset = random->Between(-24h, 24h);
+    host->clock().SetWallOffset(random->Between(-24h, 24h));
   }
   MasterNode& old = c.AwaitLeader(60s);
   c.AwaitRegistered(old, 60s);
@@ -229,7 +229,7 @@ SCENARIO(Operations, WrongClocksDisturbNothing) {
   c.AwaitTask("long", "TASK_RUNNING", 30s);
   for (int turn = 0; turn < 5; ++turn) {
     sim::Host* host = hosts[random->Below(hosts.size())];
-    host->wall_clock_offset += random->Between(-1h, 1h);
+    host->clock().JumpWall(random->Between(-1h, 1h));
     world.RunFor(random->Between(1s, 10s));
   }
   EXPECT_NOW(c.Leader() == &old && c.Registered(old));
