@@ -4,7 +4,9 @@
 
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "core/flags/flags.h"
 #include "scenarios/extra_fault.h"
+#include "scenarios/kept_seeds.h"
 #include "scenarios/scenario.h"
 #include "sim/machine.h"
 
@@ -30,6 +33,7 @@ struct Options {
   std::string set;
   std::string extra_fault;
   uint64_t extra_fault_steps = 0;
+  std::string seeds_file;
   bool list = false;
   bool verbose = false;
   bool check_determinism = false;
@@ -66,6 +70,9 @@ void AddFlags(Options& options, flags::FlagSet& flags) {
   flags.Add(&options.extra_fault_steps, "extra_fault_steps",
             "At most so many steps of each story and seed, spread over it; 0 "
             "for all.");
+  flags.Add(&options.seeds_file, "seeds_file",
+            "Runs what this file lists and nothing else; scenarios/seeds.txt "
+            "explains itself.");
   flags.Add(&options.list, "list", "Whether to list the scenarios only.");
   flags.Add(&options.verbose, "verbose",
             "Whether to show what the simulated processes log.");
@@ -206,7 +213,36 @@ bool Chosen(const std::string& name, const std::string& wanted) {
   return false;
 }
 
+int RunKeptSeeds(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file.good()) {
+    std::fprintf(stderr, "cannot read %s\n", path.c_str());
+    return kUsage;
+  }
+  const auto kept = ParseKeptSeeds(text.str());
+  if (!kept.ok()) {
+    std::fprintf(stderr, "%s: %s\n", path.c_str(),
+                 std::string(kept.status().message()).c_str());
+    return kUsage;
+  }
+  int failed = 0;
+  for (const KeptSeed& one : *kept) {
+    const std::optional<std::string> failure = RunKeptSeed(one);
+    if (!failure) continue;
+    ++failed;
+    std::fprintf(stderr, "%sIt was kept because: %s\n", failure->c_str(),
+                 one.why.c_str());
+  }
+  std::printf("%d of %d kept seeds passed\n",
+              static_cast<int>(kept->size()) - failed,
+              static_cast<int>(kept->size()));
+  return failed == 0 ? kPassed : kFailed;
+}
+
 int Main(const Options& options) {
+  if (!options.seeds_file.empty()) return RunKeptSeeds(options.seeds_file);
   int run = 0;
   int failed = 0;
   for (const Scenario& scenario : All()) {
