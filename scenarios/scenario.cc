@@ -16,14 +16,14 @@ std::vector<Scenario>& Registry() {
 // Where and why, for people and for who replays it.
 std::string Report(const Scenario& scenario, uint64_t seed,
                    const sim::World& world, const sim::Plan& drawn,
-                   const sim::Plan& plan) {
+                   const sim::Plan& plan, const std::string& flags) {
   const std::string settings = plan.Difference(drawn);
   return absl::StrCat(
       scenario.name, " failed with seed ", seed, ":\n  ", *world.failure(),
       "\nThe last events:\n  ", absl::StrJoin(world.LastNotes(), "\n  "),
       scenario.swarm ? absl::StrCat("\nIts plan: ", plan.ToString()) : "",
       "\nReplay it with:\n  ./dev sim --scenario=", scenario.name,
-      " --seed=", seed, settings.empty() ? "" : " --set=", settings,
+      " --seed=", seed, settings.empty() ? "" : " --set=", settings, flags,
       " --verbose\n");
 }
 
@@ -43,6 +43,7 @@ Outcome Run(const Scenario& scenario, uint64_t seed,
             const RunOptions& options) {
   sim::World world(seed);
   world.spectator = options.spectator;
+  if (options.prepare) options.prepare(world);
   sim::Plan drawn;
   if (scenario.draw) drawn = scenario.draw(seed);
   const sim::Plan& plan = options.plan == nullptr ? drawn : *options.plan;
@@ -58,7 +59,9 @@ Outcome Run(const Scenario& scenario, uint64_t seed,
   outcome.failure_kind = world.failure_kind();
   outcome.faults = world.faults();
   if (world.failure()) {
-    outcome.failure = Report(scenario, seed, world, drawn, plan);
+    outcome.failure =
+        Report(scenario, seed, world, drawn, plan,
+               options.replay_flags ? options.replay_flags() : "");
   }
   return outcome;
 }

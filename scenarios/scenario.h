@@ -62,6 +62,10 @@ struct RunOptions {
   sim::Spectator* spectator = nullptr;
   // Instead of the plan that the seed draws; null: that one.
   const sim::Plan* plan = nullptr;
+  // Called before the run begins.
+  std::function<void(sim::World&)> prepare;
+  // What a replay needs beside the seed, asked when the run has failed.
+  std::function<std::string()> replay_flags;
 };
 
 Outcome Run(const Scenario& scenario, uint64_t seed,

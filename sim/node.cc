@@ -70,6 +70,8 @@ Node::~Node() {
 
 void Node::Restart() {
   if (running()) return;
+  // From its sleep it comes back as the same boot.
+  Wake();
   if (!up()) {
     ++boots_;
     Boot();

@@ -29,7 +29,7 @@ class Node : public Host {
   // `ensemble` outlives the node. Nothing runs before Restart.
   Node(World& world, Network& network, Ensemble& ensemble, std::string name,
        std::string ip);
-  virtual ~Node();
+  ~Node() override;
 
   // Starts the program, again if it has ended, as a supervisor would; boots a
   // machine that has no power. Nothing happens while the program runs.
