@@ -26,6 +26,7 @@ struct Options {
   std::optional<uint64_t> seed;
   uint64_t first_seed = 1;
   uint64_t seeds = 200;
+  std::string set;
   bool list = false;
   bool verbose = false;
   bool check_determinism = false;
@@ -52,6 +53,9 @@ void AddFlags(Options& options, flags::FlagSet& flags) {
   flags.Add(&options.seed, "seed", "Runs this seed only.");
   flags.Add(&options.first_seed, "first_seed", "Seeds are counted from here.");
   flags.Add(&options.seeds, "seeds", "Seeds for each scenario.");
+  flags.Add(
+      &options.set, "set",
+      "Changes the drawn plan of a swarm's run: \"kill=0,storm-ms=500\".");
   flags.Add(&options.list, "list", "Whether to list the scenarios only.");
   flags.Add(&options.verbose, "verbose",
             "Whether to show what the simulated processes log.");
@@ -90,13 +94,30 @@ void InitLogging(bool verbose) {
   if (verbose) google::AddLogSink(&log);
 }
 
+// What the seed draws, changed as the flags say.
+absl::StatusOr<sim::Plan> PlanOf(const Scenario& scenario, uint64_t seed,
+                                 const Options& options) {
+  if (!scenario.draw) return sim::Plan();
+  sim::Plan plan = scenario.draw(seed);
+  auto settings = sim::ParseSettings(options.set);
+  if (!settings.ok()) return settings.status();
+  for (const sim::Setting& setting : *settings) {
+    absl::Status set = plan.Set(setting.name, setting.value);
+    if (!set.ok()) return set;
+  }
+  return plan;
+}
+
 // The failure of one seed, if any.
 std::optional<std::string> RunSeed(const Scenario& scenario, uint64_t seed,
-                                   bool check_determinism, Outcome* outcome) {
-  *outcome = Run(scenario, seed);
+                                   const Options& options, Outcome* outcome) {
+  auto plan = PlanOf(scenario, seed, options);
+  if (!plan.ok()) return std::string(plan.status().message());
+  const RunOptions run{.plan = scenario.draw ? &*plan : nullptr};
+  *outcome = Run(scenario, seed, run);
   if (outcome->failure) return outcome->failure;
-  if (!check_determinism) return std::nullopt;
-  const Outcome again = Run(scenario, seed);
+  if (!options.check_determinism) return std::nullopt;
+  const Outcome again = Run(scenario, seed, run);
   if (again.trace_hash == outcome->trace_hash) return std::nullopt;
   return absl::StrFormat(
       "%s is not deterministic: seed %d gave the trace %016x with %d events, "
@@ -113,7 +134,7 @@ bool RunSeeds(const Scenario& scenario, const Options& options) {
   io::Duration simulated{};
   for (uint64_t seed = first; seed < first + count; ++seed) {
     Outcome outcome;
-    auto failure = RunSeed(scenario, seed, options.check_determinism, &outcome);
+    auto failure = RunSeed(scenario, seed, options, &outcome);
     events += outcome.events;
     simulated += outcome.simulated;
     hash ^= outcome.trace_hash;

@@ -11,9 +11,8 @@ namespace quorate::sim {
 void Durability::Acknowledged(uint64_t position, const std::string& payload) {
   auto [before, is_new] = positions_.emplace(payload, position);
   if (!is_new) {
-    return world_.Fail(
-        absl::StrCat("one append was acknowledged at positions ",
-                     before->second, " and ", position));
+    return world_.Fail(absl::StrCat("one append was acknowledged at positions ",
+                                    before->second, " and ", position));
   }
   payloads_.emplace(position, payload);
   if (!agreement_.Holds(position, payload)) {

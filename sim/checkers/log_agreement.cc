@@ -112,7 +112,15 @@ void LogAgreement::DiskLost(const std::string& disk) {
   if (observer == observers_.end() || observer->second->member().empty()) {
     return;
   }
-  dead_.insert(observer->second->member());
+  const std::string& member = observer->second->member();
+  lost_.insert(disk);
+  // A clone of the disk may be there yet.
+  const bool elsewhere =
+      std::any_of(observers_.begin(), observers_.end(), [&](const auto& other) {
+        return lost_.count(other.first) == 0 &&
+               other.second->member() == member;
+      });
+  if (!elsewhere) dead_.insert(member);
 }
 
 void LogAgreement::DiskRolledBack(const std::string& disk) {

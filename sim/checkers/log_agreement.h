@@ -108,6 +108,7 @@ class LogAgreement {
   std::set<std::string> payloads_;  // each is appended once
   std::map<uint64_t, std::vector<std::string>> configs_;
   std::map<uint64_t, Position> positions_;
+  std::set<std::string> lost_;  // disks
   std::set<std::string> dead_;  // members without a disk
 };
 
