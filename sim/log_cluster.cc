@@ -206,12 +206,12 @@ void LogCluster::LoseContents(int i, bool zeros) {
   machines_[i].promised = agreement_.Promised(DiskName(i));
 }
 
-void LogCluster::DamageSectors(int i, double probability, io::Random& random) {
+void LogCluster::DamageSectors(int i, uint64_t of, io::Random& random) {
   for (auto& [path, file] : Files(i)) {
     if (absl::EndsWith(path, "/superblock")) continue;
     for (size_t at = 0; at < file->content.size();
          at += FileSystem::kSectorBytes) {
-      if (!random.Chance(probability)) continue;
+      if (random.Below(of) != 0) continue;
       const size_t in_sector = random.Below(FileSystem::kSectorBytes);
       const size_t hit = std::min(at + in_sector, file->content.size() - 1);
       file->content[hit] = static_cast<char>(file->content[hit] ^ 0x20);
@@ -399,7 +399,6 @@ std::vector<KnownReplica> LogCluster::KnownReplicas(
   std::vector<KnownReplica> known;
   for (int i = 0; i < size(); ++i) {
     const Machine& machine = machines_[i];
-    if (machine.foreign) continue;
     KnownReplica replica;
     replica.disk = machine.copy_of.empty() ? DiskName(i) : machine.copy_of;
     replica.member = agreement_.MemberOn(replica.disk);

@@ -90,9 +90,8 @@ class LogCluster {
   // Nothing is left of its files but the superblock, which tells who it is and
   // what it has promised: other bytes are in their place, or zeros.
   void LoseContents(int i, bool zeros);
-  // Sectors have a flipped bit: each with that probability, but for those of
-  // the superblock.
-  void DamageSectors(int i, double probability, io::Random& random);
+  // A bit is flipped in one sector of so many, but not in the superblock.
+  void DamageSectors(int i, uint64_t of, io::Random& random);
   // Tells the oracle what others have done to its disk.
   void SetDiskState(int i, DiskState state) { machines_[i].state = state; }
   // Every file under its directory, by path; to be changed at will.
