@@ -96,6 +96,7 @@ class Cluster {
              const std::string& what);
   void OnEnded(Node& node, const Process::Ended& ended);
   void CheckAll();
+  void CheckMaster(size_t i);
   std::vector<Host*> AllHosts() const;
   std::vector<Node*> AllNodes() const;
 
@@ -108,6 +109,7 @@ class Cluster {
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
   const election::ZooKeeperUrl zk_;
+  std::vector<std::unique_ptr<OpenSpan>> reigns_;  // of each master
   std::vector<std::unique_ptr<Node>> nodes_;  // the framework's as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;

@@ -36,6 +36,11 @@ Host::~Host() {
   for (auto& process : processes_) process->Vanish();
 }
 
+void Host::Boot() {
+  if (!up_) world_.Span(name_, "no power", false);
+  up_ = true;
+}
+
 Process& Host::Start(const std::string& name, ProgramFactory factory) {
   CHECK(up_) << name_ << " has no power";
   processes_.push_back(std::make_unique<Process>(*this, name, ++started_));
@@ -46,6 +51,7 @@ Process& Host::Start(const std::string& name, ProgramFactory factory) {
 
 void Host::LosePower() {
   world_.Note(name_, "loses power", uint64_t{0});
+  if (up_) world_.Span(name_, "no power", true);
   up_ = false;
   containers_->LosePower();
   // By index: an end that is told may start another process elsewhere.
@@ -173,6 +179,7 @@ Process::~Process() = default;
 
 void Process::Begin(ProgramFactory factory) {
   world().Note(name_, "starts", uint64_t{0});
+  world().Span(name_, "runs", true);
   Run([this, factory = std::move(factory)] { program_ = factory(*this); });
 }
 
@@ -207,11 +214,16 @@ uint64_t Process::Later(io::Duration delay, const char* kind,
       });
 }
 
-void Process::Pause() { paused_ = alive_; }
+void Process::Pause() {
+  if (!alive_ || paused_) return;
+  paused_ = true;
+  world().Span(name_, "paused", true);
+}
 
 void Process::Resume() {
   if (!paused_) return;
   paused_ = false;
+  world().Span(name_, "paused", false);
   while (alive_ && !paused_ && !deferred_.empty()) {
     std::function<void()> callback = std::move(deferred_.front());
     deferred_.pop_front();
@@ -242,6 +254,8 @@ void Process::End(Ended ended, bool loudly) {
   if (!alive_) return;
   world().Note(name_, ended.killed ? "is killed" : "exits",
                static_cast<uint64_t>(ended.code));
+  if (paused_) world().Span(name_, "paused", false);
+  world().Span(name_, "runs", false);
   ended_ = ended;
   alive_ = false;
   paused_ = false;

@@ -70,7 +70,7 @@ class Host {
   // Every process and container is gone at once, without a word to anybody,
   // and unsynced data is up to the seed. The host stays down until Boot.
   void LosePower();
-  void Boot() { up_ = true; }
+  void Boot();
 
  private:
   World& world_;

@@ -175,16 +175,29 @@ Host* Network::Find(const std::string& ip) const {
 }
 
 void Network::Cut(const std::string& from, const std::string& to) {
-  cut_.insert({from, to});
-  world_.Note(from, "is cut off from", "", to);
+  world_.Note(NameOf(from), "is cut off from", "", NameOf(to));
+  if (!cut_.insert({from, to}).second) return;
+  world_.Span(NameOf(from), absl::StrCat("cut off from ", NameOf(to)), true);
 }
 
 void Network::Mend(const std::string& from, const std::string& to) {
-  if (cut_.erase({from, to}) != 0) world_.Note(from, "reaches again", "", to);
+  if (cut_.erase({from, to}) == 0) return;
+  world_.Note(NameOf(from), "reaches again", "", NameOf(to));
+  EndSpan(from, to);
+}
+
+void Network::EndSpan(const std::string& from, const std::string& to) {
+  world_.Span(NameOf(from), absl::StrCat("cut off from ", NameOf(to)), false);
+}
+
+std::string Network::NameOf(const std::string& ip) const {
+  const Host* host = Find(ip);
+  return host == nullptr ? ip : host->name();
 }
 
 void Network::MendAll() {
   if (!cut_.empty()) world_.Note("network", "is whole again", uint64_t{0});
+  for (const auto& [from, to] : cut_) EndSpan(from, to);
   cut_.clear();
 }
 

@@ -83,6 +83,11 @@ class Network {
   friend class Stream;
   friend class SimConnection;
 
+  // Of the host with that address, or the address.
+  std::string NameOf(const std::string& ip) const;
+  // That link is no longer cut.
+  void EndSpan(const std::string& from, const std::string& to);
+
   World& world_;
   NetworkOptions options_;
   std::unique_ptr<io::Random> random_;
