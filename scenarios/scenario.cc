@@ -13,6 +13,8 @@ std::vector<Scenario>& Registry() {
   return scenarios;
 }
 
+const sim::World* running_world = nullptr;
+
 }  // namespace
 
 Registration::Registration(std::string name,
@@ -26,9 +28,34 @@ Registration::Registration(std::string name,
 
 const std::vector<Scenario>& All() { return Registry(); }
 
-Outcome Run(const Scenario& scenario, uint64_t seed) {
+const sim::World* RunningWorld() { return running_world; }
+
+std::string ReplayCommand(const std::string& scenario, uint64_t seed) {
+  return absl::StrCat("./dev sim --scenario=", scenario, " --seed=", seed);
+}
+
+std::string Report(const std::string& scenario, uint64_t seed,
+                   const std::string& cause,
+                   const std::vector<std::string>& last_events) {
+  std::string report =
+      absl::StrCat(scenario, " failed with seed ", seed, ":\n  ", cause, "\n");
+  if (!last_events.empty()) {
+    absl::StrAppend(&report, "The last events:\n  ",
+                    absl::StrJoin(last_events, "\n  "), "\n");
+  }
+  const std::string replay = ReplayCommand(scenario, seed);
+  absl::StrAppend(&report, "Replay it with:\n  ", replay, " --verbose\n  ",
+                  replay, " --html=run.html\n");
+  return report;
+}
+
+Outcome Run(const Scenario& scenario, uint64_t seed,
+            sim::Spectator* spectator) {
   sim::World world(seed);
+  world.spectator = spectator;
+  running_world = &world;
   scenario.body(world);
+  running_world = nullptr;
   Outcome outcome;
   outcome.trace_hash = world.trace_hash();
   outcome.events = world.events();
@@ -36,11 +63,9 @@ Outcome Run(const Scenario& scenario, uint64_t seed) {
   outcome.failure_kind = world.failure_kind();
   outcome.faults = world.faults();
   if (world.failure()) {
-    outcome.failure = absl::StrCat(
-        scenario.name, " failed with seed ", seed, ":\n  ", *world.failure(),
-        "\nThe last events:\n  ", absl::StrJoin(world.LastNotes(), "\n  "),
-        "\nReplay it with:\n  ./dev sim --scenario=", scenario.name,
-        " --seed=", seed, " --verbose\n");
+    outcome.cause = *world.failure();
+    outcome.failure =
+        Report(scenario.name, seed, outcome.cause, world.LastNotes());
   }
   return outcome;
 }

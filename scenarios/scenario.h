@@ -44,6 +44,7 @@ class Registration {
 
 struct Outcome {
   std::optional<std::string> failure;  // With events and replay command.
+  std::string cause;                   // of the failure, alone
   sim::FailureKind failure_kind = sim::FailureKind::kViolation;
   sim::FaultCounts faults;
   uint64_t trace_hash = 0;
@@ -51,7 +52,19 @@ struct Outcome {
   io::Duration simulated{};
 };
 
-Outcome Run(const Scenario& scenario, uint64_t seed);
+// `spectator` may be null.
+Outcome Run(const Scenario& scenario, uint64_t seed,
+            sim::Spectator* spectator = nullptr);
+
+// The world of the story that runs now, null between stories: for what a
+// process says last when it dies of a bug.
+const sim::World* RunningWorld();
+
+// What a failure prints: the cause, the last events, how to replay it.
+std::string Report(const std::string& scenario, uint64_t seed,
+                   const std::string& cause,
+                   const std::vector<std::string>& last_events);
+std::string ReplayCommand(const std::string& scenario, uint64_t seed);
 
 }  // namespace quorate::scenarios
 

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -36,6 +37,11 @@ class EventLog final : public Spectator {
   const Write write_;
   std::string lines_;
 };
+
+// Where two runs part, with the lines before and after in both; nullopt: they
+// do not. Each is what an EventLog wrote.
+std::optional<std::string> FirstDifference(absl::string_view one,
+                                           absl::string_view other);
 
 }  // namespace quorate::sim
 
