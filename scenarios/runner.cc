@@ -157,7 +157,7 @@ class Runner {
       std::fprintf(stderr, "nothing has failed: there is nothing to show\n");
       return;
     }
-    const Job job = totals_.failures().front().job;
+    const Job job = totals_.LowestFailure();
     Options again = options_;
     again.seed = job.seed;
     std::optional<Job> next = job;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -34,9 +35,13 @@ void Totals::Add(const Result& result) {
   failures_.push_back(result);
 }
 
-bool Totals::HasFailed(size_t scenario) const {
-  auto story = stories_.find(scenario);
-  return story != stories_.end() && story->second.failed > 0;
+Job Totals::LowestFailure() const {
+  return std::min_element(failures_.begin(), failures_.end(),
+                          [](const Result& a, const Result& b) {
+                            return std::pair(a.job.scenario, a.job.seed) <
+                                   std::pair(b.job.scenario, b.job.seed);
+                          })
+      ->job;
 }
 
 std::string Totals::Line(double real_seconds) const {

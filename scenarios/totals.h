@@ -29,7 +29,8 @@ class Totals {
 
   const std::map<size_t, Story>& stories() const { return stories_; }
   const std::vector<Result>& failures() const { return failures_; }
-  bool HasFailed(size_t scenario) const;
+  // However the runs were shared out, it is the same. Of one at least.
+  Job LowestFailure() const;
   Ending worst() const { return worst_; }
 
   // "1234 runs, 56.1/s, 7.8 simulated hours, 90 faults, 45 marks".

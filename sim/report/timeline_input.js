@@ -7,7 +7,8 @@ function laneAt(y) {
     inside >= lane.top && inside < lane.top + lane.height);
 }
 
-function noteAt(lane, px) {
+function noteAt(lane, px, py) {
+  const y = py - AXIS + scroller.scrollTop - lane.top;
   let best = null, distance = 7;
   for (let i = lowerBound(lane.notes, timeAt(px - 7)); i < lane.notes.length;
     ++i) {
@@ -16,7 +17,9 @@ function noteAt(lane, px) {
     if (x(note.t) > px + 7) break;
     // Of two at one place the rarer one.
     const weight = {crash: 0, fault: 0, ack: 1, start: 1, note: 2}[note.style];
-    if (visible(note) && off + weight < distance) {
+    const near = Math.abs(y - symbolY(lane, note.style)) <
+      (note.style === "ack" ? 6 : 9);
+    if (visible(note) && near && off + weight < distance) {
       best = note;
       distance = off + weight;
     }
@@ -31,8 +34,7 @@ function packetAt(px, py) {
   if (last - first > PACKETS_AT_ONCE) return null;
   for (let i = first; i < last; ++i) {
     const packet = packets[i];
-    const x0 = x(packet.sent), x1 = x(packet.t);
-    const y0 = middleOf(laneOf[packet.from]), y1 = middleOf(laneOf[packet.who]);
+    const {x0, y0, x1, y1} = lineOf(packet);
     const part = Math.min(Math.max(((px - x0) * (x1 - x0) + (py - y0) *
       (y1 - y0)) / ((x1 - x0) ** 2 + (y1 - y0) ** 2 || 1), 0), 1);
     const off = Math.hypot(x0 + part * (x1 - x0) - px,
@@ -59,7 +61,7 @@ function spanAt(lane, px, py) {
 function itemAt(px, py) {
   const lane = laneAt(py);
   if (!lane) return null;
-  return noteAt(lane, px) || packetAt(px, py) || spanAt(lane, px, py);
+  return noteAt(lane, px, py) || packetAt(px, py) || spanAt(lane, px, py);
 }
 
 // --- Details -----------------------------------------------------------------
@@ -87,12 +89,13 @@ function pairsOf(item) {
   return pairs;
 }
 
-function rowFor(item, className) {
+function rowFor(item, className,
+                words = `${names[item.who]} ${wordsOf(item)}`) {
   const row = element("li");
   const button = element("button");
   button.type = "button";
   button.append(element("span", timeText(item.t, 4), "when mono"),
-    element("span", `${names[item.who]} ${wordsOf(item)}`, className));
+    element("span", words, className));
   button.addEventListener("click", () => { choose(item); reveal(item); });
   row.append(button);
   return row;
@@ -331,6 +334,7 @@ function buildLabels() {
   for (const lane of lanes) {
     const label = element("div", lane.name, "lane");
     label.dataset.name = lane.name;
+    if (lane.main < MAIN) label.classList.add("small");
     label.title = lane.name;
     label.style.top = lane.top + AXIS + "px";
     label.style.height = lane.height + "px";
@@ -341,7 +345,7 @@ function buildLabels() {
 
 function buildStoryList() {
   const items = story.slice(-STORY_LIMIT).map(
-    ({item, class: kind}) => rowFor(item, kind));
+    ({item, class: kind, words}) => rowFor(item, kind, words));
   if (run.failed) {
     items.push(element("li", `${timeText(END, 4)}  ${run.verdict}`, "fail"));
   }

@@ -28,6 +28,8 @@ const ENDS = new Set(
 
 function styleOf(note) {
   if (note.fault) return "fault";
+  // What runs inside a host comes and goes.
+  if (names[note.who].includes("/")) return "note";
   if (ENDS.has(note.what)) return "crash";
   if (note.what === "acknowledges" || note.what === "hears that") return "ack";
   if (note.what === "starts") return "start";
@@ -48,6 +50,11 @@ for (const span of spans) {
   const epoch = /epoch (\d+)/.exec(span.name);
   if (epoch) span.epoch = Number(epoch[1]);
 }
+
+// Epochs in their order: neighbours differ in colour.
+const epochs = [...new Set(spans.filter((span) => span.epoch !== undefined)
+  .map((span) => span.epoch))].sort((a, b) => a - b);
+for (const span of spans) span.reign = epochs.indexOf(span.epoch);
 
 // Lanes: one for each host, those that matter most first.
 const RANKS = ["master", "replica", "agent", "framework", "marathon",
@@ -98,6 +105,24 @@ function assignRows(lane, which, limit) {
   return free.length;
 }
 
+// The stretches in which a lane is cut off from some others, and from how many.
+function cutDepths(lane) {
+  const edges = [];
+  for (const span of lane.spans) {
+    if (span.class !== "cut") continue;
+    edges.push([span.t, 1], [span.ends, -1]);
+  }
+  edges.sort((a, b) => a[0] - b[0]);
+  const depths = [];
+  let depth = 0, from = 0;
+  for (const [t, by] of edges) {
+    if (depth > 0 && t > from) depths.push({t: from, ends: t, depth});
+    depth += by;
+    from = t;
+  }
+  return depths;
+}
+
 const MAIN = 40;
 const ROW = 6;
 let total = 0;
@@ -108,8 +133,11 @@ for (const lane of lanes) {
   const others = assignRows(lane, (span) => span.class === "other", 2);
   lane.inside = inside;
   lane.cuts = cuts;
+  lane.cutDepths = cutDepths(lane);
   lane.top = total;
-  lane.height = MAIN + (inside + cuts + others) * ROW + 4;
+  // Without a process of its own there is only room for its notes.
+  lane.main = lane.spans.length > 0 ? MAIN : MAIN / 2;
+  lane.height = lane.main + (inside + cuts + others) * ROW + 4;
   total += lane.height;
 }
 
@@ -146,24 +174,55 @@ function lowerBound(items, t) {
 // What a reader wants to know first, by time.
 const STORY_LIMIT = 1500;
 
-function buildStory() {
-  const story = [];
+// Links that are cut at one instant are one cut: of the host that is on all of
+// them, if there is one.
+function wordsOfCuts(cuts) {
+  if (cuts.length === 1) return `${names[cuts[0].who]} ${cuts[0].name}`;
+  const pairs = cuts.map((cut) =>
+    [names[cut.who], cut.name.slice("cut off from ".length)]);
+  const all = pairs[0].find((host) => pairs.every((pair) =>
+    pair.includes(host)));
+  if (!all) return `${cuts.length} links are cut`;
+  const others = new Set(pairs.flat());
+  return others.size === 2 ? pairs[0].join(" and ") + " cut off from each other"
+    : `${all} cut off from ${others.size - 1} hosts`;
+}
+
+function storyOfCuts() {
+  const byTime = new Map();
   for (const span of spans) {
-    if (span.class === "reign") {
-      story.push({t: span.t, item: span, class: "reign"});
-    } else if (span.class === "cut" || span.class === "paused" ||
-               span.class === "power") {
-      story.push({t: span.t, item: span,
-                  class: span.class === "cut" ? "cut" : "fault"});
-    }
+    if (span.class !== "cut") continue;
+    if (!byTime.has(span.t)) byTime.set(span.t, []);
+    byTime.get(span.t).push(span);
+  }
+  return [...byTime.values()].map((cuts) => (
+    {t: cuts[0].t, item: cuts[0], class: "cut", words: wordsOfCuts(cuts)}));
+}
+
+function buildStory() {
+  const story = storyOfCuts();
+  const powerless = new Set();
+  for (const span of spans) {
+    if (span.class === "power") powerless.add(span.who + " " + span.t);
+    const [kind, what] = {
+      reign: ["reign", span.name], paused: ["fault", "is paused"],
+      power: ["crash", "loses power"]}[span.class] || [];
+    if (!kind) continue;
+    story.push({t: span.t, item: span, class: kind,
+                words: `${names[span.who]} ${what}`});
   }
   for (const note of notes) {
+    // That a host has no power is said once.
+    if (powerless.has(note.who + " " + note.t)) continue;
     if (note.style === "crash" || note.fault) {
       story.push({t: note.t, item: note, class: note.style});
     }
   }
-  story.sort((a, b) => a.t - b.t);
-  return story;
+  for (const entry of story) {
+    entry.words = entry.words ||
+      `${names[entry.item.who]} ${wordsOf(entry.item)}`;
+  }
+  return story.sort((a, b) => a.t - b.t);
 }
 
 const story = buildStory();

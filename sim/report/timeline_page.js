@@ -103,15 +103,21 @@ function tickText(t, step) {
   return (t / 1e9).toFixed(digits) + " s";
 }
 
-function drawAxis(pen, width, height) {
+function drawGrid(pen, height) {
+  const step = tickStep();
+  pen.fillStyle = colors.grid;
+  for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) {
+    if (t >= 0) pen.fillRect(Math.round(x(t)) + 0.5, AXIS, 1, height - AXIS);
+  }
+}
+
+function drawAxis(pen, width) {
   const step = tickStep();
   pen.font = "11.5px system-ui, sans-serif";
   pen.textAlign = "left";
   for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) {
     if (t < 0) continue;
     const at = Math.round(x(t)) + 0.5;
-    pen.fillStyle = colors.grid;
-    pen.fillRect(at, AXIS, 1, height - AXIS);
     pen.fillStyle = colors.dim;
     pen.fillRect(at, AXIS - 5, 1, 5);
     pen.fillText(tickText(t, step), at + 4, AXIS - 8);
@@ -153,7 +159,7 @@ function hatch(pen, left, top, width, height, color) {
 }
 
 function drawReign(pen, span, left, width, top) {
-  const color = reigns[(span.epoch || 0) % reigns.length];
+  const color = reigns[span.reign % reigns.length];
   pen.fillStyle = color.fill;
   pen.fillRect(left, top + 9, width, 22);
   pen.fillStyle = color.edge;
@@ -174,7 +180,7 @@ function drawReign(pen, span, left, width, top) {
 
 // Where a span is drawn, of the lane's top.
 function placeOf(lane, span) {
-  const below = MAIN - 3;
+  const below = lane.main - 3;
   switch (span.class) {
     case "reign": return [9, 22];
     case "cut": return [below + (lane.inside + span.row) * ROW, ROW - 2];
@@ -215,13 +221,16 @@ const LAYERS = ["runs", "power", "reign", "paused", "cut", "other"];
 function drawLane(pen, lane, top) {
   const width = stage.clientWidth;
   if (shown.cut) {
-    pen.fillStyle = colors["cut-soft"];
-    for (const span of lane.spans) {
-      if (span.class !== "cut") continue;
-      const left = Math.max(x(span.t), 0);
-      const right = Math.min(x(span.ends), width);
-      if (right > left) pen.fillRect(left, top, right - left, lane.height);
+    pen.fillStyle = colors.cut;
+    for (const cut of lane.cutDepths) {
+      const left = Math.max(x(cut.t), 0);
+      const right = Math.min(x(cut.ends), width);
+      if (right <= left) continue;
+      // Both directions with all others make the strongest one.
+      pen.globalAlpha = 0.05 + 0.25 * Math.min(cut.depth / lanes.length, 1);
+      pen.fillRect(left, top, right - left, lane.height);
     }
+    pen.globalAlpha = 1;
   }
   pen.fillStyle = colors.grid;
   pen.fillRect(0, top + lane.height - 1, width, 1);
@@ -277,6 +286,8 @@ const SYMBOLS = {
   },
 };
 const SYMBOL_Y = {ack: 4.5, crash: 20, fault: 20, start: 20, note: 34};
+const symbolY = (lane, style) =>
+  lane.main === MAIN ? SYMBOL_Y[style] : lane.main / 2 + 2;
 
 const visible = (note) =>
   note.style === "start" ? shown.crash : shown[note.style];
@@ -293,10 +304,10 @@ function drawNotes(pen, lane, top) {
     const column = Math.round(at);
     if (last[note.style] === column) continue;
     last[note.style] = column;
-    SYMBOLS[note.style](pen, at, top + SYMBOL_Y[note.style]);
+    SYMBOLS[note.style](pen, at, top + symbolY(lane, note.style));
   }
   if (chosen && chosen.kind === "note" && laneOf[chosen.who] === lane) {
-    ring(pen, x(chosen.t), top + SYMBOL_Y[chosen.style]);
+    ring(pen, x(chosen.t), top + symbolY(lane, chosen.style));
   }
 }
 
@@ -308,16 +319,22 @@ function ring(pen, at, y) {
   pen.stroke();
 }
 
-const middleOf = (lane) => lane.top + AXIS + 20 - scroller.scrollTop;
+const middleOf = (lane) =>
+  lane.top + AXIS + lane.main / 2 - scroller.scrollTop;
+
+// From the edge of one lane's bar to that of the other's.
+function lineOf(packet) {
+  const from = laneOf[packet.from], to = laneOf[packet.who];
+  const y1 = middleOf(to);
+  const y0 = from === to ? y1 + 30 : middleOf(from);
+  const edge = Math.sign(y1 - y0) * 11;
+  return {x0: x(packet.sent), y0: y0 + edge, x1: x(packet.t), y1: y1 - edge};
+}
 
 function drawPacket(pen, packet) {
-  const from = laneOf[packet.from], to = laneOf[packet.who];
-  const x0 = x(packet.sent), x1 = x(packet.t);
-  const y1 = middleOf(to);
-  const y0 = from === to ? y1 - 6 : middleOf(from);
-  const down = Math.sign(y1 - y0);
-  pen.moveTo(x0, y0 + down * 8);
-  pen.lineTo(x1, y1 - down * 8);
+  const {x0, y0, x1, y1} = lineOf(packet);
+  pen.moveTo(x0, y0);
+  pen.lineTo(x1, y1);
 }
 
 // All while there are few, and none of too many to tell apart.
@@ -328,9 +345,11 @@ function drawPackets(pen) {
   if (few) {
     pen.strokeStyle = colors.packet;
     pen.lineWidth = 1;
+    pen.globalAlpha = last - first > 300 ? 0.45 : 1;
     pen.beginPath();
     for (let i = first; i < last; ++i) drawPacket(pen, packets[i]);
     pen.stroke();
+    pen.globalAlpha = 1;
   }
   if (chosen && chosen.kind === "packet") {
     pen.strokeStyle = colors.focus;
@@ -349,6 +368,7 @@ function draw() {
   pen.beginPath();
   pen.rect(0, AXIS, width, height);
   pen.clip();
+  drawGrid(pen, height);
   const visibleLanes = lanes.filter((lane) =>
     lane.top + lane.height + AXIS > scroller.scrollTop &&
     lane.top + AXIS < scroller.scrollTop + height);
@@ -360,7 +380,7 @@ function draw() {
     drawNotes(pen, lane, lane.top + AXIS - scroller.scrollTop);
   }
   pen.restore();
-  drawAxis(pen, width, height);
+  drawAxis(pen, width);
   drawEnd(pen, width, height);
 }
 
@@ -368,13 +388,18 @@ function drawOverview() {
   const width = overview.clientWidth, height = overview.clientHeight;
   const pen = fit(overview, width, height);
   const at = (t) => t / END * width;
+  const cuts = lanes.flatMap((lane) => lane.cutDepths);
+  pen.fillStyle = colors["cut-soft"];
+  let until = 0;
+  for (const {t, ends} of cuts.sort((a, b) => a.t - b.t)) {
+    const from = Math.max(t, until);
+    if (ends > from) pen.fillRect(at(from), 0, at(ends) - at(from), height);
+    until = Math.max(until, ends);
+  }
   for (const span of spans) {
     const left = at(span.t), long = Math.max(at(span.ends) - left, 1);
-    if (span.class === "cut") {
-      pen.fillStyle = colors["cut-soft"];
-      pen.fillRect(left, 0, long, height);
-    } else if (span.class === "reign") {
-      pen.fillStyle = reigns[(span.epoch || 0) % reigns.length].edge;
+    if (span.class === "reign") {
+      pen.fillStyle = reigns[span.reign % reigns.length].edge;
       pen.fillRect(left, height - 7, long, 5);
     }
   }
