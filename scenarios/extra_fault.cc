@@ -298,12 +298,14 @@ std::string ToString(const ExtraFault& fault) {
 }
 
 ExtraOutcome RunWithExtraFault(const Scenario& story, uint64_t seed,
-                               const ExtraFault& fault) {
+                               const ExtraFault& fault,
+                               sim::Spectator* spectator) {
   std::unique_ptr<Injector> injector;
   ExtraOutcome extra;
   extra.outcome =
       Run(story, seed,
-          {.prepare =
+          {.spectator = spectator,
+           .prepare =
                [&](World& world) {
                  injector = std::make_unique<Injector>(world, fault);
                },
@@ -327,12 +329,11 @@ ExtraOutcome RunWithExtraFault(const Scenario& story, uint64_t seed,
 Sweep SweepExtraFaults(const Scenario& story, uint64_t seed,
                        uint64_t most_steps) {
   Sweep sweep;
-  Outcome plain;
-  sweep.steps = CountSteps(story, seed, &plain);
-  sweep.failure = plain.failure;
+  sweep.steps = CountSteps(story, seed, &sweep.plain);
+  if (sweep.plain.failure) sweep.failed = sweep.plain;
   const uint64_t count =
       most_steps == 0 ? sweep.steps : std::min(most_steps, sweep.steps);
-  for (uint64_t i = 0; i < count && !sweep.failure; ++i) {
+  for (uint64_t i = 0; i < count && !sweep.failed; ++i) {
     // Spread over the story, and elsewhere with the next seed.
     const uint64_t step = (i * sweep.steps / count + seed) % sweep.steps;
     for (FaultClass fault_class : {FaultClass::kHiccup, FaultClass::kBlow}) {
@@ -340,7 +341,9 @@ Sweep SweepExtraFaults(const Scenario& story, uint64_t seed,
           story, seed, {.step = step, .fault_class = fault_class});
       ++sweep.runs;
       sweep.took_effect += extra.took_effect ? 1 : 0;
-      if (!sweep.failure) sweep.failure = extra.outcome.failure;
+      if (extra.outcome.failure && !sweep.failed) {
+        sweep.failed = extra.outcome;
+      }
     }
   }
   return sweep;

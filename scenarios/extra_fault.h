@@ -49,15 +49,17 @@ struct ExtraOutcome {
   bool took_effect = false;
 };
 
+// `spectator` may be null.
 ExtraOutcome RunWithExtraFault(const Scenario& story, uint64_t seed,
-                               const ExtraFault& fault);
+                               const ExtraFault& fault,
+                               sim::Spectator* spectator = nullptr);
 
 struct Sweep {
   uint64_t steps = 0;
   uint64_t runs = 0;
   uint64_t took_effect = 0;
-  std::optional<std::string>
-      failure;  // The first one, with its replay command.
+  Outcome plain;                  // of the story as it is told
+  std::optional<Outcome> failed;  // the first one
 };
 
 // A run with a hiccup and one with a blow for each step of the story; for

@@ -109,11 +109,11 @@ TEST(ExtraFault, ASweepFindsTheStepThatMatters) {
   const Scenario broken = Fragile([](auto& w) { w.Fail("broken"); });
   const Sweep found = SweepExtraFaults(broken, 1, 0);
   EXPECT_EQ(found.steps, 2u);
-  EXPECT_TRUE(found.failure);
+  EXPECT_TRUE(found.failed);
   const Sweep quiet = SweepExtraFaults(Story(), 1, 0);
   EXPECT_EQ(quiet.steps, 3u);
   EXPECT_EQ(quiet.runs, 6u);
-  EXPECT_FALSE(quiet.failure) << *quiet.failure;
+  EXPECT_FALSE(quiet.failed) << quiet.failed->cause;
 }
 
 TEST(ExtraFault, WordsThatAreNoFaultAreRefused) {

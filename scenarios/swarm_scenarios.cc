@@ -8,8 +8,8 @@
 namespace quorate::scenarios {
 namespace {
 
-const Registration cluster_swarm(
-    {"Swarm.Cluster", nullptr, sim::DrawClusterPlan, sim::RunClusterSwarm});
+const Registration cluster_swarm({"Swarm.Cluster", nullptr,
+                                  sim::DrawClusterPlan, sim::RunClusterSwarm});
 
 const Registration log_swarm({"Swarm.Log", nullptr, sim::DrawLogPlan,
                               sim::RunLogSwarm});

@@ -52,6 +52,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
     master_list_.push_back(new MasterNode(world, network_, ensemble_, name,
                                           Ip(2, i + 1), std::move(flags)));
     nodes_.emplace_back(master_list_.back());
+    reigns_.push_back(std::make_unique<OpenSpan>(world, name));
   }
   for (int i = 0; i < options.agents; ++i) {
     agent::AgentOptions flags;
@@ -76,7 +77,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
   world_.AfterEachEvent([this] { CheckAll(); });
 }
 
-Cluster::~Cluster() { world_.ClearChecks(); }
+Cluster::~Cluster() { world_.EndStory(); }
 
 std::vector<Host*> Cluster::MakeZooKeepers(int count) {
   std::vector<Host*> servers;
@@ -90,6 +91,9 @@ std::vector<Host*> Cluster::MakeZooKeepers(int count) {
 
 // A program ends by itself only where the guides say that it does.
 void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
+  for (size_t i = 0; i < master_list_.size(); ++i) {
+    if (master_list_[i] == &node) reigns_[i]->End();
+  }
   if (ended.killed || ended.code == io::kExitLostLeadership) return;
   // A master that is cut off gives up after its --registry_fetch_timeout or
   // --registry_store_timeout.
@@ -229,12 +233,7 @@ void Cluster::EndDisturbances() {
 
 // After each event; what did not run has not changed.
 void Cluster::CheckAll() {
-  for (MasterNode* master : master_list_) {
-    if (!master->HasMoved()) continue;
-    master->role()->CheckInvariants();
-    const master::Master::View view = master->role()->view();
-    if (view.elected) one_leader_.Acts(view.id, view.epoch);
-  }
+  for (size_t i = 0; i < master_list_.size(); ++i) CheckMaster(i);
   for (AgentNode* agent : agent_list_) {
     if (!agent->HasMoved()) continue;
     agent->role()->CheckInvariants();
@@ -244,6 +243,16 @@ void Cluster::CheckAll() {
     obedience_.Obeys(agent->name(), epoch);
     chosen_epochs_.Obeys(agent->name(), epoch);
   }
+}
+
+void Cluster::CheckMaster(size_t i) {
+  MasterNode* const master = master_list_[i];
+  if (!master->HasMoved()) return;
+  master->role()->CheckInvariants();
+  const master::Master::View view = master->role()->view();
+  if (!view.elected) return reigns_[i]->End();
+  reigns_[i]->Begin(absl::StrCat("leads in epoch ", view.epoch));
+  one_leader_.Acts(view.id, view.epoch);
 }
 
 }  // namespace quorate::sim

@@ -97,6 +97,7 @@ class Cluster {
              const std::string& what);
   void OnEnded(Node& node, const Process::Ended& ended);
   void CheckAll();
+  void CheckMaster(size_t i);
   std::vector<Host*> AllHosts() const;
   std::vector<Node*> AllNodes() const;
 
@@ -110,6 +111,7 @@ class Cluster {
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
   const election::ZooKeeperUrl zk_;
+  std::vector<std::unique_ptr<OpenSpan>> reigns_;  // of each master
   std::vector<std::unique_ptr<Node>> nodes_;  // the framework's as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/resources/resources.h"
 #include "core/scheduler/scheduler.h"
 
@@ -125,6 +126,8 @@ class FrameworkNode::Running final : public Program,
     driver_.Acknowledge(status);
     if (status.has_uuid() && !task.seen.insert(status.uuid()).second) return;
     task.states.push_back(state);
+    node_.world().Note(node_.name(), "hears that", "",
+                       absl::StrCat(status.task_id().value(), " is ", state));
     if (IsTerminal(status.state())) task.ended = true;
     node_.truth_.Told(node_.id_, status.task_id().value(), state);
   }

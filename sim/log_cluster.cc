@@ -18,9 +18,12 @@ constexpr char kDirectory[] = "/var/lib/log";
 class LogReplica final : public Program, public log::LogNode::Listener {
  public:
   LogReplica(io::Environment& environment, log::LogOptions options,
-             const std::vector<io::Endpoint>& peers,
+             const std::vector<io::Endpoint>& peers, World& world,
+             const std::string& name,
              std::function<void(uint64_t epoch)> on_leading)
-      : on_leading_(std::move(on_leading)), node_(environment, options, this) {
+      : leads_(world, name),
+        on_leading_(std::move(on_leading)),
+        node_(environment, options, this) {
     auto port = wire::OpenPort(
         environment.clock(), environment.network(), options.address,
         {.on_http = [](std::unique_ptr<io::Connection>, std::string) {},
@@ -44,14 +47,21 @@ class LogReplica final : public Program, public log::LogNode::Listener {
   void OnCommitted(uint64_t position, absl::string_view) override {
     committed = position;
   }
-  void OnLostLeadership(const absl::Status&) override { electing = false; }
-  void OnLeading(uint64_t epoch) override { on_leading_(epoch); }
+  void OnLeading(uint64_t epoch) override {
+    leads_.Begin(absl::StrCat("leads in epoch ", epoch));
+    on_leading_(epoch);
+  }
+  void OnLostLeadership(const absl::Status&) override {
+    leads_.End();
+    electing = false;
+  }
 
   log::LogNode& node() { return node_; }
   bool electing = false;
   uint64_t committed = 0;
 
  private:
+  OpenSpan leads_;
   const std::function<void(uint64_t epoch)> on_leading_;
   log::LogNode node_;
   std::unique_ptr<wire::Port> port_;
@@ -102,7 +112,7 @@ std::string LogCluster::Testimony() {
   return testimony;
 }
 
-LogCluster::~LogCluster() = default;
+LogCluster::~LogCluster() { world_.EndStory(); }
 
 int LogCluster::Add(int quorum) {
   const int i = AddMachine(quorum);
@@ -155,9 +165,9 @@ void LogCluster::Start(int i) {
     peers.push_back({peer.host->ip(), kPort});
   }
   machine.process =
-      &host.Start(host.name(), [=, this](io::Environment& environment) {
+      &host.Start(host.name(), [=, this, &host](io::Environment& environment) {
         return std::make_unique<LogReplica>(
-            environment, options, peers,
+            environment, options, peers, world_, host.name(),
             [this, i](uint64_t epoch) { OnLeads(i, epoch); });
       });
 }
@@ -283,8 +293,9 @@ void LogCluster::Elect(int i) {
     LogReplica& asked = *replica(i);
     if (std::exchange(asked.electing, true)) return;
     asked.node().Elect([this, i](absl::StatusOr<uint64_t> epoch) {
-      if (epoch.ok()) return OnLeads(i, *epoch);
-      if (up(i)) replica(i)->electing = false;
+      if (!up(i)) return;
+      if (!epoch.ok()) replica(i)->electing = false;
+      if (epoch.ok()) replica(i)->OnLeading(*epoch);
     });
   });
 }
@@ -304,8 +315,10 @@ void LogCluster::Append(int i, size_t bytes) {
   const std::string payload =
       absl::StrCat("payload-", next_payload_++, ".", std::string(bytes, 'x'));
   process(i).Run([this, i, payload] {
-    node(i)->Append(payload, [this, payload](absl::StatusOr<uint64_t> at) {
-      if (at.ok()) durability_.Acknowledged(*at, payload);
+    node(i)->Append(payload, [this, i, payload](absl::StatusOr<uint64_t> at) {
+      if (!at.ok()) return;
+      durability_.Acknowledged(*at, payload);
+      world_.Note(host(i).name(), "acknowledges", *at);
     });
   });
 }

@@ -29,8 +29,8 @@ Host::Host(World& world, Network& network, std::string name, std::string ip)
       name_(std::move(name)),
       ip_(std::move(ip)),
       random_(world.NewRandom(absl::StrCat("host ", name_))),
-      clock_(world, name_),
       files_(world, name_),
+      clock_(world, name_),
       containers_(std::make_unique<HostContainers>(*this)) {
   network_.Register(this);
 }
@@ -58,11 +58,13 @@ Process& Host::Start(const std::string& name, ProgramFactory factory) {
 void Host::LosePower() {
   world_.Note(name_, "loses power", uint64_t{0});
   world_.Took(Fault::kPowerLoss, name_);
+  if (up_) world_.Span(name_, "no power", true);
   TurnOff();
   files_.LosePower(*random_);
 }
 
 void Host::Boot() {
+  if (!up_) world_.Span(name_, "no power", false);
   up_ = true;
   Wake();
 }
@@ -239,6 +241,7 @@ Process::~Process() = default;
 
 void Process::Begin(ProgramFactory factory) {
   world().Note(name_, "starts", uint64_t{0});
+  world().Span(name_, "runs", true);
   RunNow([this, factory = std::move(factory)] { program_ = factory(*this); });
 }
 
@@ -313,11 +316,13 @@ void Process::Pause() {
   if (!alive_ || paused_) return;
   if (!host_.asleep()) Stop();
   paused_ = true;
+  world().Span(name_, "paused", true);
 }
 
 void Process::Resume() {
   if (!paused_) return;
   paused_ = false;
+  world().Span(name_, "paused", false);
   if (!host_.asleep()) Continue();
 }
 
@@ -361,6 +366,8 @@ void Process::End(Ended ended, bool loudly) {
   if (!alive_) return;
   world().Note(name_, ended.killed ? "is killed" : "exits",
                static_cast<uint64_t>(ended.code));
+  if (paused_) world().Span(name_, "paused", false);
+  world().Span(name_, "runs", false);
   ended_ = ended;
   alive_ = false;
   paused_ = false;
