@@ -101,8 +101,20 @@ void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
       network_.stalled_segments() > 0) {
     return;
   }
+  if (DiskExcuses(ended.message)) return;
   world_.Fail(absl::StrCat(node.name(), " exits with ", ended.code, ": ",
                            ended.message));
+}
+
+// A program whose disk fails ends, and says so.
+bool Cluster::DiskExcuses(const std::string& message) const {
+  const FaultCounts& faults = world_.faults();
+  const uint64_t failed = faults.of(Fault::kReadFailed) +
+                          faults.of(Fault::kWriteFailed) +
+                          faults.of(Fault::kSyncFailed);
+  return (failed > 0 && absl::StrContains(message, "input/output error")) ||
+         (faults.of(Fault::kDiskFull) > 0 &&
+          absl::StrContains(message, "no space left"));
 }
 
 // -----------------------------------------------------------------------------

@@ -96,6 +96,7 @@ class Cluster {
   void Await(const std::function<bool()>& condition, io::Duration at_most,
              const std::string& what);
   void OnEnded(Node& node, const Process::Ended& ended);
+  bool DiskExcuses(const std::string& message) const;
   void CheckAll();
   void CheckMaster(size_t i);
   std::vector<Host*> AllHosts() const;
