@@ -16,6 +16,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -95,6 +96,7 @@ class Cluster {
   void Await(const std::function<bool()>& condition, io::Duration at_most,
              const std::string& what);
   void OnEnded(Node& node, const Process::Ended& ended);
+  bool MasterWasDown(const Node& but) const;
   void CheckAll();
   std::vector<Host*> AllHosts() const;
   std::vector<Node*> AllNodes() const;
@@ -112,6 +114,7 @@ class Cluster {
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;
   FrameworkNode* framework_ = nullptr;
+  std::optional<io::Instant> last_master_end_;
 };
 
 }  // namespace quorate::sim

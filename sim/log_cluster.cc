@@ -164,6 +164,7 @@ void LogCluster::Wipe(int i) {
   agreement_.DiskLost(DiskName(i));
   ++machines_[i].disk;
   host(i).files().Replace(FileSystem().root());
+  world_.Took(Fault::kDiskWiped, host(i).name());
 }
 
 FileSystem::NodePtr LogCluster::Backup(int i) {
@@ -173,12 +174,14 @@ FileSystem::NodePtr LogCluster::Backup(int i) {
 void LogCluster::Restore(int i, const FileSystem::NodePtr& backup) {
   agreement_.DiskRolledBack(DiskName(i));
   host(i).files().Replace(FileSystem::Copy(*backup));
+  world_.Took(Fault::kDiskRolledBack, host(i).name());
 }
 
 void LogCluster::Clone(int from, int to) {
   if (machines_[to].process != nullptr) agreement_.DiskLost(DiskName(to));
   ++machines_[to].disk;
   host(to).files().Replace(Backup(from));
+  world_.Took(Fault::kDiskCloned, host(to).name());
   agreement_.DiskRolledBack(DiskName(from));
 }
 
