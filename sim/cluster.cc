@@ -11,6 +11,8 @@ namespace quorate::sim {
 namespace {
 
 constexpr io::Duration kSupervisorDelay = std::chrono::seconds(1);
+// The default --registry_fetch_timeout, and what passes before it begins.
+constexpr io::Duration kLongestRegistryWait = std::chrono::seconds(90);
 // An agent that is paused while it recovers must not take that for the end of
 // its executors.
 constexpr io::Duration kExecutorPatience = std::chrono::minutes(1);
@@ -89,16 +91,30 @@ std::vector<Host*> Cluster::MakeZooKeepers(int count) {
   return servers;
 }
 
+// Another than this one, so lately that it may have been waited for since.
+bool Cluster::MasterWasDown(const Node& but) const {
+  if (last_master_end_ &&
+      world_.now() - *last_master_end_ < kLongestRegistryWait) {
+    return true;
+  }
+  return std::any_of(
+      master_list_.begin(), master_list_.end(),
+      [&](MasterNode* master) { return master != &but && !master->running(); });
+}
+
 // A program ends by itself only where the guides say that it does.
 void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
+  const bool master_was_down = MasterWasDown(node);
   for (size_t i = 0; i < master_list_.size(); ++i) {
-    if (master_list_[i] == &node) reigns_[i]->End();
+    if (master_list_[i] != &node) continue;
+    reigns_[i]->End();
+    last_master_end_ = world_.now();
   }
   if (ended.killed || ended.code == io::kExitLostLeadership) return;
-  // A master that is cut off gives up after its --registry_fetch_timeout or
-  // --registry_store_timeout.
+  // A master that is cut off, or of which the others are down, gives up after
+  // its --registry_fetch_timeout or --registry_store_timeout.
   if (absl::StrContains(ended.message, " the registry:") &&
-      network_.stalled_segments() > 0) {
+      (network_.stalled_segments() > 0 || master_was_down)) {
     return;
   }
   if (DiskExcuses(ended.message)) return;

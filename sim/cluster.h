@@ -16,6 +16,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,7 @@ class Cluster {
              const std::string& what);
   void OnEnded(Node& node, const Process::Ended& ended);
   bool DiskExcuses(const std::string& message) const;
+  bool MasterWasDown(const Node& but) const;
   void CheckAll();
   void CheckMaster(size_t i);
   std::vector<Host*> AllHosts() const;
@@ -117,6 +119,7 @@ class Cluster {
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;
   FrameworkNode* framework_ = nullptr;
+  std::optional<io::Instant> last_master_end_;
 };
 
 }  // namespace quorate::sim
