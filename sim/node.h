@@ -18,6 +18,7 @@
 #include "core/agent/agent.h"
 #include "core/election/master_url.h"
 #include "core/master/master.h"
+#include "core/wire/link.h"
 #include "sim/machine.h"
 
 namespace quorate::sim {
@@ -45,6 +46,8 @@ class Node : public Host {
   // The program dies at its n-th disk call from now; its machine with it when
   // `power`.
   void DieAtDiskCall(uint64_t n, bool power);
+  // As Process::SetSlowLoop; only of this life.
+  void SetSlowLoop(io::Duration at_most);
 
   bool running() const { return process_ != nullptr && process_->alive(); }
   bool paused() const { return running() && process_->paused(); }
@@ -56,11 +59,17 @@ class Node : public Host {
   // Whether the program has run since this was last asked, and still does.
   bool HasMoved();
 
+  // From the next start on: the versions that its release speaks.
+  void SetProtocol(const wire::Versions& protocol) { protocol_ = protocol; }
+
   // Told of each end of the program.
   std::function<void(Node& node, const Process::Ended& ended)> on_ended;
 
  protected:
   virtual ProgramFactory MakeFactory() = 0;
+  // The next start is one with other flags.
+  void NoteOtherFlags() { other_flags_ = true; }
+  const wire::Versions& protocol() const { return protocol_; }
   Process* process() { return process_; }
   // Null when it does not run.
   Program* program();
@@ -68,8 +77,13 @@ class Node : public Host {
   std::string BootId() const;
 
  private:
+  void CountRestart();
+
   Process* process_ = nullptr;
   int boots_ = 1;
+  bool other_flags_ = false;
+  wire::Versions protocol_;
+  wire::Versions last_protocol_;  // of the latest start
   uint64_t seen_turns_ = 0;
   std::optional<io::Duration> restart_after_;
 };
@@ -78,6 +92,12 @@ class MasterNode final : public Node {
  public:
   MasterNode(World& world, Network& network, Ensemble& ensemble,
              std::string name, std::string ip, master::MasterOptions options);
+
+  // From the next start on.
+  void ChangeFlags(const std::function<void(master::MasterOptions&)>& change);
+  // One more master on the work_dir of this one, at another port: an operator
+  // has started it twice.
+  Process& StartSecond();
 
   // Null when it does not run.
   master::Master* role();
@@ -88,13 +108,18 @@ class MasterNode final : public Node {
  private:
   ProgramFactory MakeFactory() override;
 
-  const master::MasterOptions options_;
+  master::MasterOptions options_;
 };
 
 class AgentNode final : public Node {
  public:
   AgentNode(World& world, Network& network, Ensemble& ensemble,
             std::string name, std::string ip, agent::AgentOptions options);
+
+  // From the next start on.
+  void ChangeFlags(const std::function<void(agent::AgentOptions&)>& change);
+  // As MasterNode's.
+  Process& StartSecond();
 
   // Null when it does not run.
   agent::Agent* role();
@@ -104,7 +129,7 @@ class AgentNode final : public Node {
  private:
   ProgramFactory MakeFactory() override;
 
-  const agent::AgentOptions options_;
+  agent::AgentOptions options_;
   std::string id_;
 };
 
