@@ -249,9 +249,12 @@ void Cluster::Supervise() {
 
 void Cluster::EndDisturbances() {
   Heal();
+  network_.ClearLinks();
   for (Host* server : ensemble_.servers()) server->Boot();
   for (const auto& node : nodes_) {
+    node->Wake();
     node->DieAtDiskCall(0, false);
+    node->SetSlowLoop({});
     node->Resume();
     node->Restart();
   }

@@ -11,6 +11,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr uint16_t kPort = 5050;
+constexpr uint16_t kSecondPort = 6050;
 constexpr char kDirectory[] = "/var/lib/log";
 
 }  // namespace
@@ -81,11 +82,7 @@ LogCluster::LogCluster(World& world, LogClusterOptions options)
       agreement_(world),
       durability_(world, agreement_) {
   for (int i = 0; i < options_.replicas; ++i) {
-    machines_.emplace_back();
-    machines_.back().quorum = options_.replicas / 2 + 1;
-    machines_.back().host =
-        std::make_unique<Host>(world, network_, absl::StrCat("replica", i),
-                               absl::StrCat("10.0.0.", i + 1));
+    AddMachine(options_.replicas / 2 + 1);
   }
   witness_ = world.CallAsWitness([this] { return Testimony(); });
   for (int i = 0; i < options_.replicas; ++i) Start(i);
@@ -131,6 +128,7 @@ int LogCluster::AddMachine(int quorum) {
   const int i = size();
   machines_.emplace_back();
   machines_.back().quorum = quorum;
+  machines_.back().options = options_.log;
   machines_.back().host =
       std::make_unique<Host>(world_, network_, absl::StrCat("replica", i),
                              absl::StrCat("10.0.0.", i + 1));
@@ -147,29 +145,69 @@ std::string LogCluster::DiskName(int i) const {
   return absl::StrCat("replica", i, "/disk", machines_[i].disk);
 }
 
-void LogCluster::Start(int i) {
-  Machine& machine = machines_[i];
-  machine.retired = false;
-  Host& host = *machine.host;
-  host.Boot();
-  log::LogOptions options = options_.log;
+void LogCluster::ChangeOptions(
+    int i, const std::function<void(log::LogOptions&)>& change) {
+  change(machines_[i].options);
+  machines_[i].other_options = true;
+}
+
+log::LogOptions LogCluster::OptionsOf(int i) const {
+  const Machine& machine = machines_[i];
+  log::LogOptions options = machine.options;
   options.directory = kDirectory;
   options.quorum = machine.quorum;
   options.auto_initialize = machine.auto_initialize;
   if (machine.join_token) options.join_token = *machine.join_token;
   options.builtin_election = options_.builtin_election;
-  options.address = {host.ip(), kPort};
-  if (!machine.foreign) options.observer = agreement_.Observe(DiskName(i));
-  std::vector<io::Endpoint> peers;
-  for (const Machine& peer : machines_) {
-    peers.push_back({peer.host->ip(), kPort});
+  options.address = {machine.host->ip(), kPort};
+  return options;
+}
+
+std::vector<io::Endpoint> LogCluster::Addresses() const {
+  std::vector<io::Endpoint> addresses;
+  for (const Machine& machine : machines_) {
+    addresses.push_back({machine.host->ip(), kPort});
   }
+  return addresses;
+}
+
+void LogCluster::CountRestart(Machine& machine) {
+  const std::string& name = machine.host->name();
+  const wire::Versions& protocol = machine.options.protocol;
+  if (machine.process != nullptr) {
+    if (machine.other_options) world_.Took(Fault::kOtherFlags, name);
+    if (machine.last_protocol != protocol) world_.Took(Fault::kUpgrade, name);
+  }
+  machine.other_options = false;
+  machine.last_protocol = protocol;
+}
+
+void LogCluster::Start(int i) {
+  Machine& machine = machines_[i];
+  machine.retired = false;
+  Host& host = *machine.host;
+  host.Boot();
+  CountRestart(machine);
+  log::LogOptions options = OptionsOf(i);
+  if (!machine.foreign) options.observer = agreement_.Observe(DiskName(i));
+  const std::vector<io::Endpoint> peers = Addresses();
   machine.process =
       &host.Start(host.name(), [=, this, &host](io::Environment& environment) {
         return std::make_unique<LogReplica>(
             environment, options, peers, world_, host.name(),
             [this, i](uint64_t epoch) { OnLeads(i, epoch); });
       });
+}
+
+Process& LogCluster::StartSecond(int i) {
+  log::LogOptions options = OptionsOf(i);
+  options.address.port = kSecondPort;
+  const std::string name = absl::StrCat(host(i).name(), "-again");
+  const std::vector<io::Endpoint> peers = Addresses();
+  return host(i).Start(name, [=, this](io::Environment& environment) {
+    return std::make_unique<LogReplica>(environment, options, peers, world_,
+                                        name, [](uint64_t) {});
+  });
 }
 
 void LogCluster::Retire(int i) {
@@ -262,10 +300,13 @@ void LogCluster::CutOneWay(int from, int to) {
 
 void LogCluster::HealAll() {
   network_.MendAll();
+  network_.ClearLinks();
   for (int i = 0; i < size(); ++i) {
     if (machines_[i].retired) continue;
-    machines_[i].process->DieAtDiskCall(0, false);
-    machines_[i].process->Resume();
+    host(i).Wake();
+    process(i).DieAtDiskCall(0, false);
+    process(i).SetSlowLoop({});
+    process(i).Resume();
     if (!up(i)) Start(i);
   }
 }

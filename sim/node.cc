@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint16_t kMasterPort = 5050;
 constexpr uint16_t kAgentPort = 5051;
+constexpr uint16_t kSecondMasterPort = 6050;
+constexpr uint16_t kSecondAgentPort = 6051;
 
 // A program that is one role, which may refuse to start.
 template <typename Role>
@@ -28,6 +30,13 @@ class RoleProgram final : public Program {
 
   Role role;
 };
+
+template <typename Role, typename Options>
+ProgramFactory FactoryOf(Options options) {
+  return [options = std::move(options)](io::Environment& environment) {
+    return std::make_unique<RoleProgram<Role>>(environment, options);
+  };
+}
 
 template <typename Role>
 Role* RoleOf(Program* program) {
@@ -77,6 +86,8 @@ void Node::Restart() {
     Boot();
   }
   seen_turns_ = 0;
+  if (process_ != nullptr) CountRestart();
+  last_protocol_ = protocol_;
   process_ = &Start(name(), MakeFactory());
   process_->on_ended = [this](const Process::Ended& ended) {
     if (on_ended) on_ended(*this, ended);
@@ -84,6 +95,13 @@ void Node::Restart() {
       world().After(*restart_after_, "supervisor", [this] { Restart(); });
     }
   };
+}
+
+void Node::CountRestart() {
+  if (std::exchange(other_flags_, false)) {
+    world().Took(Fault::kOtherFlags, name());
+  }
+  if (protocol_ != last_protocol_) world().Took(Fault::kUpgrade, name());
 }
 
 void Node::Kill() {
@@ -106,6 +124,10 @@ void Node::Resume() {
 
 void Node::DieAtDiskCall(uint64_t n, bool power) {
   if (running()) process_->DieAtDiskCall(n, power);
+}
+
+void Node::SetSlowLoop(io::Duration at_most) {
+  if (running()) process_->SetSlowLoop(at_most);
 }
 
 bool Node::HasMoved() {
@@ -140,9 +162,22 @@ MasterNode::MasterNode(World& world, Network& network, Ensemble& ensemble,
       }()) {}
 
 ProgramFactory MasterNode::MakeFactory() {
-  return [options = options_](io::Environment& environment) {
-    return std::make_unique<RoleProgram<master::Master>>(environment, options);
-  };
+  master::MasterOptions options = options_;
+  options.protocol = protocol();
+  return FactoryOf<master::Master>(std::move(options));
+}
+
+void MasterNode::ChangeFlags(
+    const std::function<void(master::MasterOptions&)>& change) {
+  change(options_);
+  NoteOtherFlags();
+}
+
+Process& MasterNode::StartSecond() {
+  master::MasterOptions options = options_;
+  options.bind.port = options.advertise.port = kSecondMasterPort;
+  return Start(absl::StrCat(name(), "-again"),
+               FactoryOf<master::Master>(std::move(options)));
 }
 
 master::Master* MasterNode::role() { return RoleOf<master::Master>(program()); }
@@ -176,9 +211,22 @@ AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
 ProgramFactory AgentNode::MakeFactory() {
   agent::AgentOptions options = options_;
   options.boot_id = BootId();
-  return [options](io::Environment& environment) {
-    return std::make_unique<RoleProgram<agent::Agent>>(environment, options);
-  };
+  options.protocol = protocol();
+  return FactoryOf<agent::Agent>(std::move(options));
+}
+
+void AgentNode::ChangeFlags(
+    const std::function<void(agent::AgentOptions&)>& change) {
+  change(options_);
+  NoteOtherFlags();
+}
+
+Process& AgentNode::StartSecond() {
+  agent::AgentOptions options = options_;
+  options.boot_id = BootId();
+  options.bind.port = options.advertise.port = kSecondAgentPort;
+  return Start(absl::StrCat(name(), "-again"),
+               FactoryOf<agent::Agent>(std::move(options)));
 }
 
 agent::Agent* AgentNode::role() { return RoleOf<agent::Agent>(program()); }

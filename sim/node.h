@@ -18,6 +18,7 @@
 #include "core/agent/agent.h"
 #include "core/election/master_url.h"
 #include "core/master/master.h"
+#include "core/wire/link.h"
 #include "sim/machine.h"
 
 namespace quorate::sim {
@@ -45,6 +46,8 @@ class Node : public Host {
   // The program dies at its n-th disk call from now; its machine with it when
   // `power`.
   void DieAtDiskCall(uint64_t n, bool power);
+  // As Process::SetSlowLoop; only of this life.
+  void SetSlowLoop(io::Duration at_most);
 
   // That of the program's latest life; null before the first.
   Process* process() { return process_; }
@@ -58,19 +61,30 @@ class Node : public Host {
   // Whether the program has run since this was last asked, and still does.
   bool HasMoved();
 
+  // From the next start on: the versions that its release speaks.
+  void SetProtocol(const wire::Versions& protocol) { protocol_ = protocol; }
+
   // Told of each end of the program.
   std::function<void(Node& node, const Process::Ended& ended)> on_ended;
 
  protected:
   virtual ProgramFactory MakeFactory() = 0;
+  // The next start is one with other flags.
+  void NoteOtherFlags() { other_flags_ = true; }
+  const wire::Versions& protocol() const { return protocol_; }
   // Null when it does not run.
   Program* program();
   // Of the machine's current boot, unique.
   std::string BootId() const;
 
  private:
+  void CountRestart();
+
   Process* process_ = nullptr;
   int boots_ = 1;
+  bool other_flags_ = false;
+  wire::Versions protocol_;
+  wire::Versions last_protocol_;  // of the latest start
   uint64_t seen_turns_ = 0;
   std::optional<io::Duration> restart_after_;
 };
@@ -79,6 +93,12 @@ class MasterNode final : public Node {
  public:
   MasterNode(World& world, Network& network, Ensemble& ensemble,
              std::string name, std::string ip, master::MasterOptions options);
+
+  // From the next start on.
+  void ChangeFlags(const std::function<void(master::MasterOptions&)>& change);
+  // One more master on the work_dir of this one, at another port: an operator
+  // has started it twice.
+  Process& StartSecond();
 
   // Null when it does not run.
   master::Master* role();
@@ -89,13 +109,18 @@ class MasterNode final : public Node {
  private:
   ProgramFactory MakeFactory() override;
 
-  const master::MasterOptions options_;
+  master::MasterOptions options_;
 };
 
 class AgentNode final : public Node {
  public:
   AgentNode(World& world, Network& network, Ensemble& ensemble,
             std::string name, std::string ip, agent::AgentOptions options);
+
+  // From the next start on.
+  void ChangeFlags(const std::function<void(agent::AgentOptions&)>& change);
+  // As MasterNode's.
+  Process& StartSecond();
 
   // Null when it does not run.
   agent::Agent* role();
@@ -105,7 +130,7 @@ class AgentNode final : public Node {
  private:
   ProgramFactory MakeFactory() override;
 
-  const agent::AgentOptions options_;
+  agent::AgentOptions options_;
   std::string id_;
 };
 

@@ -1,4 +1,9 @@
 // The client side of a simulated coordination session.
+//
+// ZooKeeper is not ours, and its protocol is not spoken here: requests, replies
+// and watches are calls, each after the latency and under the faults that a
+// packet over the same link would have. All else that processes tell each other
+// crosses the network as the bytes of our own protocols.
 
 #ifndef QUORATE_SIM_PROCESS_SESSION_H_
 #define QUORATE_SIM_PROCESS_SESSION_H_

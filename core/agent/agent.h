@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "core/election/master_url.h"
+#include "core/wire/link.h"
 #include "io/environment.h"
 
 namespace quorate::agent {
@@ -40,6 +41,9 @@ struct AgentOptions {
   bool reconnect = true;  // --recover=reconnect, or cleanup
   bool switch_user = true;
   std::string boot_id;  // of the machine; another one: tasks are gone
+
+  // Of links to masters, as in log::LogOptions.
+  wire::Versions protocol;
 
   // Name -> value in Mesos' text forms, for /flags.
   std::map<std::string, std::string> flags;

@@ -120,6 +120,7 @@ void Registration::Dial(const MasterInfo& master) {
       [this] {
         wire::Handshake mine;
         mine.purpose = wire::Purpose::kAgent;
+        mine.versions = options_.protocol;
         mine.cluster_id = identity_.cluster_id;
         mine.node_id = identity_.agent_id;
         mine.address = self_;

@@ -70,6 +70,8 @@ struct LogOptions {
   bool auto_initialize = true;
   // Where other members reach this one.
   io::Endpoint address;
+  // What this release speaks; another range only where releases are simulated.
+  wire::Versions protocol;
   // Not empty: newcomers have to show the same one.
   std::string join_token;
   // Stands for leadership by itself, without Elect.
@@ -143,6 +145,7 @@ struct LogStatus {
     io::Duration silent{};  // since it was heard
     uint64_t learned_upto = 0;
     int declared_quorum = 0;
+    uint32_t protocol_version = 0;  // of the link to it; 0: there is none
   };
   std::vector<Peer> peers;
   // By the names under which they are published, "log/..." .

@@ -156,6 +156,7 @@ class Master::Core {
     }
     wire::Handshake mine;
     mine.purpose = peer.purpose;
+    mine.versions = options_.protocol;
     mine.cluster_id = context_.reign.cluster_id();
     mine.node_id = context_.id();
     mine.address = options_.advertise;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "core/base/version.h"
 #include "core/election/master_url.h"
+#include "core/wire/link.h"
 #include "io/environment.h"
 
 namespace quorate::log {
@@ -46,6 +47,8 @@ struct MasterOptions {
   std::map<std::string, std::string> flags;
   std::string log_file;  // served as /master/log; empty: none
 
+  // As in log::LogOptions; also with agents.
+  wire::Versions protocol;
   // Of the replicated log; outlives the master; may be null.
   log::LogObserver* log_observer = nullptr;
   // What the log sets aside on disk, as in log::LogOptions; 0: its default.

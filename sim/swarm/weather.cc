@@ -228,7 +228,6 @@ void Weather::AddClockKinds() {
     const io::Duration jump = random.Between(-1h, 1h);
     if (!victim) return;
     victims_[*victim].host->clock().JumpWall(jump);
-    world_.Took(Fault::kClockJump, victims_[*victim].host->name());
   });
 }
 
