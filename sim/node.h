@@ -18,6 +18,7 @@
 #include "core/agent/agent.h"
 #include "core/election/master_url.h"
 #include "core/master/master.h"
+#include "sim/executor_program.h"
 #include "sim/machine.h"
 
 namespace quorate::sim {
@@ -98,6 +99,9 @@ class AgentNode final : public Node {
 
   // Null when it does not run.
   agent::Agent* role();
+  // Of the executors that start from now on.
+  ExecutorFaults executor_faults;
+
   // Of its latest registration, in this or an earlier life; empty before.
   const std::string& id();
 
