@@ -4,7 +4,9 @@
 
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "core/flags/flags.h"
+#include "scenarios/extra_fault.h"
+#include "scenarios/kept_seeds.h"
 #include "scenarios/scenario.h"
 #include "sim/machine.h"
 
@@ -26,6 +30,10 @@ struct Options {
   std::optional<uint64_t> seed;
   uint64_t first_seed = 1;
   uint64_t seeds = 200;
+  std::string set;
+  std::string extra_fault;
+  uint64_t extra_fault_steps = 0;
+  std::string seeds_file;
   bool list = false;
   bool verbose = false;
   bool check_determinism = false;
@@ -52,6 +60,19 @@ void AddFlags(Options& options, flags::FlagSet& flags) {
   flags.Add(&options.seed, "seed", "Runs this seed only.");
   flags.Add(&options.first_seed, "first_seed", "Seeds are counted from here.");
   flags.Add(&options.seeds, "seeds", "Seeds for each scenario.");
+  flags.Add(
+      &options.set, "set",
+      "Changes the drawn plan of a swarm's run: \"kill=0,storm-ms=500\".");
+  flags.Add(&options.extra_fault, "extra_fault",
+            "One fault more than the story tells of: STEP:KIND:TARGET, as "
+            "replay commands have it; or 'each', for a run with a short and "
+            "one with a heavy fault at each step of each story.");
+  flags.Add(&options.extra_fault_steps, "extra_fault_steps",
+            "At most so many steps of each story and seed, spread over it; 0 "
+            "for all.");
+  flags.Add(&options.seeds_file, "seeds_file",
+            "Runs what this file lists and nothing else; scenarios/seeds.txt "
+            "explains itself.");
   flags.Add(&options.list, "list", "Whether to list the scenarios only.");
   flags.Add(&options.verbose, "verbose",
             "Whether to show what the simulated processes log.");
@@ -90,13 +111,36 @@ void InitLogging(bool verbose) {
   if (verbose) google::AddLogSink(&log);
 }
 
+// What the seed draws, changed as the flags say.
+absl::StatusOr<sim::Plan> PlanOf(const Scenario& scenario, uint64_t seed,
+                                 const Options& options) {
+  if (!scenario.draw) return sim::Plan();
+  sim::Plan plan = scenario.draw(seed);
+  auto settings = sim::ParseSettings(options.set);
+  if (!settings.ok()) return settings.status();
+  for (const sim::Setting& setting : *settings) {
+    absl::Status set = plan.Set(setting.name, setting.value);
+    if (!set.ok()) return set;
+  }
+  return plan;
+}
+
 // The failure of one seed, if any.
 std::optional<std::string> RunSeed(const Scenario& scenario, uint64_t seed,
-                                   bool check_determinism, Outcome* outcome) {
-  *outcome = Run(scenario, seed);
+                                   const Options& options, Outcome* outcome) {
+  if (!options.extra_fault.empty()) {
+    auto fault = ParseExtraFault(options.extra_fault);
+    if (!fault.ok()) return absl::StrCat(fault.status().message(), "\n");
+    *outcome = RunWithExtraFault(scenario, seed, *fault).outcome;
+    return outcome->failure;
+  }
+  auto plan = PlanOf(scenario, seed, options);
+  if (!plan.ok()) return std::string(plan.status().message());
+  const RunOptions run{.plan = scenario.draw ? &*plan : nullptr};
+  *outcome = Run(scenario, seed, run);
   if (outcome->failure) return outcome->failure;
-  if (!check_determinism) return std::nullopt;
-  const Outcome again = Run(scenario, seed);
+  if (!options.check_determinism) return std::nullopt;
+  const Outcome again = Run(scenario, seed, run);
   if (again.trace_hash == outcome->trace_hash) return std::nullopt;
   return absl::StrFormat(
       "%s is not deterministic: seed %d gave the trace %016x with %d events, "
@@ -105,7 +149,36 @@ std::optional<std::string> RunSeed(const Scenario& scenario, uint64_t seed,
       again.trace_hash, again.events);
 }
 
+constexpr char kEachStep[] = "each";
+
+bool RunExtraFaults(const Scenario& scenario, const Options& options) {
+  const uint64_t first = options.seed.value_or(options.first_seed);
+  const uint64_t count = options.seed ? 1 : options.seeds;
+  Sweep all;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    const Sweep sweep =
+        SweepExtraFaults(scenario, seed, options.extra_fault_steps);
+    all.steps += sweep.steps;
+    all.runs += sweep.runs;
+    all.took_effect += sweep.took_effect;
+    if (sweep.failure) {
+      std::fprintf(stderr, "%s", sweep.failure->c_str());
+      return false;
+    }
+  }
+  std::printf(
+      "%s", absl::StrFormat("%-56s %6d steps  %6d extra faults, of "
+                            "which %d took effect\n",
+                            scenario.name, all.steps, all.runs, all.took_effect)
+                .c_str());
+  std::fflush(stdout);
+  return true;
+}
+
 bool RunSeeds(const Scenario& scenario, const Options& options) {
+  if (options.extra_fault == kEachStep) {
+    return !scenario.story || RunExtraFaults(scenario, options);
+  }
   const uint64_t first = options.seed.value_or(options.first_seed);
   const uint64_t count = options.seed ? 1 : options.seeds;
   uint64_t events = 0;
@@ -113,7 +186,7 @@ bool RunSeeds(const Scenario& scenario, const Options& options) {
   io::Duration simulated{};
   for (uint64_t seed = first; seed < first + count; ++seed) {
     Outcome outcome;
-    auto failure = RunSeed(scenario, seed, options.check_determinism, &outcome);
+    auto failure = RunSeed(scenario, seed, options, &outcome);
     events += outcome.events;
     simulated += outcome.simulated;
     hash ^= outcome.trace_hash;
@@ -140,7 +213,36 @@ bool Chosen(const std::string& name, const std::string& wanted) {
   return false;
 }
 
+int RunKeptSeeds(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file.good()) {
+    std::fprintf(stderr, "cannot read %s\n", path.c_str());
+    return kUsage;
+  }
+  const auto kept = ParseKeptSeeds(text.str());
+  if (!kept.ok()) {
+    std::fprintf(stderr, "%s: %s\n", path.c_str(),
+                 std::string(kept.status().message()).c_str());
+    return kUsage;
+  }
+  int failed = 0;
+  for (const KeptSeed& one : *kept) {
+    const std::optional<std::string> failure = RunKeptSeed(one);
+    if (!failure) continue;
+    ++failed;
+    std::fprintf(stderr, "%sIt was kept because: %s\n", failure->c_str(),
+                 one.why.c_str());
+  }
+  std::printf("%d of %d kept seeds passed\n",
+              static_cast<int>(kept->size()) - failed,
+              static_cast<int>(kept->size()));
+  return failed == 0 ? kPassed : kFailed;
+}
+
 int Main(const Options& options) {
+  if (!options.seeds_file.empty()) return RunKeptSeeds(options.seeds_file);
   int run = 0;
   int failed = 0;
   for (const Scenario& scenario : All()) {

@@ -37,6 +37,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
       obedience_(world),
       task_truth_(world),
       log_agreement_(world),
+      chosen_epochs_(world, log_agreement_),
       ensemble_(world, MakeZooKeepers(options.zookeepers)),
       zk_(UrlOf(ensemble_.servers())) {
   for (int i = 0; i < options.masters; ++i) {
@@ -239,7 +240,9 @@ void Cluster::CheckAll() {
     agent->role()->CheckInvariants();
     // Zero until a restarted agent has read its checkpoint.
     const uint64_t epoch = agent->role()->view().epoch;
-    if (epoch != 0) obedience_.Obeys(agent->name(), epoch);
+    if (epoch == 0) continue;
+    obedience_.Obeys(agent->name(), epoch);
+    chosen_epochs_.Obeys(agent->name(), epoch);
   }
 }
 

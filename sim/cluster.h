@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/checkers/chosen_epochs.h"
 #include "sim/checkers/log_agreement.h"
 #include "sim/checkers/obedience.h"
 #include "sim/checkers/one_leader.h"
@@ -105,6 +106,7 @@ class Cluster {
   Obedience obedience_;
   TaskTruth task_truth_;
   LogAgreement log_agreement_;
+  ChosenEpochs chosen_epochs_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
   const election::ZooKeeperUrl zk_;

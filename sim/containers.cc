@@ -333,7 +333,7 @@ void HostContainers::Signal(Container& container, int signal) {
       OnEnded(id, signal);
     }
   } else if (container.process != nullptr) {
-    container.process->Kill();
+    container.process->Terminate();
   } else {
     OnEnded(id, signal);  // Before it began.
   }

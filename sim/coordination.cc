@@ -111,7 +111,7 @@ void Ensemble::Expire(int64_t id) {
   if (client != nullptr) client->OnExpiredAtServer();
 }
 
-void Ensemble::ExpireSessionsOf(const Host& host) {
+int Ensemble::ExpireSessionsOf(const Host& host) {
   std::vector<int64_t> expired;
   for (const auto& [id, session] : sessions_) {
     if (session.client != nullptr && &session.client->host() == &host) {
@@ -119,6 +119,7 @@ void Ensemble::ExpireSessionsOf(const Host& host) {
     }
   }
   for (int64_t id : expired) Expire(id);
+  return static_cast<int>(expired.size());
 }
 
 void Ensemble::BreakConnectionsOf(const Host& host) {

@@ -66,8 +66,8 @@ class Ensemble {
 
   // Ends a session as its timeout would.
   void Expire(int64_t session);
-  // Those of the processes of that host.
-  void ExpireSessionsOf(const Host& host);
+  // All sessions of the processes of that host. How many there were.
+  int ExpireSessionsOf(const Host& host);
   uint64_t expired_sessions() const { return expired_; }
   // The connections of that host's processes break; the clients go on with
   // the next server.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/wire/port.h"
 
@@ -17,8 +18,9 @@ constexpr char kDirectory[] = "/var/lib/log";
 class LogReplica final : public Program, public log::LogNode::Listener {
  public:
   LogReplica(io::Environment& environment, log::LogOptions options,
-             const std::vector<io::Endpoint>& peers)
-      : node_(environment, options, this) {
+             const std::vector<io::Endpoint>& peers,
+             std::function<void(uint64_t epoch)> on_leading)
+      : on_leading_(std::move(on_leading)), node_(environment, options, this) {
     auto port = wire::OpenPort(
         environment.clock(), environment.network(), options.address,
         {.on_http = [](std::unique_ptr<io::Connection>, std::string) {},
@@ -43,12 +45,14 @@ class LogReplica final : public Program, public log::LogNode::Listener {
     committed = position;
   }
   void OnLostLeadership(const absl::Status&) override { electing = false; }
+  void OnLeading(uint64_t epoch) override { on_leading_(epoch); }
 
   log::LogNode& node() { return node_; }
   bool electing = false;
   uint64_t committed = 0;
 
  private:
+  const std::function<void(uint64_t epoch)> on_leading_;
   log::LogNode node_;
   std::unique_ptr<wire::Port> port_;
 };
@@ -64,7 +68,8 @@ LogCluster::LogCluster(World& world, LogClusterOptions options)
     : world_(world),
       options_(std::move(options)),
       network_(world, {}),
-      agreement_(world) {
+      agreement_(world),
+      durability_(world, agreement_) {
   for (int i = 0; i < options_.replicas; ++i) {
     machines_.emplace_back();
     machines_.back().quorum = options_.replicas / 2 + 1;
@@ -100,13 +105,25 @@ std::string LogCluster::Testimony() {
 LogCluster::~LogCluster() = default;
 
 int LogCluster::Add(int quorum) {
+  const int i = AddMachine(quorum);
+  Start(i);
+  return i;
+}
+
+int LogCluster::AddForeign(int quorum) {
+  const int i = AddMachine(quorum);
+  machines_[i].foreign = true;
+  Start(i);
+  return i;
+}
+
+int LogCluster::AddMachine(int quorum) {
   const int i = size();
   machines_.emplace_back();
   machines_.back().quorum = quorum;
   machines_.back().host =
       std::make_unique<Host>(world_, network_, absl::StrCat("replica", i),
                              absl::StrCat("10.0.0.", i + 1));
-  Start(i);
   return i;
 }
 
@@ -132,14 +149,16 @@ void LogCluster::Start(int i) {
   if (machine.join_token) options.join_token = *machine.join_token;
   options.builtin_election = options_.builtin_election;
   options.address = {host.ip(), kPort};
-  options.observer = agreement_.Observe(DiskName(i));
+  if (!machine.foreign) options.observer = agreement_.Observe(DiskName(i));
   std::vector<io::Endpoint> peers;
   for (const Machine& peer : machines_) {
     peers.push_back({peer.host->ip(), kPort});
   }
   machine.process =
-      &host.Start(host.name(), [options, peers](io::Environment& environment) {
-        return std::make_unique<LogReplica>(environment, options, peers);
+      &host.Start(host.name(), [=, this](io::Environment& environment) {
+        return std::make_unique<LogReplica>(
+            environment, options, peers,
+            [this, i](uint64_t epoch) { OnLeads(i, epoch); });
       });
 }
 
@@ -151,6 +170,8 @@ void LogCluster::Retire(int i) {
 void LogCluster::Wipe(int i) {
   agreement_.DiskLost(DiskName(i));
   ++machines_[i].disk;
+  machines_[i].state = DiskState::kWhole;
+  machines_[i].copy_of.clear();
   host(i).files().Replace(FileSystem().root());
   world_.Took(Fault::kDiskWiped, host(i).name());
 }
@@ -161,6 +182,7 @@ FileSystem::NodePtr LogCluster::Backup(int i) {
 
 void LogCluster::Restore(int i, const FileSystem::NodePtr& backup) {
   agreement_.DiskRolledBack(DiskName(i));
+  machines_[i].state = DiskState::kDoubtful;
   host(i).files().Replace(FileSystem::Copy(*backup));
   world_.Took(Fault::kDiskRolledBack, host(i).name());
 }
@@ -171,6 +193,37 @@ void LogCluster::Clone(int from, int to) {
   host(to).files().Replace(Backup(from));
   world_.Took(Fault::kDiskCloned, host(to).name());
   agreement_.DiskRolledBack(DiskName(from));
+  machines_[from].state = machines_[to].state = DiskState::kDoubtful;
+  machines_[to].copy_of = DiskName(from);
+}
+
+void LogCluster::LoseContents(int i, bool zeros) {
+  for (auto& [path, file] : Files(i)) {
+    if (absl::EndsWith(path, "/superblock")) continue;
+    for (char& byte : file->content) {
+      byte = zeros ? '\0' : static_cast<char>(byte ^ 0x5a);
+    }
+    file->durable = file->content;
+  }
+  machines_[i].state = DiskState::kLost;
+  machines_[i].promised = agreement_.Promised(DiskName(i));
+}
+
+void LogCluster::DamageSectors(int i, uint64_t of, io::Random& random) {
+  for (auto& [path, file] : Files(i)) {
+    if (absl::EndsWith(path, "/superblock")) continue;
+    for (size_t at = 0; at < file->content.size();
+         at += FileSystem::kSectorBytes) {
+      if (random.Below(of) != 0) continue;
+      const size_t in_sector = random.Below(FileSystem::kSectorBytes);
+      const size_t hit = std::min(at + in_sector, file->content.size() - 1);
+      file->content[hit] = static_cast<char>(file->content[hit] ^ 0x20);
+    }
+    file->durable = file->content;
+  }
+  if (machines_[i].state == DiskState::kWhole) {
+    machines_[i].state = DiskState::kDamaged;
+  }
 }
 
 std::map<std::string, FileSystem::NodePtr> LogCluster::Files(int i) {
@@ -230,7 +283,8 @@ void LogCluster::Elect(int i) {
     LogReplica& asked = *replica(i);
     if (std::exchange(asked.electing, true)) return;
     asked.node().Elect([this, i](absl::StatusOr<uint64_t> epoch) {
-      if (!epoch.ok() && up(i)) replica(i)->electing = false;
+      if (epoch.ok()) return OnLeads(i, *epoch);
+      if (up(i)) replica(i)->electing = false;
     });
   });
 }
@@ -251,15 +305,14 @@ void LogCluster::Append(int i, size_t bytes) {
       absl::StrCat("payload-", next_payload_++, ".", std::string(bytes, 'x'));
   process(i).Run([this, i, payload] {
     node(i)->Append(payload, [this, payload](absl::StatusOr<uint64_t> at) {
-      if (!at.ok()) return;
-      highest_acknowledged_ = std::max(highest_acknowledged_, *at);
-      agreement_.Acknowledged(*at, payload);
+      if (at.ok()) durability_.Acknowledged(*at, payload);
     });
   });
 }
 
 void LogCluster::Truncate(int i, uint64_t to) {
   if (!up(i) || process(i).paused()) return;
+  durability_.MayTruncate(to);
   process(i).Run([this, i, to] {
     node(i)->Truncate(to, [](absl::StatusOr<uint64_t>) {});
   });
@@ -268,7 +321,7 @@ void LogCluster::Truncate(int i, uint64_t to) {
 void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
                                const std::vector<int>& remove, bool bulk) {
   change_outcome.reset();
-  if (!up(at) || process(at).paused()) return;
+  if (!up(at)) return;
   log::MemberChange change;
   for (int i : add) {
     status(i);
@@ -281,12 +334,13 @@ void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
 
 void LogCluster::ReplaceId(int at, const std::string& old_id, int fresh) {
   change_outcome.reset();
-  if (!up(at) || process(at).paused()) return;
+  if (!up(at)) return;
   status(fresh);
   Change(at, {.add = {id(fresh)}, .remove = {old_id}});
 }
 
 void LogCluster::Change(int at, const log::MemberChange& change) {
+  members_changed_ = true;
   process(at).Run([this, at, change] {
     node(at)->ChangeMembers(change, [this](const absl::Status& outcome) {
       change_outcome = outcome;
@@ -296,7 +350,7 @@ void LogCluster::Change(int at, const log::MemberChange& change) {
 
 void LogCluster::Read(int i) {
   if (!up(i) || process(i).paused()) return;
-  process(i).Run([this, i, before = highest_acknowledged_] {
+  process(i).Run([this, i, before = durability_.highest()] {
     node(i)->Barrier([this, i, before](const absl::Status& outcome) {
       if (!outcome.ok()) return;
       ++reads_answered_;
@@ -308,15 +362,95 @@ void LogCluster::Read(int i) {
   });
 }
 
+// Everything that was acknowledged before lies below its epoch.
+void LogCluster::OnLeads(int i, uint64_t epoch) {
+  const uint64_t base = status(i).base;
+  durability_.BeginsAt(host(i).name(), base);
+  // What is damaged there is being fetched; it must not read wrong.
+  if (base < epoch) ReadOn(i, base, epoch, [](const absl::Status&) {});
+}
+
+void LogCluster::ReadBack(int i, OnReadBack done) {
+  if (!up(i) || process(i).paused()) {
+    return done(absl::UnavailableError("it does not run"));
+  }
+  const log::LogStatus view = status(i);
+  durability_.BeginsAt(host(i).name(), view.base);
+  durability_.EndsAt(host(i).name(), view.learned_upto);
+  process(i).Run([this, i, view, done = std::move(done)]() mutable {
+    ReadOn(i, view.base, view.learned_upto, std::move(done));
+  });
+}
+
+void LogCluster::ReadOn(int i, uint64_t from, uint64_t to, OnReadBack done) {
+  node(i)->Read(from, to,
+                [=, this, done = std::move(done)](
+                    const absl::StatusOr<log::LogNode::Range>& range) mutable {
+                  if (!range.ok()) return done(range.status());
+                  durability_.Read(host(i).name(), from, range->next,
+                                   range->entries);
+                  if (range->next < to) {
+                    return ReadOn(i, range->next, to, std::move(done));
+                  }
+                  ++read_back_;
+                  done(absl::OkStatus());
+                });
+}
+
+std::vector<KnownReplica> LogCluster::KnownReplicas(
+    const std::vector<int>& disturbed) {
+  std::vector<KnownReplica> known;
+  for (int i = 0; i < size(); ++i) {
+    const Machine& machine = machines_[i];
+    KnownReplica replica;
+    replica.disk = machine.copy_of.empty() ? DiskName(i) : machine.copy_of;
+    replica.member = agreement_.MemberOn(replica.disk);
+    replica.state = machine.state;
+    replica.runs = !machine.retired;
+    replica.disturbed = std::count(disturbed.begin(), disturbed.end(), i) != 0;
+    known.push_back(replica);
+  }
+  return known;
+}
+
+// A change that was refused may have been decided for all that.
+bool LogCluster::MembersSettled() const {
+  return !members_changed_ || (change_outcome && change_outcome->ok());
+}
+
+Prognosis LogCluster::Foresee(const std::vector<int>& disturbed) {
+  return sim::Foresee(agreement_, KnownReplicas(disturbed),
+                      durability_.may_be_truncated(), MembersSettled());
+}
+
+bool LogCluster::MayForget(int i) {
+  return sim::MayForget(agreement_, KnownReplicas({}), static_cast<size_t>(i),
+                        durability_.may_be_truncated());
+}
+
+void LogCluster::NoteRepairs() {
+  for (int i = 0; i < size(); ++i) {
+    Machine& machine = machines_[i];
+    if (machine.state != DiskState::kLost || !up(i)) continue;
+    log::LogStatus view = status(i);
+    if (view.metrics["log/damaged"] == 0 &&
+        view.learned_upto > durability_.highest() &&
+        machine.promised < agreement_.LeaderLearned(DiskName(i))) {
+      machine.state = DiskState::kWhole;
+    }
+  }
+}
+
 bool LogCluster::Converged() {
   uint64_t highest = 0;
   for (int i = 0; i < size(); ++i) {
+    if (machines_[i].foreign) continue;
     highest = std::max(highest, status(i).learned_upto);
   }
   for (int i = 0; i < size(); ++i) {
     // A quarantined one has fallen out: nobody talks to it.
-    const bool counts =
-        up(i) && status(i).state != log::LogStatus::State::kQuarantined;
+    const bool counts = up(i) && !machines_[i].foreign &&
+                        status(i).state != log::LogStatus::State::kQuarantined;
     if (counts && status(i).learned_upto != highest) return false;
   }
   return highest > 0;

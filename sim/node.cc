@@ -45,11 +45,14 @@ Node::Node(World& world, Network& network, Ensemble& ensemble, std::string name,
 Node::~Node() {
   // What runs here refers to this object.
   on_ended = nullptr;
-  if (running()) LosePower();
+  restart_after_.reset();
+  TurnOff();
 }
 
 void Node::Restart() {
   if (running()) return;
+  // From its sleep it comes back as the same boot.
+  Wake();
   if (!up()) {
     ++boots_;
     Boot();

@@ -30,7 +30,7 @@ class Node : public Host {
   // `ensemble` outlives the node. Nothing runs before Restart.
   Node(World& world, Network& network, Ensemble& ensemble, std::string name,
        std::string ip);
-  virtual ~Node();
+  ~Node() override;
 
   // Starts the program, again if it has ended, as a supervisor would; boots a
   // machine that has no power. Nothing happens while the program runs.
@@ -47,6 +47,8 @@ class Node : public Host {
   // `power`.
   void DieAtDiskCall(uint64_t n, bool power);
 
+  // That of the program's latest life; null before the first.
+  Process* process() { return process_; }
   bool running() const { return process_ != nullptr && process_->alive(); }
   bool paused() const { return running() && process_->paused(); }
   // How the program last ended; nothing while it runs.
@@ -62,7 +64,6 @@ class Node : public Host {
 
  protected:
   virtual ProgramFactory MakeFactory() = 0;
-  Process* process() { return process_; }
   // Null when it does not run.
   Program* program();
   // Of the machine's current boot, unique.

@@ -148,7 +148,8 @@ class LogNode::Core final : public Peers::Listener,
                  std::vector<Outgoing>* answers);
   void OnTransfer(const Transfer& transfer);
   void SendHello();
-  void AnswerHello(const MemberId& to, bool cloned, bool refused);
+  void AnswerHello(const MemberId& to, bool refused);
+  void RefuseClone(const MemberId& id);
   void Stamp(LogMessage* message) const;
   void Transmit(Outgoing outgoing);
   void Release();

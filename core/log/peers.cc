@@ -120,6 +120,15 @@ bool Peers::Send(const MemberId& to, absl::string_view payload) {
   return false;
 }
 
+void Peers::SendToEach(const MemberId& to, absl::string_view payload) {
+  for (auto& [address, dialed] : dialed_) {
+    if (dialed->member() == to) dialed->Send(payload);
+  }
+  for (auto& [id, accepted] : accepted_) {
+    if (accepted->member() == to) accepted->Send(payload);
+  }
+}
+
 void Peers::SendToAll(absl::string_view payload) {
   std::set<MemberId> reached;
   for (auto& [address, dialed] : dialed_) {

@@ -42,6 +42,8 @@ class Peers {
 
   // Over whichever link leads to that member; false when none does.
   bool Send(const MemberId& to, absl::string_view payload);
+  // Over every link that does: several processes may use that id.
+  void SendToEach(const MemberId& to, absl::string_view payload);
   // Over every link, once for each member; a member whose id is not known yet
   // is reached, too.
   void SendToAll(absl::string_view payload);
