@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/executor/command_executor.h"
 #include "sim/containers.h"
 #include "sim/coordination.h"
 
@@ -44,24 +43,6 @@ Role* RoleOf(Program* program) {
                             : &static_cast<RoleProgram<Role>*>(program)->role;
 }
 
-class ExecutorProgram final : public Program {
- public:
-  ExecutorProgram(io::Environment& environment,
-                  const std::map<std::string, std::string>& variables) {
-    auto options = executor::OptionsFromEnvironment(variables);
-    if (!options.ok()) {
-      environment.Exit(io::kExitFailure, options.status().message());
-      return;
-    }
-    role_ = std::make_unique<executor::CommandExecutor>(environment,
-                                                        *std::move(options));
-    role_->Start();
-  }
-
- private:
-  std::unique_ptr<executor::CommandExecutor> role_;
-};
-
 }  // namespace
 
 Node::Node(World& world, Network& network, Ensemble& ensemble, std::string name,
@@ -84,6 +65,7 @@ void Node::Restart() {
   if (!up()) {
     ++boots_;
     Boot();
+    world().Took(Fault::kHostRebooted, name());
   }
   seen_turns_ = 0;
   if (process_ != nullptr) CountRestart();
@@ -200,12 +182,10 @@ AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
         options.launcher_dir = "/usr/libexec/mesos";
         return std::move(options);
       }()) {
-  containers().Register(
-      "mesos-executor", [](const io::ContainerSpec& spec) -> ProgramFactory {
-        return [variables = spec.environment](io::Environment& environment) {
-          return std::make_unique<ExecutorProgram>(environment, variables);
-        };
-      });
+  containers().Register("mesos-executor",
+                        [this](const io::ContainerSpec& spec) {
+                          return NewExecutorProgram(spec, executor_faults);
+                        });
 }
 
 ProgramFactory AgentNode::MakeFactory() {

@@ -19,6 +19,7 @@
 #include "core/election/master_url.h"
 #include "core/master/master.h"
 #include "core/wire/link.h"
+#include "sim/executor_program.h"
 #include "sim/machine.h"
 
 namespace quorate::sim {
@@ -124,6 +125,9 @@ class AgentNode final : public Node {
 
   // Null when it does not run.
   agent::Agent* role();
+  // Of the executors that start from now on.
+  ExecutorFaults executor_faults;
+
   // Of its latest registration, in this or an earlier life; empty before.
   const std::string& id();
 

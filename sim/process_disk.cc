@@ -25,10 +25,11 @@ absl::Status WrongKind(const std::string& path, absl::string_view wanted) {
 
 class ProcessDisk::OpenFile final : public io::File {
  public:
-  OpenFile(FileSystem& files, NodePtr node, bool writable,
+  OpenFile(FileSystem& files, std::string path, NodePtr node, bool writable,
            std::shared_ptr<const OnCall> on_call,
            std::function<io::WallTime()> now)
       : files_(files),
+        path_(std::move(path)),
         node_(std::move(node)),
         writable_(writable),
         on_call_(std::move(on_call)),
@@ -37,13 +38,15 @@ class ProcessDisk::OpenFile final : public io::File {
   absl::Status ReadAt(uint64_t offset, size_t size,
                       std::string* out) const override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
-    return files_.Read(*node_, offset, size, out);
+    return Named(files_.Read(*node_, offset, size, out));
   }
 
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes) override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
     if (absl::Status s = CheckWritable(); !s.ok()) return s;
-    if (absl::Status s = files_.Write(*node_, offset, bytes); !s.ok()) return s;
+    if (absl::Status s = files_.Write(*node_, offset, bytes); !s.ok()) {
+      return Named(s);
+    }
     node_->modified = now_();
     return absl::OkStatus();
   }
@@ -54,13 +57,15 @@ class ProcessDisk::OpenFile final : public io::File {
 
   absl::Status Sync() override {
     if (absl::Status s = (*on_call_)(kSyncCost); !s.ok()) return s;
-    return files_.Sync(*node_);
+    return Named(files_.Sync(*node_));
   }
 
   absl::Status Truncate(uint64_t size) override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
     if (absl::Status s = CheckWritable(); !s.ok()) return s;
-    if (absl::Status s = files_.Truncate(*node_, size); !s.ok()) return s;
+    if (absl::Status s = files_.Truncate(*node_, size); !s.ok()) {
+      return Named(s);
+    }
     node_->modified = now_();
     return absl::OkStatus();
   }
@@ -71,12 +76,19 @@ class ProcessDisk::OpenFile final : public io::File {
   }
 
  private:
+  absl::Status Named(const absl::Status& status) const {
+    return status.ok()
+               ? status
+               : absl::Status(status.code(),
+                              absl::StrCat(path_, ": ", status.message()));
+  }
   absl::Status CheckWritable() const {
     return writable_ ? absl::OkStatus()
                      : absl::FailedPreconditionError("opened for reading");
   }
 
   FileSystem& files_;
+  const std::string path_;
   const NodePtr node_;
   const bool writable_;
   const std::shared_ptr<const OnCall> on_call_;
@@ -124,7 +136,7 @@ absl::StatusOr<std::unique_ptr<io::File>> ProcessDisk::Open(
   if (mode == Mode::kCreateEmpty && !(*node)->content.empty()) {
     if (absl::Status s = files_.Truncate(**node, 0); !s.ok()) return s;
   }
-  return std::make_unique<OpenFile>(files_, *node, mode != Mode::kRead,
+  return std::make_unique<OpenFile>(files_, path, *node, mode != Mode::kRead,
                                     on_call_, now_);
 }
 
