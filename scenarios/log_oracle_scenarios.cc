@@ -117,6 +117,24 @@ sim::LogClusterOptions DrawOptions(io::Random& random) {
 
 }  // namespace
 
+// One replica comes from a backup of its own present life, and another one runs
+// twice: each side takes the other for a clone, says so, and leaves it at that.
+SCENARIO(Damage, ClonesOfEachOthersEyesStaySilent) {
+  sim::LogCluster log(world, 3);
+  EXPECT_SOON(log.Converged(), 30s);
+  const auto backup = log.Backup(0);
+  log.Kill(0);
+  log.Start(0);
+  EXPECT_SOON(sim::AskForLeader(log) >= 0, 30s);
+  world.RunFor(2s);
+  for (int i = 0; i < 3; ++i) log.Kill(i);
+  log.Restore(0, backup);
+  log.Clone(2, 1);
+  log.HealAll();
+  world.max_events = world.events() + 100000;
+  world.RunFor(10s);
+}
+
 // Any number of disks is wiped, emptied, damaged, restored or cloned, and any
 // number of machines dies; later the dead return.
 SCENARIO(Storm, OfEverything) {

@@ -430,7 +430,6 @@ void LogCluster::ReadBack(int i, OnReadBack done) {
   }
   const log::LogStatus view = status(i);
   durability_.BeginsAt(host(i).name(), view.base);
-  durability_.EndsAt(host(i).name(), view.learned_upto);
   process(i).Run([this, i, view, done = std::move(done)]() mutable {
     ReadOn(i, view.base, view.learned_upto, std::move(done));
   });

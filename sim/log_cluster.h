@@ -55,7 +55,7 @@ class LogCluster {
   const std::string& id(int i) { return machines_[i].id; }
   Network& network() { return network_; }
   LogAgreement& agreement() { return agreement_; }
-  const Durability& durability() const { return durability_; }
+  Durability& durability() { return durability_; }
 
   // One more host, which runs an empty replica with that --quorum; all others
   // learn its address at their next start, and from it at once.
@@ -64,6 +64,7 @@ class LogCluster {
   // checker does not watch it, and whether others have converged does not
   // depend on it.
   int AddForeign(int quorum);
+  bool foreign(int i) const { return machines_[i].foreign; }
   // From its next start on.
   void SetQuorum(int i, int quorum) { machines_[i].quorum = quorum; }
   void SetJoinToken(int i, std::string token) {
@@ -134,9 +135,8 @@ class LogCluster {
   uint64_t reads_answered() const { return reads_answered_; }
 
   // Reads everything at that replica, from its base to what it has learned, as
-  // a user would; fails the run if that is not what was acknowledged. For one
-  // that has just begun to lead, or has converged. Every new leader is read
-  // like this.
+  // a user would; fails the run if that is not what was acknowledged there.
+  // Every new leader is read like this, up to its epoch.
   using OnReadBack = std::function<void(const absl::Status&)>;
   void ReadBack(int i, OnReadBack done);
   uint64_t read_back() const { return read_back_; }

@@ -20,6 +20,8 @@ using State = log::LogStatus::State;
 constexpr io::Duration kLeader = 10s;
 constexpr io::Duration kAppend = 5s;
 constexpr io::Duration kConvergence = 5s;
+// One that waits for an answer may have gone to a leader that cannot give it.
+constexpr io::Duration kAppendAgain = std::chrono::milliseconds(100);
 // Damage is found and fetched entry by entry.
 constexpr io::Duration kRepair = 20s;
 // Long enough for several elections to come to nothing.
@@ -38,6 +40,7 @@ class Demand {
  private:
   void Await(const std::function<bool()>& condition, io::Duration at_most,
              const char* what);
+  bool Counts(int i);
   void ReadAll();
   bool SaysWhy();
   bool Named(const std::string& explanation);
@@ -58,25 +61,37 @@ void Demand::Await(const std::function<bool()>& condition, io::Duration at_most,
 void Demand::GoesOn() {
   Await([this] { return AskForLeader(log_) >= 0; }, kLeader, "one leads");
   const uint64_t before = log_.acknowledged();
+  io::Instant next = world_.now();
   Await(
       [&] {
-        if (const int leader = AskForLeader(log_); leader >= 0) {
+        const int leader = AskForLeader(log_);
+        if (leader >= 0 && world_.now() >= next) {
           log_.Append(leader);
+          next = world_.now() + kAppendAgain;
         }
         return log_.acknowledged() > before;
       },
       kAppend, "an append is acknowledged");
   Await([this] { return log_.Converged(); }, kConvergence,
         "all that run have everything");
+  for (int i = 0; i < log_.size() && !world_.failure(); ++i) {
+    if (!Counts(i)) continue;
+    log_.durability().EndsAt(log_.host(i).name(), log_.status(i).learned_upto);
+  }
   ReadAll();
   log_.NoteRepairs();
+}
+
+// A quarantined one has fallen out.
+bool Demand::Counts(int i) {
+  return log_.up(i) && !log_.foreign(i) &&
+         log_.status(i).state != State::kQuarantined;
 }
 
 // What a disk has lost is fetched from another one when it is missed.
 void Demand::ReadAll() {
   for (int i = 0; i < log_.size() && !world_.failure(); ++i) {
-    if (!log_.up(i) || log_.status(i).state == State::kQuarantined) continue;
-    if (log_.status(i).members.empty()) continue;
+    if (!Counts(i)) continue;
     struct Reading {
       bool asked = false;
       bool done = false;
