@@ -128,6 +128,7 @@ class ProcessNetwork::Attempt final : public io::Connector {
           const io::Network::OnAccepted on_accepted = listening->on_accepted;
           on_accepted(std::move(accepted));
         });
+    network_.Add(stream);
     Answer([this, stream] { Finish(stream->MakeEnd(0)); });
   }
 
@@ -168,6 +169,23 @@ Network::Network(World& world, NetworkOptions options)
 Network::~Network() { world_.network = nullptr; }
 
 void Network::Register(Host* host) { hosts_[host->ip()] = host; }
+
+void Network::Add(const std::shared_ptr<Stream>& stream) {
+  if (streams_.size() >= most_streams_) {
+    std::erase_if(streams_, [](const auto& one) { return one.expired(); });
+    most_streams_ = 2 * streams_.size() + 64;
+  }
+  streams_.push_back(stream);
+}
+
+size_t Network::LongestQueue() const {
+  size_t longest = 0;
+  for (const std::weak_ptr<Stream>& one : streams_) {
+    const std::shared_ptr<Stream> stream = one.lock();
+    if (stream != nullptr) longest = std::max(longest, stream->LongestQueue());
+  }
+  return longest;
+}
 
 Host* Network::Find(const std::string& ip) const {
   auto host = hosts_.find(ip);

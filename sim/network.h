@@ -24,6 +24,7 @@ namespace quorate::sim {
 
 class Host;
 class Process;
+class Stream;
 
 struct NetworkOptions {
   // Of one segment, one way, between hosts: the base plus an exponentially
@@ -61,6 +62,9 @@ class Network {
   bool Reaches(const std::string& from, const std::string& to) const {
     return from == to || cut_.count({from, to}) == 0;
   }
+  // Of the connection end that has the most written and not sent.
+  size_t LongestQueue() const;
+
   // Counters that prove that faults took effect.
   uint64_t stalled_segments() const { return stalled_segments_; }
   uint64_t broken_connections() const { return broken_connections_; }
@@ -79,6 +83,8 @@ class Network {
   Listening* FindListening(const io::Endpoint& at);
 
  private:
+  void Add(const std::shared_ptr<Stream>& stream);
+
   friend class ProcessNetwork;
   friend class Stream;
   friend class SimConnection;
@@ -91,6 +97,9 @@ class Network {
   std::map<io::Endpoint, Listening> listening_;
   uint16_t next_port_ = 40000;
   uint64_t next_stream_ = 1;
+  // Those that live, and some that did.
+  std::vector<std::weak_ptr<Stream>> streams_;
+  size_t most_streams_ = 64;
   uint64_t stalled_segments_ = 0;
   uint64_t broken_connections_ = 0;
 };
