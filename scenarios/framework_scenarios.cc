@@ -144,7 +144,7 @@ SCENARIO(Frameworks, ASlowReaderIsCutOff) {
   framework.Launch("long", "sleep 30");
   c.AwaitTask("long", "TASK_RUNNING", 30s);
   const int subscriptions = framework.subscriptions();
-  framework.Flood(160'000);
+  framework.Flood(150, 1000);
   // Its calls are on their way, and the answers will not be read.
   EXPECT_SOON(framework.flood_answers() > 0, 30s);
   framework.ReadNothingFor(240s);

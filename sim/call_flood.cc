@@ -9,11 +9,16 @@ namespace {
 
 constexpr io::Duration kConnectTimeout = std::chrono::seconds(10);
 
-std::string CallText(const CallFlood::Options& options, int i) {
+// Each task is answered by an event.
+std::string CallText(const CallFlood::Options& options, int call) {
+  std::string tasks;
+  for (int i = 0; i < options.tasks; ++i) {
+    absl::StrAppend(&tasks, i == 0 ? "" : ",", R"({"task_id":{"value":"flood)",
+                    call, "-", i, R"("},"agent_id":{"value":"nobody"}})");
+  }
   const std::string body = absl::StrCat(
       R"({"type":"RECONCILE","framework_id":{"value":")", options.framework_id,
-      R"("},"reconcile":{"tasks":[{"task_id":{"value":"flood)", i,
-      R"("},"agent_id":{"value":"nobody"}}]}})");
+      R"("},"reconcile":{"tasks":[)", tasks, "]}}");
   return absl::StrCat(
       "POST /api/v1/scheduler HTTP/1.1\r\nHost: ", options.master.ToString(),
       "\r\nContent-Type: application/json\r\nMesos-Stream-Id: ",

@@ -21,9 +21,10 @@ class CallFlood final : private io::Connection::Listener {
     std::string framework_id;
     std::string stream_id;
     int calls = 0;
+    int tasks = 1;  // Of each call.
   };
 
-  // Asks to reconcile one task that nobody knows with each call. `on_answer`
+  // Asks to reconcile tasks that nobody knows with each call. `on_answer`
   // is told the status of each; it may not destroy the flood.
   CallFlood(io::Environment& environment, Options options,
             std::function<void(int status)> on_answer);

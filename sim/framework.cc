@@ -110,7 +110,7 @@ class FrameworkNode::Running final : public Program,
   void SubscribeTwice();
   void AcceptStale();
   void AcknowledgeUnknown();
-  void Flood(int calls);
+  void Flood(int calls, int events);
 
  private:
   void Begin();
@@ -304,7 +304,7 @@ void FrameworkNode::Running::Misbehave() {
   };
   if (happens(faults.stale_accept)) AcceptStale();
   if (happens(faults.unknown_acknowledge)) AcknowledgeUnknown();
-  if (happens(faults.flood)) Flood(faults.flood_calls);
+  if (happens(faults.flood)) Flood(faults.flood_calls, 1);
   if (happens(faults.reuse_id)) {
     if (random.Below(2) == 0) {
       node_.ReuseId();
@@ -375,7 +375,7 @@ void FrameworkNode::Running::AcknowledgeUnknown() {
   }
 }
 
-void FrameworkNode::Running::Flood(int calls) {
+void FrameworkNode::Running::Flood(int calls, int events) {
   if (!subscribed()) return;
   // One at a time: the one before breaks off.
   flood_ = std::make_unique<CallFlood>(
@@ -383,7 +383,8 @@ void FrameworkNode::Running::Flood(int calls) {
       CallFlood::Options{.master = *driver_->endpoint(),
                          .framework_id = node_.id_,
                          .stream_id = driver_->stream_id(),
-                         .calls = calls},
+                         .calls = calls,
+                         .tasks = events},
       [this, first = true](int status) mutable {
         ++node_.flood_answers_;
         if (status == 202) ++node_.flood_accepted_;
@@ -461,8 +462,8 @@ void FrameworkNode::AcknowledgeUnknown() {
   Do([](Running& running) { running.AcknowledgeUnknown(); });
 }
 
-void FrameworkNode::Flood(int calls) {
-  Do([calls](Running& running) { running.Flood(calls); });
+void FrameworkNode::Flood(int calls, int events) {
+  Do([calls, events](Running& running) { running.Flood(calls, events); });
 }
 
 void FrameworkNode::ReadNothingFor(io::Duration time) {

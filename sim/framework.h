@@ -78,7 +78,8 @@ class FrameworkNode final : public Node {
   void SubscribeTwice();
   void AcceptStale();
   void AcknowledgeUnknown();
-  void Flood(int calls);
+  // Of calls that ask for so many events each.
+  void Flood(int calls, int events = 1);
   void ReadNothingFor(io::Duration time);
   // False when no task has ended yet whose id could be used again.
   bool ReuseId();
