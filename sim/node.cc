@@ -164,11 +164,9 @@ Process& MasterNode::StartSecond() {
 
 master::Master* MasterNode::role() { return RoleOf<master::Master>(program()); }
 
-bool MasterNode::leads() { return role() != nullptr && role()->view().elected; }
+bool MasterNode::leads() { return role() != nullptr && role()->leads(); }
 
-uint64_t MasterNode::epoch() {
-  return role() == nullptr ? 0 : role()->view().epoch;
-}
+uint64_t MasterNode::epoch() { return role() == nullptr ? 0 : role()->epoch(); }
 
 AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
                      std::string name, std::string ip,
@@ -212,7 +210,7 @@ Process& AgentNode::StartSecond() {
 agent::Agent* AgentNode::role() { return RoleOf<agent::Agent>(program()); }
 
 const std::string& AgentNode::id() {
-  if (role() != nullptr && !role()->view().id.empty()) id_ = role()->view().id;
+  if (role() != nullptr && !role()->id().empty()) id_ = role()->id();
   return id_;
 }
 
