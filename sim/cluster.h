@@ -110,7 +110,7 @@ class Cluster {
   Ensemble ensemble_;
   const election::ZooKeeperUrl zk_;
   std::vector<std::unique_ptr<OpenSpan>> reigns_;  // of each master
-  std::vector<std::unique_ptr<Node>> nodes_;  // the framework's as well
+  std::vector<std::unique_ptr<Node>> nodes_;       // the framework's as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;
   FrameworkNode* framework_ = nullptr;
