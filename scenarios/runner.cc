@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -254,6 +255,15 @@ int RunKeptSeeds(const std::string& path) {
   return failed == 0 ? 0 : ExitCodeOf(Ending::kViolation);
 }
 
+// Better before hours of work than after.
+bool CanWrite(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "a");
+  if (file != nullptr) return std::fclose(file) == 0;
+  std::fprintf(stderr, "cannot write %s: %s\n", path.c_str(),
+               std::strerror(errno));
+  return false;
+}
+
 // A new one each time, and with room before the next second's.
 uint64_t FreshSeed() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -299,6 +309,10 @@ int Main(const Options& options) {
   if (options.list) {
     for (size_t i : scenarios) std::printf("%s\n", All()[i].name.c_str());
     return 0;
+  }
+  for (const auto& path :
+       {options.trace, options.html, options.events, options.hashes}) {
+    if (path && !CanWrite(*path)) return kExitUsage;
   }
   const uint64_t first_seed =
       options.first_seed.value_or(options.minutes ? FreshSeed() : 1);
