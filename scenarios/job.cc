@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "scenarios/show.h"
+#include "scenarios/variation.h"
 #include "sim/report/audience.h"
 #include "sim/report/event_log.h"
 #include "sim/report/marks.h"
@@ -35,43 +36,48 @@ Ending EndingOf(const Outcome& outcome) {
 
 // --- Twice -------------------------------------------------------------------
 
-std::string EventsOf(const Scenario& scenario, uint64_t seed) {
+std::string EventsOf(const Scenario& scenario, uint64_t seed,
+                     const Options& options) {
   std::string events;
   sim::EventLog log(
       [&](absl::string_view lines) { absl::StrAppend(&events, lines); });
-  Run(scenario, seed, &log);
+  RunVaried(scenario, seed, options, &log);
   log.Flush();
   return events;
 }
 
 // A run that differs does so again, as a rule.
-std::string Explain(const Scenario& scenario, uint64_t seed) {
-  const std::string events = EventsOf(scenario, seed);
+std::string Explain(const Scenario& scenario, uint64_t seed,
+                    const Options& options) {
+  const std::string events = EventsOf(scenario, seed, options);
   for (int i = 0; i < 5; ++i) {
     const auto difference =
-        sim::FirstDifference(events, EventsOf(scenario, seed));
+        sim::FirstDifference(events, EventsOf(scenario, seed, options));
     if (difference) return *difference;
   }
   return "Five more runs were all the same.";
 }
 
-void CheckAgain(const Scenario& scenario, Result& result) {
+void CheckAgain(const Scenario& scenario, const Options& options,
+                Result& result) {
   const uint64_t seed = result.job.seed;
-  const Outcome again = Run(scenario, seed);
+  const Outcome again = RunVaried(scenario, seed, options, nullptr);
   if (again.trace_hash == result.trace_hash) return;
   result.ending = Ending::kNotDeterministic;
   result.cause = absl::StrFormat(
       "not deterministic: the trace is %016x with %d events, then %016x with "
       "%d events\n%s",
       result.trace_hash, result.events, again.trace_hash, again.events,
-      Explain(scenario, seed));
-  result.report = Report(scenario.name, seed, result.cause, {});
+      Explain(scenario, seed, options));
+  result.report =
+      Report(scenario.name, seed, result.cause, {}, FlagsOf(options));
 }
 
 // --- Crashes -----------------------------------------------------------------
 
 struct Running {
   Job job;
+  const Options* options = nullptr;
   Show* show = nullptr;
 };
 std::optional<Running> running;
@@ -105,7 +111,8 @@ class FatalSink final : public google::LogSink {
                          LastWords());
       }
     }
-    tell_of_crash(Failed(died.job, Ending::kCrash, LastWords(), last));
+    tell_of_crash(
+        Failed(died.job, *died.options, Ending::kCrash, LastWords(), last));
   }
   std::abort();
 }
@@ -154,14 +161,15 @@ void OnCrash(void (*tell)(const Result& result)) {
   google::InstallFailureFunction(&OnFatal);
 }
 
-Result Failed(const Job& job, Ending ending, const std::string& cause,
+Result Failed(const Job& job, const Options& options, Ending ending,
+              const std::string& cause,
               const std::vector<std::string>& last_events) {
   Result result;
   result.job = job;
   result.ending = ending;
   result.cause = cause;
-  result.report =
-      Report(All()[job.scenario].name, job.seed, cause, last_events);
+  result.report = Report(All()[job.scenario].name, job.seed, cause, last_events,
+                         FlagsOf(options));
   return result;
 }
 
@@ -173,8 +181,8 @@ Result RunJob(const Job& job, const Options& options, bool shown) {
   audience.Add(&marks);
   std::optional<Show> show;
   if (shown) show.emplace(options, audience);
-  running = Running{job, show ? &*show : nullptr};
-  const Outcome outcome = Run(scenario, job.seed, &audience);
+  running = Running{job, &options, show ? &*show : nullptr};
+  const Outcome outcome = RunVaried(scenario, job.seed, options, &audience);
   running.reset();
 
   Result result;
@@ -189,7 +197,7 @@ Result RunJob(const Job& job, const Options& options, bool shown) {
   result.marks = marks.TakeNew();
   if (show) show->Write(outcome, scenario, job.seed, result.ending);
   if (options.check_determinism && result.ending == Ending::kPassed) {
-    CheckAgain(scenario, result);
+    CheckAgain(scenario, options, result);
   }
   return result;
 }

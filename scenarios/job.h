@@ -53,7 +53,8 @@ absl::StatusOr<Result> FromLine(absl::string_view line);
 
 // A failure that is not the simulator's word: the program died, or was too
 // slow.
-Result Failed(const Job& job, Ending ending, const std::string& cause,
+Result Failed(const Job& job, const Options& options, Ending ending,
+              const std::string& cause,
               const std::vector<std::string>& last_events = {});
 
 // Runs it in this process. With `shown`, the files that the options name are

@@ -13,8 +13,9 @@ flags::Program SimProgram() {
           "./dev sim [--scenario=NAME] [--seeds=N | --minutes=M]\n"
           "./dev sim --scenario=NAME --seed=N [--html=FILE]",
       .description =
-          "Runs each scenario under many seeds, or one seed of one scenario "
-          "again. A failure prints its cause, the last events and the command "
+          "Runs the swarm, or stories, under many seeds, or one seed of one "
+          "scenario again. A failure prints its cause, the last events and the "
+          "command "
           "that replays it.\n\n"
           "Exits with 0 when all passed; 1 when a checker saw a property "
           "violated; 2 for a wrong command line; 3 when a run was stuck: what "
@@ -61,12 +62,30 @@ void AddFilesFlags(Options& options, flags::FlagSet& flags) {
 void AddFlags(Options& options, flags::FlagSet& flags) {
   flags.Add(&options.scenario, "scenario",
             "Name, or first part of the names, of the scenarios to run; "
-            "several are separated by commas. Without it, all.");
+            "several are separated by commas; 'all' for all. Without it, the "
+            "swarm.");
   flags.Add(&options.seed, "seed", "Runs this seed only.");
   flags.Add(&options.first_seed, "first_seed",
             "Seeds are counted from here: 1 by default; with --minutes, from "
             "a new one each time, which is printed.");
   flags.Add(&options.seeds, "seeds", "Seeds for each scenario.");
+  flags.Add(&options.set, "set",
+            "Changes the drawn plan of a swarm's run: kill=0,storm-ms=500.");
+  flags.Add(&options.shrink_seconds, "shrink_seconds",
+            "How long to make the first failure of the swarm smaller; 60 by "
+            "default, and 0 with --seed.");
+  flags.Add(&options.extra_fault, "extra_fault",
+            "One fault more than the story tells of: STEP:KIND:TARGET, as "
+            "replay commands have it; or 'each', for a run with a short and "
+            "one with a heavy fault at each step of each story.");
+  flags.Add(&options.extra_fault_steps, "extra_fault_steps",
+            "At most so many steps of each story and seed, spread over it; 0 "
+            "for all.");
+  flags
+      .Add(&options.seeds_file, "seeds_file",
+           "Runs what this file lists and nothing else; scenarios/seeds.txt "
+           "explains itself.")
+      .ValueName("FILE");
   flags.Add(&options.minutes, "minutes",
             "Runs one seed after the other for so long.");
   flags.Add(&options.jobs, "jobs",
@@ -87,6 +106,7 @@ void AddFlags(Options& options, flags::FlagSet& flags) {
 }
 
 bool Chosen(const std::string& name, const std::string& wanted) {
+  if (wanted == "all") return true;
   for (absl::string_view prefix : absl::StrSplit(wanted, ',')) {
     if (absl::StartsWith(name, prefix)) return true;
   }

@@ -18,6 +18,11 @@ struct Options {
   std::optional<uint64_t> seed;
   std::optional<uint64_t> first_seed;
   uint64_t seeds = 200;
+  std::string set;
+  std::string extra_fault;
+  uint64_t extra_fault_steps = 0;
+  std::string seeds_file;
+  std::optional<uint32_t> shrink_seconds;
   std::optional<uint32_t> minutes;
   std::optional<uint32_t> jobs;
   flags::Duration run_timeout = std::chrono::minutes(10);
@@ -39,7 +44,7 @@ struct Options {
 flags::Program SimProgram();
 void AddFlags(Options& options, flags::FlagSet& flags);
 
-// "Log,Storm.Of": whether the name begins with one of these.
+// "Log,Storm.Of": whether the name begins with one of these; "all": any.
 bool Chosen(const std::string& name, const std::string& wanted);
 
 }  // namespace quorate::scenarios

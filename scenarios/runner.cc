@@ -17,12 +17,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "scenarios/agenda.h"
 #include "scenarios/job.h"
+#include "scenarios/kept_seeds.h"
 #include "scenarios/options.h"
-#include "scenarios/plan.h"
 #include "scenarios/progress.h"
 #include "scenarios/scenario.h"
+#include "scenarios/shrinking.h"
 #include "scenarios/totals.h"
+#include "scenarios/variation.h"
 #include "scenarios/workers.h"
 #include "sim/machine.h"
 #include "sim/report/event_log.h"
@@ -31,6 +34,8 @@ namespace quorate::scenarios {
 namespace {
 
 using RealClock = std::chrono::steady_clock;
+
+constexpr uint32_t kShrinkSeconds = 60;
 
 // Log lines with virtual time and the name of the simulated process.
 class VirtualLog final : public google::LogSink {
@@ -77,7 +82,7 @@ class Runner {
          uint64_t first_seed)
       : options_(options),
         first_seed_(first_seed),
-        plan_(scenarios, options, first_seed),
+        agenda_(scenarios, options, first_seed),
         scenarios_(std::move(scenarios)),
         progress_(stderr, [this] { return totals_.Line(Elapsed()); }) {}
 
@@ -97,6 +102,7 @@ class Runner {
     progress_.Clear();
     if (options_.shows() && !options_.seed) ShowFirstFailure();
     if (options_.hashes) WriteHashes();
+    ShrinkFirstFailure();
     PrintResult();
     return ExitCodeOf(totals_.worst());
   }
@@ -117,8 +123,8 @@ class Runner {
 
   std::optional<Job> Next() {
     const bool over = options_.minutes && Elapsed() >= *options_.minutes * 60.0;
-    if (interrupted != 0 || over) plan_.Stop();
-    const std::optional<Job> job = plan_.Next();
+    if (interrupted != 0 || over) agenda_.Stop();
+    const std::optional<Job> job = agenda_.Next();
     if (job) ++under_way_[job->scenario];
     PrintFinished();
     return job;
@@ -134,7 +140,8 @@ class Runner {
     if (result.ending != Ending::kPassed) {
       progress_.Clear();
       std::fprintf(stderr, "%s\n", result.report.c_str());
-      if (!options_.keep_going) plan_.Drop(result.job.scenario);
+      if (!to_shrink_ && All()[result.job.scenario].draw) to_shrink_ = result;
+      if (!options_.keep_going) agenda_.Drop(result.job.scenario);
     }
     PrintFinished();
   }
@@ -143,13 +150,25 @@ class Runner {
   void PrintFinished() {
     while (printed_ < scenarios_.size()) {
       const size_t scenario = scenarios_[printed_];
-      if (!plan_.Past(scenario) || under_way_[scenario] > 0) return;
+      if (!agenda_.Past(scenario) || under_way_[scenario] > 0) return;
       ++printed_;
       if (options_.json || totals_.stories().count(scenario) == 0) continue;
       progress_.Clear();
       std::printf("%s\n", totals_.StoryLine(scenario).c_str());
       std::fflush(stdout);
     }
+  }
+
+  void ShrinkFirstFailure() {
+    const uint32_t seconds =
+        options_.shrink_seconds.value_or(options_.seed ? 0 : kShrinkSeconds);
+    if (!to_shrink_ || seconds == 0) return;
+    std::fprintf(stderr, "Making it smaller, for %u s at most\n", seconds);
+    std::fprintf(
+        stderr, "%s\n",
+        ShrinkFailure(*to_shrink_, options_, std::chrono::seconds(seconds),
+                      [this] { progress_.Tick(); })
+            .c_str());
   }
 
   // Runs it again, looked at.
@@ -190,9 +209,10 @@ class Runner {
   const Options& options_;
   const uint64_t first_seed_;
   const RealClock::time_point began_ = RealClock::now();
-  Plan plan_;
+  Agenda agenda_;
   const std::vector<size_t> scenarios_;
   Totals totals_;
+  std::optional<Result> to_shrink_;
   Progress progress_;
   std::map<size_t, int> under_way_;
   size_t printed_ = 0;
@@ -224,6 +244,26 @@ bool CanWrite(const std::string& path) {
   return false;
 }
 
+int RunKeptSeeds(const std::string& path) {
+  const auto kept = ParseKeptSeeds(Read(path));
+  if (!kept.ok()) {
+    std::fprintf(stderr, "%s: %s\n", path.c_str(),
+                 std::string(kept.status().message()).c_str());
+    return kExitUsage;
+  }
+  int failed = 0;
+  for (const KeptSeed& one : *kept) {
+    const std::optional<std::string> failure = RunKeptSeed(one);
+    if (!failure) continue;
+    ++failed;
+    std::fprintf(stderr, "%sIt was kept because: %s\n", failure->c_str(),
+                 one.why.c_str());
+  }
+  std::printf("%d passed, %d failed\n", static_cast<int>(kept->size()) - failed,
+              failed);
+  return failed == 0 ? 0 : ExitCodeOf(Ending::kViolation);
+}
+
 // A new one each time, and with room before the next second's.
 uint64_t FreshSeed() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -231,12 +271,27 @@ uint64_t FreshSeed() {
       std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
 
-int Main(const Options& options) {
-  if (options.diff) return Diff(*options.diff);
+std::vector<size_t> ScenariosOf(const Options& options) {
+  std::string wanted = options.scenario;
+  if (wanted.empty()) {
+    const bool stories = options.list || !options.extra_fault.empty();
+    wanted = stories ? "all" : "Swarm.";
+  }
   std::vector<size_t> scenarios;
   for (size_t i = 0; i < All().size(); ++i) {
-    if (Chosen(All()[i].name, options.scenario)) scenarios.push_back(i);
+    const bool fits = options.extra_fault.empty() || All()[i].story;
+    if (fits && Chosen(All()[i].name, wanted)) scenarios.push_back(i);
   }
+  return scenarios;
+}
+
+int Main(const Options& options) {
+  if (options.diff) return Diff(*options.diff);
+  if (!options.seeds_file.empty()) {
+    InitLogging(options.verbose);
+    return RunKeptSeeds(options.seeds_file);
+  }
+  const std::vector<size_t> scenarios = ScenariosOf(options);
   if (scenarios.empty()) {
     std::fprintf(stderr, "no scenario is called '%s'; --list shows them all\n",
                  options.scenario.c_str());
@@ -244,6 +299,11 @@ int Main(const Options& options) {
   }
   if (options.seed && options.shows() && scenarios.size() > 1) {
     std::fprintf(stderr, "a file shows one run: name one scenario\n");
+    return kExitUsage;
+  }
+  if (const absl::Status fits = CheckVariation(options, scenarios);
+      !fits.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(fits.message()).c_str());
     return kExitUsage;
   }
   if (options.list) {
@@ -261,7 +321,7 @@ int Main(const Options& options) {
                  static_cast<unsigned long long>(first_seed));
   }
   InitLogging(options.verbose);
-  return Runner(options, std::move(scenarios), first_seed).Run();
+  return Runner(options, scenarios, first_seed).Run();
 }
 
 }  // namespace

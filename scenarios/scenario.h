@@ -21,17 +21,23 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "sim/swarm/plan.h"
 #include "sim/world.h"
 
 namespace quorate::scenarios {
 
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""min;
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""us;
 
+// A story, or a run of the swarm, which is told by a plan.
 struct Scenario {
   std::string name;  // "Log.SurvivesCrashes"
-  std::function<void(sim::World&)> body;
+  std::function<void(sim::World&)> story;
+  std::function<sim::Plan(uint64_t seed)> draw;
+  std::function<void(sim::World&, const sim::Plan&)> swarm;
 };
 
 // All of the program, by name.
@@ -39,7 +45,7 @@ const std::vector<Scenario>& All();
 
 class Registration {
  public:
-  Registration(std::string name, std::function<void(sim::World&)> body);
+  explicit Registration(Scenario scenario);
 };
 
 struct Outcome {
@@ -52,18 +58,30 @@ struct Outcome {
   io::Duration simulated{};
 };
 
-// `spectator` may be null.
+struct RunOptions {
+  // Outlives the run; null: nobody looks on.
+  sim::Spectator* spectator = nullptr;
+  // Instead of the plan that the seed draws; null: that one.
+  const sim::Plan* plan = nullptr;
+  // Called before the run begins.
+  std::function<void(sim::World&)> prepare;
+  // What a replay needs beside the seed, asked when the run has failed.
+  std::function<std::string()> replay_flags;
+};
+
 Outcome Run(const Scenario& scenario, uint64_t seed,
-            sim::Spectator* spectator = nullptr);
+            const RunOptions& options = {});
 
 // The world of the story that runs now, null between stories: for what a
 // process says last when it dies of a bug.
 const sim::World* RunningWorld();
 
 // What a failure prints: the cause, the last events, how to replay it.
+// `replay_flags` begin with a space, or are empty.
 std::string Report(const std::string& scenario, uint64_t seed,
                    const std::string& cause,
-                   const std::vector<std::string>& last_events);
+                   const std::vector<std::string>& last_events,
+                   const std::string& replay_flags = "");
 std::string ReplayCommand(const std::string& scenario, uint64_t seed);
 
 }  // namespace quorate::scenarios
@@ -71,7 +89,7 @@ std::string ReplayCommand(const std::string& scenario, uint64_t seed);
 #define SCENARIO(suite, name)                                                  \
   static void Scenario_##suite##_##name(quorate::sim::World& world);           \
   static const quorate::scenarios::Registration registration_##suite##_##name( \
-      #suite "." #name, Scenario_##suite##_##name);                            \
+      {#suite "." #name, Scenario_##suite##_##name, nullptr, nullptr});        \
   static void Scenario_##suite##_##name(                                       \
       [[maybe_unused]] quorate::sim::World& world)
 

@@ -186,13 +186,13 @@ void Workers::OnDeath(Worker& worker, const Done& done) {
   Start(worker);
   if (!dead.job) return;
   if (dead.too_slow) {
-    done(Failed(*dead.job, Ending::kStuck,
+    done(Failed(*dead.job, options_, Ending::kStuck,
                 absl::StrCat("it ran for longer than ",
                              flags::ValueToText(options_.run_timeout),
                              " of real time (--run_timeout)")));
   } else {
     done(dead.last_words.value_or(
-        Failed(*dead.job, Ending::kCrash, HowItDied(status))));
+        Failed(*dead.job, options_, Ending::kCrash, HowItDied(status))));
   }
 }
 

@@ -79,11 +79,12 @@ bool LogNode::Core::Admit(const LogMessage& message) {
                                    message.boot_nonce())) {
     case Acquaintances::Verdict::kAccept:
       break;
+    // An answer is not answered: the other side may think the same of us.
     case Acquaintances::Verdict::kOlderLife:
-      AnswerHello(message.from(), false, false);
+      if (!message.has_hello_reply()) AnswerHello(message.from(), false);
       return false;
     case Acquaintances::Verdict::kCloned:
-      AnswerHello(message.from(), true, false);
+      if (!message.has_hello_reply()) RefuseClone(message.from());
       return false;
   }
   auto facts = facts_.find(message.from());
@@ -231,7 +232,7 @@ void LogNode::Core::OnHello(const LogMessage& message) {
     LOG_EVERY_N(WARNING, 100)
         << "replica " << ShortId(from) << " at " << hello.address()
         << " wants to join without the token of this log";
-    return AnswerHello(from, false, true);
+    return AnswerHello(from, true);
   }
   if (!known) return SendHello();
   const bool admitted = Admit(message);
@@ -245,17 +246,26 @@ void LogNode::Core::OnHello(const LogMessage& message) {
     facts->second.admitted = true;
   }
   if (!admitted) return;
-  AnswerHello(from, false, false);
+  AnswerHello(from, false);
 }
 
-void LogNode::Core::AnswerHello(const MemberId& to, bool cloned, bool refused) {
+void LogNode::Core::AnswerHello(const MemberId& to, bool refused) {
   Outgoing answer{to, {}, 0};
   HelloReply& reply = *answer.message.mutable_hello_reply();
   if (auto seen = acquaintances_->SeenOf(to)) *reply.mutable_seen() = *seen;
   *reply.mutable_genesis() = identity().members();
-  if (cloned) reply.set_cloned(true);
   if (refused) reply.set_refused(true);
   Transmit(std::move(answer));
+}
+
+// Each process that uses the id is told, whichever link leads to it.
+void LogNode::Core::RefuseClone(const MemberId& id) {
+  LogMessage answer;
+  answer.mutable_hello_reply()->set_cloned(true);
+  *answer.mutable_hello_reply()->mutable_genesis() = identity().members();
+  Stamp(&answer);
+  answer.set_to(id);
+  peers_.SendToEach(id, answer.SerializeAsString());
 }
 
 void LogNode::Core::OnHelloReply(const LogMessage& message) {

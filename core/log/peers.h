@@ -42,9 +42,16 @@ class Peers {
 
   // Over whichever link leads to that member; false when none does.
   bool Send(const MemberId& to, absl::string_view payload);
+  // Over every link that does: several processes may use that id.
+  void SendToEach(const MemberId& to, absl::string_view payload);
   // Over every link, once for each member; a member whose id is not known yet
   // is reached, too.
   void SendToAll(absl::string_view payload);
+
+  // Of a link to that member; 0 when there is none.
+  uint32_t VersionOf(const MemberId& member) const;
+  // Who answers at a known address and is refused, and why.
+  std::map<io::Endpoint, std::string> Refusals() const;
 
  private:
   class Dialed;

@@ -1,7 +1,7 @@
 // Which runs there are to do, one after the other.
 
-#ifndef QUORATE_SCENARIOS_PLAN_H_
-#define QUORATE_SCENARIOS_PLAN_H_
+#ifndef QUORATE_SCENARIOS_AGENDA_H_
+#define QUORATE_SCENARIOS_AGENDA_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -14,11 +14,11 @@
 
 namespace quorate::scenarios {
 
-class Plan {
+class Agenda {
  public:
   // `first_seed` counts unless the options name one seed.
-  Plan(std::vector<size_t> scenarios, const Options& options,
-       uint64_t first_seed);
+  Agenda(std::vector<size_t> scenarios, const Options& options,
+         uint64_t first_seed);
 
   // All seeds of one scenario and then of the next; without an end, a seed of
   // each and then the next seed. Nothing when there is no more to do.
@@ -41,4 +41,4 @@ class Plan {
 
 }  // namespace quorate::scenarios
 
-#endif  // QUORATE_SCENARIOS_PLAN_H_
+#endif  // QUORATE_SCENARIOS_AGENDA_H_

@@ -1,18 +1,18 @@
-#include "scenarios/plan.h"
+#include "scenarios/agenda.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace quorate::scenarios {
 
-Plan::Plan(std::vector<size_t> scenarios, const Options& options,
-           uint64_t first_seed)
+Agenda::Agenda(std::vector<size_t> scenarios, const Options& options,
+               uint64_t first_seed)
     : scenarios_(std::move(scenarios)),
       endless_(options.minutes.has_value() && !options.seed),
       first_(options.seed.value_or(first_seed)),
       count_(options.seed ? 1 : options.seeds) {}
 
-std::optional<Job> Plan::Next() {
+std::optional<Job> Agenda::Next() {
   if (dropped_.size() == scenarios_.size()) Stop();
   while (at_ < scenarios_.size()) {
     const size_t scenario = scenarios_[at_];
@@ -35,7 +35,7 @@ std::optional<Job> Plan::Next() {
   return std::nullopt;
 }
 
-bool Plan::Past(size_t scenario) const {
+bool Agenda::Past(size_t scenario) const {
   if (at_ >= scenarios_.size()) return true;
   const auto place = std::find(scenarios_.begin(), scenarios_.end(), scenario);
   const size_t index = static_cast<size_t>(place - scenarios_.begin());

@@ -1,0 +1,363 @@
+#include "sim/swarm/log_swarm.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "sim/log_cluster.h"
+#include "sim/swarm/weather.h"
+
+namespace quorate::sim {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+using Kind = Plan::Kind;
+
+// Founders come in odd numbers: 2 * quorum - 1.
+uint64_t DrawQuorum(io::Random& random) {
+  constexpr uint64_t kQuorums[] = {1, 2, 2, 2, 2, 2, 3, 3, 3, 4};
+  return kQuorums[random.Below(std::size(kQuorums))];
+}
+
+int FoundersOf(const Plan& plan) {
+  return 2 * static_cast<int>(plan.at("quorum")) - 1;
+}
+
+void DrawOptions(io::Random& random, Plan& plan) {
+  const bool hostile = random.Below(2) == 0;
+  const auto option = [&](const char* name, uint64_t tame, uint64_t low,
+                          uint64_t high) {
+    const uint64_t drawn = low + random.Below(high - low);
+    plan.Add({name, Kind::kOption, hostile ? drawn : tame, tame, 86400000});
+  };
+  option("heartbeat-ms", 200, 20, 400);
+  option("check-quorum-ms", 2000, 800, 5000);
+  option("election-ms", 600, 450, 2000);
+  option("election-more-ms", 300, 1, 2000);
+  option("retry-ms", 200, 10, 1000);
+  option("segment-kib", 256, 64, 512);
+  option("scrub-ms", 86400000, 1000, 60000);
+}
+
+void DrawWork(io::Random& random, Plan& plan) {
+  const auto work = [&](const char* name, uint64_t often, uint64_t most) {
+    const uint64_t drawn = random.Below(most);
+    const bool on = random.Below(often) == 0;
+    plan.Add({name, Kind::kWork, on ? drawn : 0, 0, 100 * most});
+  };
+  work("append", 1, 50000);
+  work("read", 2, 5000);
+  work("truncate", 3, 2000);
+  work("change-members", 3, 500);
+  work("rivals", 3, 2000);
+  work("wrong-quorum", 6, 100);
+  plan.Add({"append-bytes", Kind::kOption,
+            random.Below(4) == 0 ? random.Below(30 << 10) : 0, 0, 1 << 20});
+}
+
+log::LogOptions OptionsOf(const Plan& plan) {
+  const auto ms = [&](const char* name) {
+    return std::chrono::milliseconds(plan.at(name));
+  };
+  log::LogOptions options = LogClusterOptions::SmallLog();
+  options.heartbeat_interval = ms("heartbeat-ms");
+  options.check_quorum_timeout = ms("check-quorum-ms");
+  options.min_election_timeout = ms("election-ms");
+  options.max_election_timeout = ms("election-ms") + ms("election-more-ms");
+  options.retry_interval = ms("retry-ms");
+  options.scrub_interval = ms("scrub-ms");
+  options.segment_bytes = plan.at("segment-kib") << 10;
+  return options;
+}
+
+LogClusterOptions ClusterOptionsOf(const Plan& plan) {
+  LogClusterOptions options;
+  options.replicas = FoundersOf(plan);
+  options.builtin_election = plan.at("rivals") == 0;
+  options.log = OptionsOf(plan);
+  return options;
+}
+
+// -----------------------------------------------------------------------------
+
+class LogSwarm {
+ public:
+  LogSwarm(World& world, const Plan& plan)
+      : world_(world),
+        plan_(plan),
+        founders_(FoundersOf(plan)),
+        log_(world, ClusterOptionsOf(plan)),
+        weather_(world, log_.network(), plan) {}
+  ~LogSwarm() { *working_ = false; }
+
+  void Run() {
+    WarmUp();
+    weather_.Begin();
+    world_.RunFor(std::chrono::milliseconds(plan_.at("storm-ms")));
+    log_.network().SetOptions({});
+    if (plan_.at("heal-core") != 0 && !Rivals() && !MembersChange()) {
+      HealCore();
+    } else {
+      HealAll();
+    }
+  }
+
+ private:
+  bool Rivals() const { return plan_.at("rivals") != 0; }
+  bool DisksLie() const {
+    return plan_.at("wipe") + plan_.at("rollback") + plan_.at("clone") != 0;
+  }
+  // Members that are removed leave a smaller majority, in which disks that lie
+  // could be too many: it is one or the other.
+  bool MembersChange() const {
+    return plan_.at("change-members") != 0 && !DisksLie();
+  }
+  // Enough others keep what they promised.
+  bool MayLie(int i) const { return i < (founders_ - 1) / 2; }
+
+  void WarmUp();
+  void AddDiskKinds();
+  void AddWork();
+  void Recurring(const char* knob, std::function<void(io::Random&)> event);
+  void ChangeMembers(int leader, io::Random& random);
+  void ReplaceWiped(int leader);
+  void HealAll();
+  void HealCore();
+  void AwaitService(const std::vector<int>& core);
+  void Await(const std::function<bool()>& condition, io::Duration at_most,
+             const char* what);
+  bool CoreLeads(const std::vector<int>& core);
+
+  World& world_;
+  const Plan& plan_;
+  const int founders_;
+  LogCluster log_;
+  std::map<int, FileSystem::NodePtr> backups_;
+  std::map<int, std::string> wiped_;  // their former ids
+  std::shared_ptr<bool> working_ = std::make_shared<bool>(true);
+  Weather weather_;
+};
+
+void LogSwarm::WarmUp() {
+  Await([this] { return log_.Converged(); }, 30s, "the log forms");
+  for (uint64_t i = 0; i < plan_.at("spares"); ++i) {
+    // A fresh master with --quorum=1 would form a log of its own.
+    log_.Add(std::max(2, founders_ / 2 + 1));
+  }
+  for (int i = 0; i < log_.size(); ++i) {
+    weather_.Add({.host = &log_.host(i),
+                  .process = [this, i] { return &log_.process(i); },
+                  .start =
+                      [this, i] {
+                        if (!log_.up(i)) log_.Start(i);
+                      }});
+  }
+  world_.RunFor(1s);
+  AddDiskKinds();
+  AddWork();
+  log_.network().SetOptions(Weather::NetworkOf(plan_));
+}
+
+void LogSwarm::AddDiskKinds() {
+  weather_.AddKind("wipe", [this](io::Random& random) {
+    const int i = static_cast<int>(random.Below(founders_));
+    if (!MayLie(i)) return;
+    log_.status(i);
+    log_.Kill(i);
+    if (wiped_.count(i) == 0 && !log_.id(i).empty()) wiped_[i] = log_.id(i);
+    log_.Wipe(i);
+  });
+  weather_.AddKind("rollback", [this](io::Random& random) {
+    const int i = static_cast<int>(random.Below(founders_));
+    if (!MayLie(i)) return;
+    FileSystem::NodePtr& backup = backups_[i];
+    if (backup == nullptr) {
+      backup = log_.Backup(i);
+      return;
+    }
+    log_.Kill(i);
+    log_.Restore(i, backup);
+    backup = nullptr;
+  });
+  weather_.AddKind("clone", [this](io::Random& random) {
+    const int from = static_cast<int>(random.Below(founders_));
+    const int to = static_cast<int>(random.Below(log_.size()));
+    if (from == to || !MayLie(from)) return;
+    if (to < founders_ && !MayLie(to)) return;
+    log_.Kill(from);
+    log_.Kill(to);
+    log_.Clone(from, to);
+  });
+}
+
+void LogSwarm::Recurring(const char* knob,
+                         std::function<void(io::Random&)> event) {
+  Recur(world_, plan_.at(knob), world_.NewRandom(absl::StrCat("work ", knob)),
+        working_, std::move(event));
+}
+
+void LogSwarm::AddWork() {
+  Recurring("append", [this](io::Random& random) {
+    const uint64_t bytes = random.Below(plan_.at("append-bytes") + 1);
+    for (const int leader : log_.Leaders()) log_.Append(leader, bytes);
+  });
+  Recurring("read", [this](io::Random&) {
+    for (const int leader : log_.Leaders()) log_.Read(leader);
+  });
+  Recurring("truncate", [this](io::Random& random) {
+    const uint64_t kept = random.Below(10);
+    for (const int leader : log_.Leaders()) {
+      const uint64_t end = log_.status(leader).learned_upto;
+      log_.Truncate(leader, end - std::min(end, kept));
+    }
+  });
+  Recurring("rivals", [this](io::Random& random) {
+    log_.Elect(static_cast<int>(random.Below(log_.size())));
+  });
+  Recurring("change-members", [this](io::Random& random) {
+    for (const int leader : log_.Leaders()) {
+      if (MembersChange()) {
+        ChangeMembers(leader, random);
+      } else {
+        ReplaceWiped(leader);
+      }
+    }
+  });
+  // An operator's mistake at the next restart.
+  Recurring("wrong-quorum", [this](io::Random& random) {
+    const int i = static_cast<int>(random.Below(log_.size()));
+    log_.SetQuorum(i, 2 + static_cast<int>(random.Below(3)));
+  });
+}
+
+// Any change that leaves somebody.
+void LogSwarm::ChangeMembers(int leader, io::Random& random) {
+  const std::vector<int> members = log_.Members(leader);
+  std::vector<int> others;
+  for (int i = 0; i < log_.size(); ++i) {
+    const bool is_member = std::count(members.begin(), members.end(), i) != 0;
+    if (!is_member && !log_.id(i).empty()) others.push_back(i);
+  }
+  std::vector<int> add;
+  std::vector<int> remove;
+  if (!others.empty() && random.Below(2) == 0) {
+    add.push_back(others[random.Below(others.size())]);
+  }
+  if (members.size() > 1 && (add.empty() || random.Below(2) == 0)) {
+    remove.push_back(members[random.Below(members.size())]);
+  }
+  if (!add.empty() || !remove.empty()) log_.ChangeMembers(leader, add, remove);
+}
+
+// As an operator should when a disk was lost.
+void LogSwarm::ReplaceWiped(int leader) {
+  for (const auto& [i, old_id] : wiped_) {
+    log_.status(i);
+    const bool back = log_.up(i) && !log_.id(i).empty() && log_.id(i) != old_id;
+    if (back) return log_.ReplaceId(leader, old_id, i);
+  }
+}
+
+// -----------------------------------------------------------------------------
+
+void LogSwarm::Await(const std::function<bool()>& condition,
+                     io::Duration at_most, const char* what) {
+  if (world_.RunUntil(condition, at_most)) return;
+  world_.FailStuck(absl::StrCat("not within ", at_most / 1s, " s: ", what));
+}
+
+void LogSwarm::HealAll() {
+  weather_.End();
+  std::vector<int> all;
+  for (int i = 0; i < log_.size(); ++i) all.push_back(i);
+  AwaitService(all);
+}
+
+// A majority of the founders, of disks that never lied.
+void LogSwarm::HealCore() {
+  auto random = world_.NewRandom("core");
+  std::vector<int> core;
+  std::vector<size_t> spared;
+  for (int i = 0; i < founders_; ++i) {
+    if (DisksLie() && MayLie(i)) continue;
+    core.push_back(i);
+  }
+  while (core.size() > static_cast<size_t>(founders_ / 2 + 1)) {
+    core.erase(core.begin() +
+               static_cast<std::ptrdiff_t>(random->Below(core.size())));
+  }
+  for (const int i : core) spared.push_back(static_cast<size_t>(i));
+  weather_.Spare(spared);
+  AwaitService(core);
+}
+
+bool LogSwarm::CoreLeads(const std::vector<int>& core) {
+  // Where nobody stands by himself, a member is asked to.
+  for (const int i : core) {
+    if (!log_.Leaders().empty()) break;
+    if (log_.status(i).state == log::LogStatus::State::kFollowing) {
+      log_.Elect(i);
+    }
+  }
+  return !log_.Leaders().empty();
+}
+
+// The bound of the protocol: a leader, then an append, then everybody of the
+// core has everything.
+void LogSwarm::AwaitService(const std::vector<int>& core) {
+  const io::Duration elections =
+      3 * std::chrono::milliseconds(plan_.at("election-ms") +
+                                    plan_.at("election-more-ms"));
+  Await([&] { return CoreLeads(core); }, 10s + elections,
+        "a majority has a leader");
+  const uint64_t before = log_.acknowledged();
+  Await(
+      [&] {
+        if (!CoreLeads(core)) return false;
+        for (const int leader : log_.Leaders()) log_.Append(leader);
+        return log_.acknowledged() > before;
+      },
+      5s + elections, "an append is acknowledged");
+  uint64_t end = 0;
+  for (const int i : core) end = std::max(end, log_.status(i).learned_upto);
+  Await(
+      [&] {
+        return std::all_of(core.begin(), core.end(), [&](int i) {
+          const log::LogStatus status = log_.status(i);
+          return status.state == log::LogStatus::State::kQuarantined ||
+                 status.learned_upto >= end;
+        });
+      },
+      5s + elections, "everybody of the majority has everything");
+}
+
+}  // namespace
+
+Plan DrawLogPlan(uint64_t seed) {
+  auto random = io::SeededRandom(seed).Split("log plan");
+  Plan plan;
+  plan.Add({"quorum", Kind::kSize, DrawQuorum(*random), 1, 4});
+  plan.Add({"spares", Kind::kSize, random->Below(3), 0, 5});
+  plan.Add({"storm-ms", Kind::kTime, 2000 + random->Below(58000), 0, 3600000});
+  plan.Add({"heal-core", Kind::kOption, random->Below(2), 0, 1});
+  DrawOptions(*random, plan);
+  DrawWork(*random, plan);
+  Weather::Draw(*random, plan);
+  for (const char* lie : {"wipe", "rollback", "clone"}) {
+    const uint64_t drawn = random->Below(100);
+    const bool on = random->Below(5) == 0;
+    plan.Add({lie, Kind::kFault, on ? drawn : 0, 0, 10000});
+  }
+  return plan;
+}
+
+void RunLogSwarm(World& world, const Plan& plan) {
+  LogSwarm(world, plan).Run();
+}
+
+}  // namespace quorate::sim
