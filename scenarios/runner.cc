@@ -235,6 +235,15 @@ int Diff(const std::string& files) {
   return ExitCodeOf(difference ? Ending::kNotDeterministic : Ending::kPassed);
 }
 
+// Better before hours of work than after.
+bool CanWrite(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "a");
+  if (file != nullptr) return std::fclose(file) == 0;
+  std::fprintf(stderr, "cannot write %s: %s\n", path.c_str(),
+               std::strerror(errno));
+  return false;
+}
+
 int RunKeptSeeds(const std::string& path) {
   const auto kept = ParseKeptSeeds(Read(path));
   if (!kept.ok()) {
@@ -253,15 +262,6 @@ int RunKeptSeeds(const std::string& path) {
   std::printf("%d passed, %d failed\n", static_cast<int>(kept->size()) - failed,
               failed);
   return failed == 0 ? 0 : ExitCodeOf(Ending::kViolation);
-}
-
-// Better before hours of work than after.
-bool CanWrite(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "a");
-  if (file != nullptr) return std::fclose(file) == 0;
-  std::fprintf(stderr, "cannot write %s: %s\n", path.c_str(),
-               std::strerror(errno));
-  return false;
 }
 
 // A new one each time, and with room before the next second's.

@@ -173,8 +173,11 @@ def outside_brackets(text):
     open belong to the ends of it.
     """
     while True:
+        # A block is a statement, and ends the one before.
         shorter = re.sub(r"\([^()\[\]{}]*\)|\[[^()\[\]{}]*\]|"
-                         r"\{[^()\[\]{}]*\}", " ", text)
+                         r"\{[^()\[\]{}]*\}",
+                         lambda match: ";" if ";" in match.group() and
+                         match.group()[0] == "{" else " ", text)
         if shorter == text:
             return re.sub(r"^[^\[({]*[\])}]|[\[({][^\])}]*$", " ", text)
         text = shorter

@@ -69,6 +69,9 @@ class DeterminismTest(unittest.TestCase):
             "if (random.Below(2) == 0) {\n  f();\n} else {\n"
             "  g(random.Below(2));\n}",
             "m[random.Below(2)] = random.Below(3);",
+            "if (random.Below(2) == 0) {\n  f();\n}\ng(random.Below(2));",
+            "if (Draw(x)) {\n  return f(g(1), {2});\n}\n"
+            "if (a || !Draw(y)) return;",
         )
 
     def test_threads_and_sleep(self):
