@@ -74,7 +74,7 @@ class Link {
   io::Duration DrawDelay(size_t bytes, io::Duration repeat);
   io::Duration Repeats(io::Duration first);
   io::Duration QueueFor(size_t bytes);
-  io::Random& random();
+  io::Random& draws();
 
   World& world_;
   const std::string from_;
