@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "sim/machine.h"
+#include "sim/network.h"
 
 namespace quorate::sim {
 namespace {
@@ -34,11 +36,24 @@ Link::Link(World& world, std::string from, std::string to)
 void Link::SetCut(bool cut) {
   if (loopback_) return;
   if (cut) {
-    world_.Note(from_, "is cut off from", "", to_);
+    world_.Note(NameOf(from_), "is cut off from", "", NameOf(to_));
   } else if (cut_) {
-    world_.Note(from_, "reaches again", "", to_);
+    world_.Note(NameOf(from_), "reaches again", "", NameOf(to_));
   }
+  ShowCut(cut);
   cut_ = cut;
+}
+
+void Link::ShowCut(bool cut) {
+  if (cut == cut_ || world_.spectator == nullptr) return;
+  world_.Span(NameOf(from_), absl::StrCat("cut off from ", NameOf(to_)), cut);
+}
+
+// Of the host with that address, or the address.
+std::string Link::NameOf(const std::string& ip) const {
+  const Host* host =
+      world_.network == nullptr ? nullptr : world_.network->Find(ip);
+  return host == nullptr ? ip : host->name();
 }
 
 void Link::Cut() {
@@ -53,6 +68,7 @@ void Link::Mend() {
 
 bool Link::Heal() {
   ++flapping_;
+  ShowCut(false);
   return std::exchange(cut_, false);
 }
 

@@ -70,6 +70,8 @@ class Link {
 
  private:
   void SetCut(bool cut);
+  void ShowCut(bool cut);
+  std::string NameOf(const std::string& ip) const;
   void Toggle(uint64_t flapping);
   io::Duration DrawDelay(size_t bytes, io::Duration repeat);
   io::Duration Repeats(io::Duration first);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/wire/port.h"
 
@@ -18,8 +19,12 @@ constexpr char kDirectory[] = "/var/lib/log";
 class LogReplica final : public Program, public log::LogNode::Listener {
  public:
   LogReplica(io::Environment& environment, log::LogOptions options,
-             const std::vector<io::Endpoint>& peers)
-      : node_(environment, options, this) {
+             const std::vector<io::Endpoint>& peers, World& world,
+             const std::string& name,
+             std::function<void(uint64_t epoch)> on_leading)
+      : leads_(world, name),
+        on_leading_(std::move(on_leading)),
+        node_(environment, options, this) {
     auto port = wire::OpenPort(
         environment.clock(), environment.network(), options.address,
         {.on_http = [](std::unique_ptr<io::Connection>, std::string) {},
@@ -43,13 +48,22 @@ class LogReplica final : public Program, public log::LogNode::Listener {
   void OnCommitted(uint64_t position, absl::string_view) override {
     committed = position;
   }
-  void OnLostLeadership(const absl::Status&) override { electing = false; }
+  void OnLeading(uint64_t epoch) override {
+    leads_.Begin(absl::StrCat("leads in epoch ", epoch));
+    on_leading_(epoch);
+  }
+  void OnLostLeadership(const absl::Status&) override {
+    leads_.End();
+    electing = false;
+  }
 
   log::LogNode& node() { return node_; }
   bool electing = false;
   uint64_t committed = 0;
 
  private:
+  OpenSpan leads_;
+  const std::function<void(uint64_t epoch)> on_leading_;
   log::LogNode node_;
   std::unique_ptr<wire::Port> port_;
 };
@@ -65,7 +79,8 @@ LogCluster::LogCluster(World& world, LogClusterOptions options)
     : world_(world),
       options_(std::move(options)),
       network_(world, {}),
-      agreement_(world) {
+      agreement_(world),
+      durability_(world, agreement_) {
   for (int i = 0; i < options_.replicas; ++i) {
     AddMachine(options_.replicas / 2 + 1);
   }
@@ -94,7 +109,7 @@ std::string LogCluster::Testimony() {
   return testimony;
 }
 
-LogCluster::~LogCluster() = default;
+LogCluster::~LogCluster() { world_.EndStory(); }
 
 int LogCluster::Add(int quorum) {
   const int i = AddMachine(quorum);
@@ -175,20 +190,24 @@ void LogCluster::Start(int i) {
   CountRestart(machine);
   log::LogOptions options = OptionsOf(i);
   if (!machine.foreign) options.observer = agreement_.Observe(DiskName(i));
-  machine.process = &host.Start(host.name(), [options, peers = Addresses()](
-                                                 io::Environment& environment) {
-    return std::make_unique<LogReplica>(environment, options, peers);
-  });
+  const std::vector<io::Endpoint> peers = Addresses();
+  machine.process =
+      &host.Start(host.name(), [=, this, &host](io::Environment& environment) {
+        return std::make_unique<LogReplica>(
+            environment, options, peers, world_, host.name(),
+            [this, i](uint64_t epoch) { OnLeads(i, epoch); });
+      });
 }
 
 Process& LogCluster::StartSecond(int i) {
   log::LogOptions options = OptionsOf(i);
   options.address.port = kSecondPort;
-  return host(i).Start(
-      absl::StrCat(host(i).name(), "-again"),
-      [options, peers = Addresses()](io::Environment& environment) {
-        return std::make_unique<LogReplica>(environment, options, peers);
-      });
+  const std::string name = absl::StrCat(host(i).name(), "-again");
+  const std::vector<io::Endpoint> peers = Addresses();
+  return host(i).Start(name, [=, this](io::Environment& environment) {
+    return std::make_unique<LogReplica>(environment, options, peers, world_,
+                                        name, [](uint64_t) {});
+  });
 }
 
 void LogCluster::Retire(int i) {
@@ -199,7 +218,10 @@ void LogCluster::Retire(int i) {
 void LogCluster::Wipe(int i) {
   agreement_.DiskLost(DiskName(i));
   ++machines_[i].disk;
+  machines_[i].state = DiskState::kWhole;
+  machines_[i].copy_of.clear();
   host(i).files().Replace(FileSystem().root());
+  world_.Took(Fault::kDiskWiped, host(i).name());
 }
 
 FileSystem::NodePtr LogCluster::Backup(int i) {
@@ -208,14 +230,48 @@ FileSystem::NodePtr LogCluster::Backup(int i) {
 
 void LogCluster::Restore(int i, const FileSystem::NodePtr& backup) {
   agreement_.DiskRolledBack(DiskName(i));
+  machines_[i].state = DiskState::kDoubtful;
   host(i).files().Replace(FileSystem::Copy(*backup));
+  world_.Took(Fault::kDiskRolledBack, host(i).name());
 }
 
 void LogCluster::Clone(int from, int to) {
   if (machines_[to].process != nullptr) agreement_.DiskLost(DiskName(to));
   ++machines_[to].disk;
   host(to).files().Replace(Backup(from));
+  world_.Took(Fault::kDiskCloned, host(to).name());
   agreement_.DiskRolledBack(DiskName(from));
+  machines_[from].state = machines_[to].state = DiskState::kDoubtful;
+  machines_[to].copy_of = DiskName(from);
+}
+
+void LogCluster::LoseContents(int i, bool zeros) {
+  for (auto& [path, file] : Files(i)) {
+    if (absl::EndsWith(path, "/superblock")) continue;
+    for (char& byte : file->content) {
+      byte = zeros ? '\0' : static_cast<char>(byte ^ 0x5a);
+    }
+    file->durable = file->content;
+  }
+  machines_[i].state = DiskState::kLost;
+  machines_[i].promised = agreement_.Promised(DiskName(i));
+}
+
+void LogCluster::DamageSectors(int i, uint64_t of, io::Random& random) {
+  for (auto& [path, file] : Files(i)) {
+    if (absl::EndsWith(path, "/superblock")) continue;
+    for (size_t at = 0; at < file->content.size();
+         at += FileSystem::kSectorBytes) {
+      if (random.Below(of) != 0) continue;
+      const size_t in_sector = random.Below(FileSystem::kSectorBytes);
+      const size_t hit = std::min(at + in_sector, file->content.size() - 1);
+      file->content[hit] = static_cast<char>(file->content[hit] ^ 0x20);
+    }
+    file->durable = file->content;
+  }
+  if (machines_[i].state == DiskState::kWhole) {
+    machines_[i].state = DiskState::kDamaged;
+  }
 }
 
 std::map<std::string, FileSystem::NodePtr> LogCluster::Files(int i) {
@@ -278,7 +334,9 @@ void LogCluster::Elect(int i) {
     LogReplica& asked = *replica(i);
     if (std::exchange(asked.electing, true)) return;
     asked.node().Elect([this, i](absl::StatusOr<uint64_t> epoch) {
-      if (!epoch.ok() && up(i)) replica(i)->electing = false;
+      if (!up(i)) return;
+      if (!epoch.ok()) replica(i)->electing = false;
+      if (epoch.ok()) replica(i)->OnLeading(*epoch);
     });
   });
 }
@@ -298,16 +356,17 @@ void LogCluster::Append(int i, size_t bytes) {
   const std::string payload =
       absl::StrCat("payload-", next_payload_++, ".", std::string(bytes, 'x'));
   process(i).Run([this, i, payload] {
-    node(i)->Append(payload, [this, payload](absl::StatusOr<uint64_t> at) {
+    node(i)->Append(payload, [this, i, payload](absl::StatusOr<uint64_t> at) {
       if (!at.ok()) return;
-      highest_acknowledged_ = std::max(highest_acknowledged_, *at);
-      agreement_.Acknowledged(*at, payload);
+      durability_.Acknowledged(*at, payload);
+      world_.Note(host(i).name(), "acknowledges", *at);
     });
   });
 }
 
 void LogCluster::Truncate(int i, uint64_t to) {
   if (!up(i) || process(i).paused()) return;
+  durability_.MayTruncate(to);
   process(i).Run([this, i, to] {
     node(i)->Truncate(to, [](absl::StatusOr<uint64_t>) {});
   });
@@ -316,7 +375,7 @@ void LogCluster::Truncate(int i, uint64_t to) {
 void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
                                const std::vector<int>& remove, bool bulk) {
   change_outcome.reset();
-  if (!up(at) || process(at).paused()) return;
+  if (!up(at)) return;
   log::MemberChange change;
   for (int i : add) {
     status(i);
@@ -329,12 +388,13 @@ void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
 
 void LogCluster::ReplaceId(int at, const std::string& old_id, int fresh) {
   change_outcome.reset();
-  if (!up(at) || process(at).paused()) return;
+  if (!up(at)) return;
   status(fresh);
   Change(at, {.add = {id(fresh)}, .remove = {old_id}});
 }
 
 void LogCluster::Change(int at, const log::MemberChange& change) {
+  members_changed_ = true;
   process(at).Run([this, at, change] {
     node(at)->ChangeMembers(change, [this](const absl::Status& outcome) {
       change_outcome = outcome;
@@ -344,7 +404,7 @@ void LogCluster::Change(int at, const log::MemberChange& change) {
 
 void LogCluster::Read(int i) {
   if (!up(i) || process(i).paused()) return;
-  process(i).Run([this, i, before = highest_acknowledged_] {
+  process(i).Run([this, i, before = durability_.highest()] {
     node(i)->Barrier([this, i, before](const absl::Status& outcome) {
       if (!outcome.ok()) return;
       ++reads_answered_;
@@ -354,6 +414,84 @@ void LogCluster::Read(int i) {
                                ", which was acknowledged before"));
     });
   });
+}
+
+// Everything that was acknowledged before lies below its epoch.
+void LogCluster::OnLeads(int i, uint64_t epoch) {
+  const uint64_t base = status(i).base;
+  durability_.BeginsAt(host(i).name(), base);
+  // What is damaged there is being fetched; it must not read wrong.
+  if (base < epoch) ReadOn(i, base, epoch, [](const absl::Status&) {});
+}
+
+void LogCluster::ReadBack(int i, OnReadBack done) {
+  if (!up(i) || process(i).paused()) {
+    return done(absl::UnavailableError("it does not run"));
+  }
+  const log::LogStatus view = status(i);
+  durability_.BeginsAt(host(i).name(), view.base);
+  process(i).Run([this, i, view, done = std::move(done)]() mutable {
+    ReadOn(i, view.base, view.learned_upto, std::move(done));
+  });
+}
+
+void LogCluster::ReadOn(int i, uint64_t from, uint64_t to, OnReadBack done) {
+  node(i)->Read(from, to,
+                [=, this, done = std::move(done)](
+                    const absl::StatusOr<log::LogNode::Range>& range) mutable {
+                  if (!range.ok()) return done(range.status());
+                  durability_.Read(host(i).name(), from, range->next,
+                                   range->entries);
+                  if (range->next < to) {
+                    return ReadOn(i, range->next, to, std::move(done));
+                  }
+                  ++read_back_;
+                  done(absl::OkStatus());
+                });
+}
+
+std::vector<KnownReplica> LogCluster::KnownReplicas(
+    const std::vector<int>& disturbed) {
+  std::vector<KnownReplica> known;
+  for (int i = 0; i < size(); ++i) {
+    const Machine& machine = machines_[i];
+    KnownReplica replica;
+    replica.disk = machine.copy_of.empty() ? DiskName(i) : machine.copy_of;
+    replica.member = agreement_.MemberOn(replica.disk);
+    replica.state = machine.state;
+    replica.runs = !machine.retired;
+    replica.disturbed = std::count(disturbed.begin(), disturbed.end(), i) != 0;
+    known.push_back(replica);
+  }
+  return known;
+}
+
+// A change that was refused may have been decided for all that.
+bool LogCluster::MembersSettled() const {
+  return !members_changed_ || (change_outcome && change_outcome->ok());
+}
+
+Prognosis LogCluster::Foresee(const std::vector<int>& disturbed) {
+  return sim::Foresee(agreement_, KnownReplicas(disturbed),
+                      durability_.may_be_truncated(), MembersSettled());
+}
+
+bool LogCluster::MayForget(int i) {
+  return sim::MayForget(agreement_, KnownReplicas({}), static_cast<size_t>(i),
+                        durability_.may_be_truncated());
+}
+
+void LogCluster::NoteRepairs() {
+  for (int i = 0; i < size(); ++i) {
+    Machine& machine = machines_[i];
+    if (machine.state != DiskState::kLost || !up(i)) continue;
+    log::LogStatus view = status(i);
+    if (view.metrics["log/damaged"] == 0 &&
+        view.learned_upto > durability_.highest() &&
+        machine.promised < agreement_.LeaderLearned(DiskName(i))) {
+      machine.state = DiskState::kWhole;
+    }
+  }
 }
 
 bool LogCluster::Converged() {

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "core/log/log_node.h"
+#include "sim/checkers/durability.h"
 #include "sim/checkers/log_agreement.h"
+#include "sim/checkers/recoverability.h"
 #include "sim/machine.h"
 #include "sim/network.h"
 #include "sim/world.h"
@@ -53,6 +55,7 @@ class LogCluster {
   const std::string& id(int i) { return machines_[i].id; }
   Network& network() { return network_; }
   LogAgreement& agreement() { return agreement_; }
+  Durability& durability() { return durability_; }
 
   // One more host, which runs an empty replica with that --quorum; all others
   // learn its address at their next start, and from it at once.
@@ -61,6 +64,7 @@ class LogCluster {
   // checker does not watch it, and whether others have converged does not
   // depend on it.
   int AddForeign(int quorum);
+  bool foreign(int i) const { return machines_[i].foreign; }
   // From its next start on.
   void SetQuorum(int i, int quorum) { machines_[i].quorum = quorum; }
   void SetJoinToken(int i, std::string token) {
@@ -93,6 +97,13 @@ class LogCluster {
   FileSystem::NodePtr Backup(int i);
   void Restore(int i, const FileSystem::NodePtr& backup);
   void Clone(int from, int to);
+  // Nothing is left of its files but the superblock, which tells who it is and
+  // what it has promised: other bytes are in their place, or zeros.
+  void LoseContents(int i, bool zeros);
+  // A bit is flipped in one sector of so many, but not in the superblock.
+  void DamageSectors(int i, uint64_t of, io::Random& random);
+  // Tells the oracle what others have done to its disk.
+  void SetDiskState(int i, DiskState state) { machines_[i].state = state; }
   // Every file under its directory, by path; to be changed at will.
   std::map<std::string, FileSystem::NodePtr> Files(int i);
 
@@ -123,7 +134,25 @@ class LogCluster {
   void Read(int i);
   uint64_t reads_answered() const { return reads_answered_; }
 
-  uint64_t acknowledged() const { return agreement_.acknowledged(); }
+  // Reads everything at that replica, from its base to what it has learned, as
+  // a user would; fails the run if that is not what was acknowledged there.
+  // Every new leader is read like this, up to its epoch.
+  using OnReadBack = std::function<void(const absl::Status&)>;
+  void ReadBack(int i, OnReadBack done);
+  uint64_t read_back() const { return read_back_; }
+
+  // For the oracle: every replica that is not retired runs from now on, and
+  // reaches the others; faults go on to hit the `disturbed` ones.
+  std::vector<KnownReplica> KnownReplicas(const std::vector<int>& disturbed);
+  Prognosis Foresee(const std::vector<int>& disturbed = {});
+  // Whether its disk may be restored from a backup without more harm than the
+  // log has promised to withstand, while nobody runs.
+  bool MayForget(int i);
+  // Those that lost what they held have it again, and are known to hold no vote
+  // that they do not know of: their disks are whole from now on.
+  void NoteRepairs();
+
+  uint64_t acknowledged() const { return durability_.acknowledged(); }
   // Every running replica has learned what any has.
   bool Converged();
   // The machines whose replicas vote, as that one knows it.
@@ -143,6 +172,11 @@ class LogCluster {
     bool foreign = false;
     int disk = 0;  // counts the wipes
     std::string id;
+    DiskState state = DiskState::kWhole;
+    // When its disk lost what it held: its promise by then.
+    LogAgreement::BallotKey promised;
+    // The disk that this one is a copy of, until it has an id of its own.
+    std::string copy_of;
   };
 
   int AddMachine(int quorum);
@@ -154,15 +188,20 @@ class LogCluster {
   // What every replica says of itself.
   std::string Testimony();
   void Change(int at, const log::MemberChange& change);
+  void OnLeads(int i, uint64_t epoch);
+  void ReadOn(int i, uint64_t from, uint64_t to, OnReadBack done);
+  bool MembersSettled() const;
   LogReplica* replica(int i);
 
   World& world_;
   const LogClusterOptions options_;
   Network network_;
   LogAgreement agreement_;
+  Durability durability_;
   uint64_t next_payload_ = 0;
-  uint64_t highest_acknowledged_ = 0;
   uint64_t reads_answered_ = 0;
+  uint64_t read_back_ = 0;
+  bool members_changed_ = false;
   World::Witness witness_;
   std::vector<Machine> machines_;
 };

@@ -29,6 +29,7 @@ Host::Host(World& world, Network& network, std::string name, std::string ip)
       name_(std::move(name)),
       ip_(std::move(ip)),
       random_(world.NewRandom(absl::StrCat("host ", name_))),
+      files_(world, name_),
       clock_(world, name_),
       containers_(std::make_unique<HostContainers>(*this)) {
   network_.Register(this);
@@ -57,11 +58,13 @@ Process& Host::Start(const std::string& name, ProgramFactory factory) {
 void Host::LosePower() {
   world_.Note(name_, "loses power", uint64_t{0});
   world_.Took(Fault::kPowerLoss, name_);
+  if (up_) world_.Span(name_, "no power", true);
   TurnOff();
   files_.LosePower(*random_);
 }
 
 void Host::Boot() {
+  if (!up_) world_.Span(name_, "no power", false);
   up_ = true;
   Wake();
 }
@@ -238,6 +241,7 @@ Process::~Process() = default;
 
 void Process::Begin(ProgramFactory factory) {
   world().Note(name_, "starts", uint64_t{0});
+  world().Span(name_, "runs", true);
   RunNow([this, factory = std::move(factory)] { program_ = factory(*this); });
 }
 
@@ -313,11 +317,13 @@ void Process::Pause() {
   if (!alive_ || paused_) return;
   if (!host_.asleep()) Stop();
   paused_ = true;
+  world().Span(name_, "paused", true);
 }
 
 void Process::Resume() {
   if (!paused_) return;
   paused_ = false;
+  world().Span(name_, "paused", false);
   if (!host_.asleep()) Continue();
 }
 
@@ -361,6 +367,8 @@ void Process::End(Ended ended, bool loudly) {
   if (!alive_) return;
   world().Note(name_, ended.killed ? "is killed" : "exits",
                static_cast<uint64_t>(ended.code));
+  if (paused_) world().Span(name_, "paused", false);
+  world().Span(name_, "runs", false);
   ended_ = ended;
   alive_ = false;
   paused_ = false;
@@ -385,6 +393,9 @@ void Process::DieAtDiskCall(uint64_t n, bool power) {
 
 absl::Status Process::OnDiskCall(io::Duration cost) {
   if (!alive_) return absl::UnavailableError("the process has ended");
+  if (host_.disk_stall > io::Duration::zero()) {
+    world().Took(Fault::kDiskStall, host_.name());
+  }
   disk_cost_ += cost + host_.disk_stall;
   if (dies_at_disk_call_ == 0) return absl::OkStatus();
   if (dies_at_disk_call_ > 1) {

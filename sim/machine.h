@@ -48,7 +48,7 @@ class Host {
  public:
   // `network` and `world` outlive the host.
   Host(World& world, Network& network, std::string name, std::string ip);
-  ~Host();
+  virtual ~Host();
 
   const std::string& name() const { return name_; }
   const std::string& ip() const { return ip_; }

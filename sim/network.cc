@@ -139,6 +139,7 @@ class ProcessNetwork::Attempt final : public io::Connector {
           const io::Network::OnAccepted on_accepted = listening->on_accepted;
           on_accepted(std::move(accepted));
         });
+    network_.Add(stream);
     Answer([this, stream] { Finish(stream->MakeEnd(0)); });
   }
 
@@ -182,6 +183,15 @@ Network::Network(World& world, NetworkOptions options)
 Network::~Network() { world_.network = nullptr; }
 
 void Network::Register(Host* host) { hosts_[host->ip()] = host; }
+
+size_t Network::LongestQueue() const {
+  size_t longest = 0;
+  for (const std::weak_ptr<Stream>& one : streams_) {
+    const std::shared_ptr<Stream> stream = one.lock();
+    if (stream != nullptr) longest = std::max(longest, stream->LongestQueue());
+  }
+  return longest;
+}
 
 Host* Network::Find(const std::string& ip) const {
   auto host = hosts_.find(ip);

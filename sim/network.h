@@ -92,6 +92,9 @@ class Network {
   // they send something, or by TCP's keep-alive.
   int HalfOpenConnections(const std::string& forgets, const std::string& other);
 
+  // Of the connection end that has the most written and not sent.
+  size_t LongestQueue() const;
+
   // How often something waited for a cut link or for a host without power.
   uint64_t stalled_segments() const { return stalled_segments_; }
 

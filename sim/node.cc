@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/executor/command_executor.h"
 #include "sim/containers.h"
 #include "sim/coordination.h"
 
@@ -44,24 +43,6 @@ Role* RoleOf(Program* program) {
                             : &static_cast<RoleProgram<Role>*>(program)->role;
 }
 
-class ExecutorProgram final : public Program {
- public:
-  ExecutorProgram(io::Environment& environment,
-                  const std::map<std::string, std::string>& variables) {
-    auto options = executor::OptionsFromEnvironment(variables);
-    if (!options.ok()) {
-      environment.Exit(io::kExitFailure, options.status().message());
-      return;
-    }
-    role_ = std::make_unique<executor::CommandExecutor>(environment,
-                                                        *std::move(options));
-    role_->Start();
-  }
-
- private:
-  std::unique_ptr<executor::CommandExecutor> role_;
-};
-
 }  // namespace
 
 Node::Node(World& world, Network& network, Ensemble& ensemble, std::string name,
@@ -79,9 +60,12 @@ Node::~Node() {
 
 void Node::Restart() {
   if (running()) return;
+  // From its sleep it comes back as the same boot.
+  Wake();
   if (!up()) {
     ++boots_;
     Boot();
+    world().Took(Fault::kHostRebooted, name());
   }
   seen_turns_ = 0;
   if (process_ != nullptr) CountRestart();
@@ -180,11 +164,9 @@ Process& MasterNode::StartSecond() {
 
 master::Master* MasterNode::role() { return RoleOf<master::Master>(program()); }
 
-bool MasterNode::leads() { return role() != nullptr && role()->view().elected; }
+bool MasterNode::leads() { return role() != nullptr && role()->leads(); }
 
-uint64_t MasterNode::epoch() {
-  return role() == nullptr ? 0 : role()->view().epoch;
-}
+uint64_t MasterNode::epoch() { return role() == nullptr ? 0 : role()->epoch(); }
 
 AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
                      std::string name, std::string ip,
@@ -198,12 +180,10 @@ AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
         options.launcher_dir = "/usr/libexec/mesos";
         return std::move(options);
       }()) {
-  containers().Register(
-      "mesos-executor", [](const io::ContainerSpec& spec) -> ProgramFactory {
-        return [variables = spec.environment](io::Environment& environment) {
-          return std::make_unique<ExecutorProgram>(environment, variables);
-        };
-      });
+  containers().Register("mesos-executor",
+                        [this](const io::ContainerSpec& spec) {
+                          return NewExecutorProgram(spec, executor_faults);
+                        });
 }
 
 ProgramFactory AgentNode::MakeFactory() {
@@ -230,7 +210,7 @@ Process& AgentNode::StartSecond() {
 agent::Agent* AgentNode::role() { return RoleOf<agent::Agent>(program()); }
 
 const std::string& AgentNode::id() {
-  if (role() != nullptr && !role()->view().id.empty()) id_ = role()->view().id;
+  if (role() != nullptr && !role()->id().empty()) id_ = role()->id();
   return id_;
 }
 

@@ -19,6 +19,7 @@
 #include "core/election/master_url.h"
 #include "core/master/master.h"
 #include "core/wire/link.h"
+#include "sim/executor_program.h"
 #include "sim/machine.h"
 
 namespace quorate::sim {
@@ -30,7 +31,7 @@ class Node : public Host {
   // `ensemble` outlives the node. Nothing runs before Restart.
   Node(World& world, Network& network, Ensemble& ensemble, std::string name,
        std::string ip);
-  virtual ~Node();
+  ~Node() override;
 
   // Starts the program, again if it has ended, as a supervisor would; boots a
   // machine that has no power. Nothing happens while the program runs.
@@ -49,6 +50,8 @@ class Node : public Host {
   // As Process::SetSlowLoop; only of this life.
   void SetSlowLoop(io::Duration at_most);
 
+  // That of the program's latest life; null before the first.
+  Process* process() { return process_; }
   bool running() const { return process_ != nullptr && process_->alive(); }
   bool paused() const { return running() && process_->paused(); }
   // How the program last ended; nothing while it runs.
@@ -70,7 +73,6 @@ class Node : public Host {
   // The next start is one with other flags.
   void NoteOtherFlags() { other_flags_ = true; }
   const wire::Versions& protocol() const { return protocol_; }
-  Process* process() { return process_; }
   // Null when it does not run.
   Program* program();
   // Of the machine's current boot, unique.
@@ -123,6 +125,9 @@ class AgentNode final : public Node {
 
   // Null when it does not run.
   agent::Agent* role();
+  // Of the executors that start from now on.
+  ExecutorFaults executor_faults;
+
   // Of its latest registration, in this or an earlier life; empty before.
   const std::string& id();
 

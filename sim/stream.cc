@@ -258,8 +258,13 @@ const char* Stream::NameOf(Packet packet) {
 
 void Stream::Arrive(int to, InFlight packet) {
   End& end = ends_[to];
-  network_.world_.Note(end.process->name(), NameOf(packet.packet), packet.bytes,
-                       other(to).process->name());
+  World& world = network_.world_;
+  const std::string& sender = other(to).process->name();
+  if (world.spectator != nullptr) {
+    world.spectator->OnPacket(sender, end.process->name(), packet.sent,
+                              world.now(), packet.bytes.size());
+  }
+  world.Note(end.process->name(), NameOf(packet.packet), packet.bytes, sender);
   if (packet.packet == Packet::kReset) {
     return Break(to, absl::UnavailableError("connection reset by peer"));
   }

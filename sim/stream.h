@@ -3,6 +3,7 @@
 #ifndef QUORATE_SIM_STREAM_H_
 #define QUORATE_SIM_STREAM_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -28,6 +29,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
          io::Endpoint client_address, io::Endpoint server_address);
 
   std::unique_ptr<io::Connection> MakeEnd(int end);
+  // Of what its ends have written and not sent.
+  size_t LongestQueue() const {
+    return std::max(ends_[0].queue.size(), ends_[1].queue.size());
+  }
 
   // The end on host `a`, if the other is on `b`; otherwise -1.
   int EndAt(const std::string& a, const std::string& b) const;

@@ -79,11 +79,12 @@ bool LogNode::Core::Admit(const LogMessage& message) {
                                    message.boot_nonce())) {
     case Acquaintances::Verdict::kAccept:
       break;
+    // An answer is not answered: the other side may think the same of us.
     case Acquaintances::Verdict::kOlderLife:
-      AnswerHello(message.from(), false);
+      if (!message.has_hello_reply()) AnswerHello(message.from(), false);
       return false;
     case Acquaintances::Verdict::kCloned:
-      RefuseClone(message.from());
+      if (!message.has_hello_reply()) RefuseClone(message.from());
       return false;
   }
   auto facts = facts_.find(message.from());

@@ -107,6 +107,8 @@ struct LogOptions {
 
 // And at most half of a segment of the journal.
 inline constexpr size_t kMaxEntryBytes = 16 << 20;
+// Appends that wait to be proposed; more are refused.
+inline constexpr size_t kMaxQueuedAppends = 100000;
 
 // A view for operators and for the simulator's checkers.
 struct LogStatus {
@@ -252,6 +254,7 @@ class LogNode {
   void ChangeMembers(const MemberChange& change, OnDone done);
 
   LogStatus status() const;
+  size_t queued_appends() const;
   // The names in LogStatus::metrics, also while the disk is being opened.
   static std::vector<std::string> MetricNames();
 

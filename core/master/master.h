@@ -8,8 +8,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/queue_size.h"
 #include "core/base/version.h"
 #include "core/election/master_url.h"
 #include "core/wire/link.h"
@@ -18,8 +20,13 @@
 namespace quorate::log {
 class LogObserver;
 }
+namespace quorate::registry {
+class RegistryState;
+}
 
 namespace quorate::master {
+
+class Cluster;
 
 struct MasterOptions {
   io::Endpoint bind;       // --ip, --port
@@ -77,6 +84,15 @@ class Master {
   absl::Status Start();
 
   View view() const;
+  // The view's first facts, for little.
+  bool leads() const;
+  uint64_t epoch() const;
+  const std::string& id() const;
+  // What this master knows, and the registry as far as it has folded it.
+  const Cluster& cluster() const;
+  const registry::RegistryState& registry() const;
+  // What waits in this master, each with its limit.
+  std::vector<QueueSize> queues() const;
 
   // Ends the process when the master's books do not agree with each other:
   // resources held twice, tasks without an agent. For simulations.

@@ -23,6 +23,7 @@ class LogAgreement::Observer final : public log::LogObserver {
                                         promised_.first, " and then ", round));
     }
     promised_ = promised;
+    highest_promise_ = std::max(highest_promise_, promised);
   }
 
   void OnVoted(uint64_t position, uint64_t round, const std::string& member,
@@ -36,6 +37,7 @@ class LogAgreement::Observer final : public log::LogObserver {
                                         " and then in ", round));
     }
     highest = ballot;
+    votes_.emplace(position, hash);
     checker_.Voted(member_, position, ballot, hash);
   }
 
@@ -46,7 +48,14 @@ class LogAgreement::Observer final : public log::LogObserver {
   }
 
   void OnLearned(uint64_t position, const std::string& entry) override {
-    checker_.Learned(disk_, position, entry);
+    learned_.insert(position);
+    log::EntryProto parsed;
+    log::BallotProto ballot;
+    if (parsed.ParseFromString(entry) && parsed.type() == log::LEADER &&
+        ballot.ParseFromString(parsed.payload(1))) {
+      leader_ = {ballot.round(), ballot.member()};
+    }
+    checker_.Learned(disk_, position, parsed, entry);
   }
 
   void OnConfig(uint64_t position,
@@ -60,6 +69,12 @@ class LogAgreement::Observer final : public log::LogObserver {
     voted_.clear();
   }
   const std::string& member() const { return member_; }
+  const std::set<uint64_t>& learned() const { return learned_; }
+  bool HasVoted(uint64_t position, const std::string& hash) const {
+    return votes_.count({position, hash}) != 0;
+  }
+  const BallotKey& promised() const { return highest_promise_; }
+  const BallotKey& leader() const { return leader_; }
 
  private:
   void Live(const char* deed) {
@@ -74,6 +89,11 @@ class LogAgreement::Observer final : public log::LogObserver {
   bool rolled_back_ = false;
   BallotKey promised_;
   std::map<uint64_t, BallotKey> voted_;
+  // Whatever became of it since.
+  BallotKey highest_promise_;
+  std::set<std::pair<uint64_t, std::string>> votes_;
+  std::set<uint64_t> learned_;
+  BallotKey leader_;
 };
 
 LogAgreement::LogAgreement(World& world) : world_(world) {}
@@ -109,6 +129,7 @@ void LogAgreement::DiskRolledBack(const std::string& disk) {
 }
 
 void LogAgreement::Learned(const std::string& disk, uint64_t position,
+                           const log::EntryProto& parsed,
                            const std::string& entry) {
   auto [known, is_new] = learned_.emplace(position, entry);
   if (!is_new) {
@@ -116,8 +137,7 @@ void LogAgreement::Learned(const std::string& disk, uint64_t position,
     return world_.Fail(absl::StrCat("at position ", position, " ", disk,
                                     " learned another entry than others did"));
   }
-  log::EntryProto parsed;
-  if (!parsed.ParseFromString(entry)) {
+  if (!parsed.IsInitialized()) {
     return world_.Fail(absl::StrCat("position ", position, " holds no entry"));
   }
   // The genesis is nobody's vote.
@@ -126,12 +146,14 @@ void LogAgreement::Learned(const std::string& disk, uint64_t position,
     world_.Fail(absl::StrCat("at position ", position, " ", disk,
                              " learned what no quorum has voted for"));
   }
-  if (parsed.type() != log::APPEND) return;
-  for (const std::string& payload : parsed.payload()) {
-    if (payloads_.insert(payload).second) continue;
-    world_.Fail(absl::StrCat("'", payload, "' is in the log twice, again at ",
-                             position));
+  if (parsed.type() == log::APPEND) {
+    for (const std::string& payload : parsed.payload()) {
+      if (payloads_.insert(payload).second) continue;
+      world_.Fail(absl::StrCat("'", payload, "' is in the log twice, again at ",
+                               position));
+    }
   }
+  if (on_entry) on_entry(position, parsed);
 }
 
 void LogAgreement::Configured(const std::string& disk, uint64_t position,
@@ -185,18 +207,67 @@ void LogAgreement::Voted(const std::string& member, uint64_t position,
   at.chosen_at = std::min(at.chosen_at, ballot);
 }
 
-void LogAgreement::Acknowledged(uint64_t position, const std::string& payload) {
-  auto [before, is_new] = acknowledged_.emplace(payload, position);
-  if (!is_new) {
-    world_.Fail(absl::StrCat("one append was acknowledged at positions ",
-                             before->second, " and ", position));
-  }
+bool LogAgreement::Holds(uint64_t position, const std::string& payload) const {
   auto known = learned_.find(position);
-  if (known == learned_.end() ||
-      known->second.find(payload) == std::string::npos) {
-    world_.Fail(absl::StrCat("position ", position,
-                             " was acknowledged and holds something else"));
+  log::EntryProto entry;
+  if (known == learned_.end() || !entry.ParseFromString(known->second)) {
+    return false;
   }
+  return entry.type() == log::APPEND &&
+         std::count(entry.payload().begin(), entry.payload().end(), payload) >
+             0;
+}
+
+bool LogAgreement::IsEpoch(uint64_t position) const {
+  auto known = learned_.find(position);
+  log::EntryProto entry;
+  return known != learned_.end() && entry.ParseFromString(known->second) &&
+         entry.type() == log::LEADER;
+}
+
+const std::vector<std::string>& LogAgreement::members() const {
+  static const auto& none = *new std::vector<std::string>;
+  return configs_.empty() ? none : configs_.rbegin()->second;
+}
+
+const LogAgreement::Observer* LogAgreement::Find(
+    const std::string& disk) const {
+  auto observer = observers_.find(disk);
+  return observer == observers_.end() ? nullptr : observer->second.get();
+}
+
+std::string LogAgreement::MemberOn(const std::string& disk) const {
+  const Observer* observer = Find(disk);
+  return observer == nullptr ? "" : observer->member();
+}
+
+std::set<uint64_t> LogAgreement::Chosen() const {
+  std::set<uint64_t> chosen;
+  for (const auto& [position, entry] : learned_) chosen.insert(position);
+  for (const auto& [position, at] : positions_) {
+    if (!at.chosen.empty()) chosen.insert(position);
+  }
+  return chosen;
+}
+
+bool LogAgreement::HasHeld(const std::string& disk, uint64_t position) const {
+  const Observer* observer = Find(disk);
+  if (observer == nullptr) return false;
+  if (observer->learned().count(position) != 0) return true;
+  auto at = positions_.find(position);
+  return at != positions_.end() &&
+         observer->HasVoted(position, at->second.chosen);
+}
+
+LogAgreement::BallotKey LogAgreement::Promised(const std::string& disk) const {
+  const Observer* observer = Find(disk);
+  return observer == nullptr ? BallotKey() : observer->promised();
+}
+
+LogAgreement::BallotKey LogAgreement::LeaderLearned(
+    const std::string& disk) const {
+  const Observer* observer = Find(disk);
+  return observer == nullptr ? BallotKey() : observer->leader();
 }
 
 }  // namespace quorate::sim

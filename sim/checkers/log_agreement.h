@@ -1,4 +1,7 @@
-// The log's safety, as seen from outside every replica.
+// C1: the log's safety, as seen from outside every replica.
+//
+//   LogAgreement agreement(world);
+//   options.observer = agreement.Observe("replica0/disk0");
 //
 // * Agreement: at each position every replica that ever learned an entry
 //   learned the same one, which a quorum has voted for; and who votes from a
@@ -8,14 +11,14 @@
 // * Proposals: one ballot proposes one entry at a position; once a quorum of
 //   the position's members has voted for an entry in one ballot, every higher
 //   ballot proposes that entry.
-// * Durability: an acknowledged entry is the one that is learned at its
-//   position, by everybody, for ever; and it is there once.
+// * Each client entry is in the log once.
 // * Identity: a member whose disk was lost never votes again.
 
 #ifndef QUORATE_SIM_CHECKERS_LOG_AGREEMENT_H_
 #define QUORATE_SIM_CHECKERS_LOG_AGREEMENT_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -25,6 +28,10 @@
 
 #include "core/log/log_node.h"
 #include "sim/world.h"
+
+namespace quorate::log {
+class EntryProto;
+}
 
 namespace quorate::sim {
 
@@ -38,8 +45,9 @@ class LogAgreement {
   // that was wiped is another one.
   log::LogObserver* Observe(const std::string& disk);
 
-  // A client was told that its entry is chosen at that position.
-  void Acknowledged(uint64_t position, const std::string& payload);
+  // Told of each entry when somebody first learns it, in order of positions.
+  std::function<void(uint64_t position, const log::EntryProto& entry)> on_entry;
+
   // That disk is gone: whoever had it must not vote any more. One that was
   // rolled back or copied may vote until it is found out: its promises and
   // votes are not held against it.
@@ -48,11 +56,29 @@ class LogAgreement {
 
   // Positions that anybody has learned.
   size_t learned() const { return learned_.size(); }
-  size_t acknowledged() const { return acknowledged_.size(); }
+  // Of what was learned there: whether it holds that client entry; whether it
+  // is the first entry of a leader.
+  bool Holds(uint64_t position, const std::string& payload) const;
+  bool IsEpoch(uint64_t position) const;
+  // The members that decide what comes next, as far as anybody has learned;
+  // empty before there are any.
+  const std::vector<std::string>& members() const;
+  // Who has, or had, that disk; empty before it was opened.
+  std::string MemberOn(const std::string& disk) const;
+  // The positions at which an entry was chosen, learned by anybody or not.
+  std::set<uint64_t> Chosen() const;
+  // Whether that disk has ever held a vote for what is chosen at the position,
+  // or the entry itself as learned.
+  bool HasHeld(const std::string& disk, uint64_t position) const;
+  // The highest promise that was ever durable on that disk.
+  using BallotKey = std::pair<uint64_t, std::string>;
+  BallotKey Promised(const std::string& disk) const;
+  // The ballot of the latest leader's entry that the disk's replica has
+  // learned; {} if none.
+  BallotKey LeaderLearned(const std::string& disk) const;
 
  private:
   class Observer;
-  using BallotKey = std::pair<uint64_t, std::string>;
   struct Proposal {
     std::string hash;
     std::vector<std::string> members;
@@ -65,8 +91,9 @@ class LogAgreement {
     std::string chosen;
   };
 
+  const Observer* Find(const std::string& disk) const;
   void Learned(const std::string& disk, uint64_t position,
-               const std::string& entry);
+               const log::EntryProto& parsed, const std::string& entry);
   void Proposed(uint64_t position, const BallotKey& ballot,
                 const std::string& hash,
                 const std::vector<std::string>& members);
@@ -81,9 +108,8 @@ class LogAgreement {
   std::set<std::string> payloads_;  // each is appended once
   std::map<uint64_t, std::vector<std::string>> configs_;
   std::map<uint64_t, Position> positions_;
-  std::map<std::string, uint64_t> acknowledged_;  // payload -> position
-  std::set<std::string> lost_;                    // disks
-  std::set<std::string> dead_;                    // members without a disk
+  std::set<std::string> lost_;  // disks
+  std::set<std::string> dead_;  // members without a disk
 };
 
 }  // namespace quorate::sim

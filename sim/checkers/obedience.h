@@ -1,4 +1,4 @@
-// An agent that has obeyed a master obeys none of an older epoch, whatever
+// C4: an agent that has obeyed a master obeys none of an older epoch, whatever
 // restarts and power losses lie between.
 
 #ifndef QUORATE_SIM_CHECKERS_OBEDIENCE_H_

@@ -1,5 +1,5 @@
-// In each epoch one master acts, and epochs only rise: a master that begins to
-// act has a newer epoch than all that ever acted before it.
+// C4: in each epoch one master acts, and epochs only rise: a master that begins
+// to act has a newer epoch than all that ever acted before it.
 
 #ifndef QUORATE_SIM_CHECKERS_ONE_LEADER_H_
 #define QUORATE_SIM_CHECKERS_ONE_LEADER_H_
