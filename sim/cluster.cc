@@ -38,14 +38,20 @@ Cluster::Cluster(World& world, ClusterOptions options)
       task_truth_(world),
       log_agreement_(world),
       chosen_epochs_(world, log_agreement_),
+      registry_witness_(world),
       ensemble_(world, MakeZooKeepers(options.zookeepers)),
       zk_(UrlOf(ensemble_.servers())) {
+  log_agreement_.on_entry = [this](uint64_t position,
+                                   const log::EntryProto& entry) {
+    registry_witness_.Entry(position, entry);
+  };
   for (int i = 0; i < options.masters; ++i) {
     const std::string name = absl::StrCat("master", i);
     master::MasterOptions flags;
     flags.zk = zk_;
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
+    flags.registry_observer = registry_witness_.Observe(name);
     const log::LogOptions log = LogClusterOptions::SmallLog();
     flags.log_segment_bytes = log.segment_bytes;
     flags.log_reserve_bytes = log.reserve_bytes;

@@ -23,6 +23,7 @@
 #include "sim/checkers/log_agreement.h"
 #include "sim/checkers/obedience.h"
 #include "sim/checkers/one_leader.h"
+#include "sim/checkers/registry_witness.h"
 #include "sim/checkers/task_truth.h"
 #include "sim/coordination.h"
 #include "sim/framework.h"
@@ -107,6 +108,7 @@ class Cluster {
   TaskTruth task_truth_;
   LogAgreement log_agreement_;
   ChosenEpochs chosen_epochs_;
+  RegistryWitness registry_witness_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
   const election::ZooKeeperUrl zk_;

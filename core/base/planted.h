@@ -59,6 +59,9 @@ enum class Bug {
   kNackTestSkipped,
   // A candidate does not ask first.
   kNoPreVote,
+  // The registry. A change is answered by the state at the time when it was
+  // asked for, not by that which it met.
+  kRegistryStale,
 };
 
 // Whether `bug` is planted in this process.
