@@ -65,7 +65,7 @@ void CheckHandshake(absl::string_view bytes) {
   const auto again = wire::DecodeHandshake(wire::EncodeHandshake(*once));
   CHECK(again.ok()) << again.status();
   CHECK(again->purpose == once->purpose);
-  CHECK_EQ(again->protocol_version, once->protocol_version);
+  CHECK(again->versions == once->versions);
   CHECK_EQ(again->cluster_id, once->cluster_id);
   CHECK_EQ(again->node_id, once->node_id);
   CHECK(again->address == once->address);

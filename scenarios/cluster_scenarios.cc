@@ -1,9 +1,9 @@
 // What the operational and the high-availability guide promise of a cluster.
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "scenarios/cluster_story.h"
 #include "scenarios/scenario.h"
 #include "sim/cluster.h"
 
@@ -13,25 +13,6 @@ namespace {
 using sim::AgentNode;
 using sim::Cluster;
 using sim::MasterNode;
-
-// Latencies as different as those of a rack and of a continent.
-sim::NetworkOptions DrawNetwork(sim::World& world) {
-  auto random = world.NewRandom("weather");
-  sim::NetworkOptions options;
-  options.latency = random->Between(50us, 5ms);
-  options.jitter = random->Between(50us, 20ms);
-  options.spike_probability = random->Fraction() * 0.01;
-  options.spike = random->Between(100ms, 1s);
-  return options;
-}
-
-// The task went its way without a disturbance that its framework can see.
-bool Undisturbed(const std::vector<std::string>& states) {
-  return std::all_of(states.begin(), states.end(), [](const auto& state) {
-    return state == "TASK_STAGING" || state == "TASK_STARTING" ||
-           state == "TASK_RUNNING" || state == "TASK_FINISHED";
-  });
-}
 
 }  // namespace
 
@@ -238,11 +219,7 @@ SCENARIO(SplitBrain, ALeaderWithoutAQuorumOfTheLogStepsDown) {
       {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
   MasterNode& old = c.AwaitLeader(60s);
   c.AwaitRegistered(old, 60s);
-  Cluster::Side peers;
-  for (MasterNode* master : c.masters()) {
-    if (master != &old) peers.push_back(*master);
-  }
-  c.Cut({old}, peers);
+  c.Cut({old}, OtherMasters(c, old));
   c.AwaitExit(old, io::kExitLostLeadership, 30s);
   MasterNode& next = c.AwaitLeaderOtherThan(old, 60s);
   c.AwaitRegistered(next, 90s);

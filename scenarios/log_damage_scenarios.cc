@@ -48,8 +48,10 @@ bool InJournal(const std::string& path) {
   return absl::StrContains(path, "/journal.");
 }
 
-// Appends through 0, which leads, until one more is acknowledged.
+// Appends through 0, which leads, and waits for the acknowledgement.
 bool AppendAt0(sim::World& world, sim::LogCluster& log, size_t bytes = 0) {
+  const auto listens = [&] { return log.up(0) && !log.process(0).paused(); };
+  if (!world.RunUntil(listens, 5s)) return false;
   const uint64_t before = log.acknowledged();
   log.Append(0, bytes);
   return world.RunUntil([&] { return log.acknowledged() > before; }, 5s);

@@ -50,6 +50,7 @@ class Registration {
 
 struct Outcome {
   std::optional<std::string> failure;  // With events and replay command.
+  std::string cause;                   // of the failure, alone
   sim::FailureKind failure_kind = sim::FailureKind::kViolation;
   sim::FaultCounts faults;
   uint64_t trace_hash = 0;
@@ -62,10 +63,26 @@ struct RunOptions {
   sim::Spectator* spectator = nullptr;
   // Instead of the plan that the seed draws; null: that one.
   const sim::Plan* plan = nullptr;
+  // Called before the run begins.
+  std::function<void(sim::World&)> prepare;
+  // What a replay needs beside the seed, asked when the run has failed.
+  std::function<std::string()> replay_flags;
 };
 
 Outcome Run(const Scenario& scenario, uint64_t seed,
             const RunOptions& options = {});
+
+// The world of the story that runs now, null between stories: for what a
+// process says last when it dies of a bug.
+const sim::World* RunningWorld();
+
+// What a failure prints: the cause, the last events, how to replay it.
+// `replay_flags` begin with a space, or are empty.
+std::string Report(const std::string& scenario, uint64_t seed,
+                   const std::string& cause,
+                   const std::vector<std::string>& last_events,
+                   const std::string& replay_flags = "");
+std::string ReplayCommand(const std::string& scenario, uint64_t seed);
 
 }  // namespace quorate::scenarios
 

@@ -5,12 +5,16 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/agent/model.h"
+#include "core/master/cluster.h"
 #include "sim/log_cluster.h"
 
 namespace quorate::sim {
 namespace {
 
 constexpr io::Duration kSupervisorDelay = std::chrono::seconds(1);
+// The default --registry_fetch_timeout, and what passes before it begins.
+constexpr io::Duration kLongestRegistryWait = std::chrono::seconds(90);
 // An agent that is paused while it recovers must not take that for the end of
 // its executors.
 constexpr io::Duration kExecutorPatience = std::chrono::minutes(1);
@@ -33,18 +37,29 @@ election::ZooKeeperUrl UrlOf(const std::vector<Host*>& servers) {
 Cluster::Cluster(World& world, ClusterOptions options)
     : world_(world),
       network_(world, options.network),
-      one_leader_(world),
-      obedience_(world),
-      task_truth_(world),
       log_agreement_(world),
-      chosen_epochs_(world, log_agreement_),
       registry_witness_(world),
+      checks_(world, log_agreement_),
       ensemble_(world, MakeZooKeepers(options.zookeepers)),
       zk_(UrlOf(ensemble_.servers())) {
   log_agreement_.on_entry = [this](uint64_t position,
                                    const log::EntryProto& entry) {
     registry_witness_.Entry(position, entry);
   };
+  AddMasters(options);
+  AddAgents(options.agents);
+  AddFrameworks(options);
+  for (const auto& node : nodes_) {
+    node->on_ended = [this](Node& ending, const Process::Ended& ended) {
+      OnEnded(ending, ended);
+    };
+    node->Restart();
+  }
+  world_.AfterEachEvent([this] { checks_.AfterEvent(); });
+  witness_ = world_.CallAsWitness([this] { return Testimony(); });
+}
+
+void Cluster::AddMasters(const ClusterOptions& options) {
   for (int i = 0; i < options.masters; ++i) {
     const std::string name = absl::StrCat("master", i);
     master::MasterOptions flags;
@@ -55,34 +70,41 @@ Cluster::Cluster(World& world, ClusterOptions options)
     const log::LogOptions log = LogClusterOptions::SmallLog();
     flags.log_segment_bytes = log.segment_bytes;
     flags.log_reserve_bytes = log.reserve_bytes;
-    master_list_.push_back(new MasterNode(world, network_, ensemble_, name,
+    master_list_.push_back(new MasterNode(world_, network_, ensemble_, name,
                                           Ip(2, i + 1), std::move(flags)));
     nodes_.emplace_back(master_list_.back());
+    checks_.Watch(*master_list_.back());
   }
-  for (int i = 0; i < options.agents; ++i) {
+}
+
+void Cluster::AddAgents(int count) {
+  for (int i = 0; i < count; ++i) {
+    const std::string name = absl::StrCat("agent", i);
     agent::AgentOptions flags;
     flags.master.zookeeper = zk_;
     flags.resources = kAgentResources;
     flags.executor_reregistration_timeout = kExecutorPatience;
-    agent_list_.push_back(new AgentNode(world, network_, ensemble_,
-                                        absl::StrCat("agent", i), Ip(3, i + 1),
-                                        std::move(flags)));
+    flags.update_observer = checks_.update_delivery().Observe(name);
+    agent_list_.push_back(new AgentNode(world_, network_, ensemble_, name,
+                                        Ip(3, i + 1), std::move(flags)));
     nodes_.emplace_back(agent_list_.back());
-    task_truth_.Watch(*agent_list_.back());
+    checks_.Watch(*agent_list_.back());
   }
-  framework_ = new FrameworkNode(world, network_, ensemble_, "framework",
-                                 Ip(4, 1), zk_, task_truth_);
-  nodes_.emplace_back(framework_);
-  for (const auto& node : nodes_) {
-    node->on_ended = [this](Node& ending, const Process::Ended& ended) {
-      OnEnded(ending, ended);
-    };
-    node->Restart();
-  }
-  world_.AfterEachEvent([this] { CheckAll(); });
 }
 
-Cluster::~Cluster() { world_.ClearChecks(); }
+void Cluster::AddFrameworks(const ClusterOptions& options) {
+  for (int i = 0; i < options.frameworks; ++i) {
+    const std::string name =
+        i == 0 ? std::string("framework") : absl::StrCat("framework", i);
+    framework_list_.push_back(
+        new FrameworkNode(world_, network_, ensemble_, name, Ip(4, i + 1), zk_,
+                          options.framework, checks_.task_truth()));
+    nodes_.emplace_back(framework_list_.back());
+    checks_.Watch(*framework_list_.back());
+  }
+}
+
+Cluster::~Cluster() { world_.EndStory(); }
 
 std::vector<Host*> Cluster::MakeZooKeepers(int count) {
   std::vector<Host*> servers;
@@ -94,17 +116,45 @@ std::vector<Host*> Cluster::MakeZooKeepers(int count) {
   return servers;
 }
 
+// Another than this one, so lately that it may have been waited for since.
+bool Cluster::MasterWasDown(const Node& but) const {
+  if (last_master_end_ &&
+      world_.now() - *last_master_end_ < kLongestRegistryWait) {
+    return true;
+  }
+  return std::any_of(
+      master_list_.begin(), master_list_.end(),
+      [&](MasterNode* master) { return master != &but && !master->running(); });
+}
+
 // A program ends by itself only where the guides say that it does.
 void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
+  const bool master_was_down = MasterWasDown(node);
+  if (dynamic_cast<MasterNode*>(&node) != nullptr) {
+    last_master_end_ = world_.now();
+    checks_.Ended(node);
+  }
   if (ended.killed || ended.code == io::kExitLostLeadership) return;
-  // A master that is cut off gives up after its --registry_fetch_timeout or
-  // --registry_store_timeout.
+  // A master that is cut off, or of which the others are down, gives up after
+  // its --registry_fetch_timeout or --registry_store_timeout.
   if (absl::StrContains(ended.message, " the registry:") &&
-      network_.stalled_segments() > 0) {
+      (network_.stalled_segments() > 0 || master_was_down)) {
     return;
   }
+  if (DiskExcuses(ended.message)) return;
   world_.Fail(absl::StrCat(node.name(), " exits with ", ended.code, ": ",
                            ended.message));
+}
+
+// A program whose disk fails ends, and says so.
+bool Cluster::DiskExcuses(const std::string& message) const {
+  const FaultCounts& faults = world_.faults();
+  const uint64_t failed = faults.of(Fault::kReadFailed) +
+                          faults.of(Fault::kWriteFailed) +
+                          faults.of(Fault::kSyncFailed);
+  return (failed > 0 && absl::StrContains(message, "input/output error")) ||
+         (faults.of(Fault::kDiskFull) > 0 &&
+          absl::StrContains(message, "no space left"));
 }
 
 // -----------------------------------------------------------------------------
@@ -120,14 +170,14 @@ MasterNode* Cluster::Leader() {
 
 bool Cluster::Registered(MasterNode& master) {
   if (!master.leads()) return false;
-  const master::Master::View view = master.role()->view();
-  return std::all_of(agent_list_.begin(), agent_list_.end(),
-                     [&](AgentNode* agent) {
-                       if (agent->role() == nullptr) return false;
-                       auto known = view.agents.find(agent->id());
-                       return known != view.agents.end() && known->second &&
-                              agent->role()->view().registered;
-                     });
+  const master::Cluster& cluster = master.role()->cluster();
+  return std::all_of(
+      agent_list_.begin(), agent_list_.end(), [&](AgentNode* agent) {
+        if (agent->role() == nullptr) return false;
+        const master::Agent* known = cluster.FindAgent(agent->id());
+        return known != nullptr && known->connected() &&
+               agent->role()->registered();
+      });
 }
 
 AgentNode* Cluster::AgentWithId(const std::string& id) {
@@ -144,12 +194,13 @@ std::vector<std::string> Cluster::AgentIds() {
 }
 
 void Cluster::Await(const std::function<bool()>& condition,
-                    io::Duration at_most, const std::string& what) {
+                    io::Duration at_most,
+                    const std::function<std::string()>& what) {
   if (world_.RunUntil(condition, at_most)) return;
   world_.FailStuck(absl::StrCat(
       "not within ",
       std::chrono::duration_cast<std::chrono::seconds>(at_most).count(),
-      " s: ", what));
+      " s: ", what()));
 }
 
 MasterNode& Cluster::AwaitLeader(io::Duration at_most) {
@@ -183,8 +234,48 @@ void Cluster::AwaitExit(const Node& node, int code, io::Duration at_most) {
 
 void Cluster::AwaitTask(const std::string& task_id, const std::string& state,
                         io::Duration at_most) {
-  Await([&] { return framework_->Reached(task_id, state); }, at_most,
-        absl::StrCat(task_id, " is ", state));
+  const auto reached = [&] {
+    return std::any_of(framework_list_.begin(), framework_list_.end(),
+                       [&](const FrameworkNode* framework) {
+                         return framework->Reached(task_id, state);
+                       });
+  };
+  Await(reached, at_most, absl::StrCat(task_id, " is ", state));
+}
+
+void Cluster::AwaitService() {
+  AwaitLeader(kLeaderBound);
+  AwaitRegistered(kAgentsBound);
+  for (FrameworkNode* framework : framework_list_) AwaitLaunch(*framework);
+}
+
+// A link that was half open breaks now, perhaps, and a task with it.
+void Cluster::AwaitLaunch(FrameworkNode& framework) {
+  std::string probe;
+  const auto done = [&] {
+    if (!probe.empty() && !framework.Ended(probe)) return false;
+    if (framework.Reached(probe, "TASK_FINISHED")) return true;
+    probe = absl::StrCat("probe", probes_++, "-", framework.name());
+    framework.Launch(probe, "sleep 1");
+    return false;
+  };
+  Await(done, kLaunchBound,
+        [&] { return absl::StrCat(framework.name(), " runs ", probe); });
+}
+
+void Cluster::AwaitSettled() {
+  std::string unsettled;
+  io::Instant next_look;
+  // Costs too much after each event.
+  const auto settled = [&] {
+    if (world_.now() < next_look) return false;
+    next_look = world_.now() + std::chrono::seconds(1);
+    MasterNode* leader = Leader();
+    unsettled = leader == nullptr ? "nobody leads" : checks_.Unsettled(*leader);
+    return unsettled.empty();
+  };
+  Await(settled, kSettleBound,
+        [&] { return absl::StrCat("everybody agrees: ", unsettled); });
 }
 
 // -----------------------------------------------------------------------------
@@ -223,9 +314,13 @@ void Cluster::Supervise() {
 
 void Cluster::EndDisturbances() {
   Heal();
+  network_.ClearLinks();
+  for (FrameworkNode* framework : framework_list_) framework->Misbehave({});
   for (Host* server : ensemble_.servers()) server->Boot();
   for (const auto& node : nodes_) {
+    node->Wake();
     node->DieAtDiskCall(0, false);
+    node->SetSlowLoop({});
     node->Resume();
     node->Restart();
   }
@@ -233,23 +328,43 @@ void Cluster::EndDisturbances() {
 
 // -----------------------------------------------------------------------------
 
-// After each event; what did not run has not changed.
-void Cluster::CheckAll() {
-  for (MasterNode* master : master_list_) {
-    if (!master->HasMoved()) continue;
-    master->role()->CheckInvariants();
-    const master::Master::View view = master->role()->view();
-    if (view.elected) one_leader_.Acts(view.id, view.epoch);
+// What each node says of itself, when nothing gets on.
+std::string Cluster::Testimony() {
+  std::string said;
+  for (MasterNode* node : master_list_) {
+    absl::StrAppend(&said, node->name(), ": ");
+    if (const master::Master* master = node->role(); master == nullptr) {
+      absl::StrAppend(&said, "does not run");
+    } else {
+      absl::StrAppend(&said, master->leads() ? "leads" : "follows", ", epoch ",
+                      master->epoch(), ", ", master->cluster().agents().size(),
+                      " agents, ", master->cluster().frameworks().size(),
+                      " frameworks, ", master->cluster().offers().size(),
+                      " offers", node->paused() ? ", paused" : "");
+    }
+    absl::StrAppend(&said, "\n");
   }
-  for (AgentNode* agent : agent_list_) {
-    if (!agent->HasMoved()) continue;
-    agent->role()->CheckInvariants();
-    // Zero until a restarted agent has read its checkpoint.
-    const uint64_t epoch = agent->role()->view().epoch;
-    if (epoch == 0) continue;
-    obedience_.Obeys(agent->name(), epoch);
-    chosen_epochs_.Obeys(agent->name(), epoch);
+  for (AgentNode* node : agent_list_) {
+    absl::StrAppend(&said, node->name(), ": ");
+    if (const agent::Agent* agent = node->role(); agent == nullptr) {
+      absl::StrAppend(&said, "does not run");
+    } else {
+      absl::StrAppend(&said, agent->registered() ? "registered" : "alone",
+                      " as ", agent->id(), ", epoch ", agent->epoch(), ", ",
+                      agent->workload().frameworks().size(),
+                      " frameworks on it", node->paused() ? ", paused" : "");
+    }
+    absl::StrAppend(&said, "\n");
   }
+  for (FrameworkNode* node : framework_list_) {
+    absl::StrAppend(&said, node->name(), ": ",
+                    !node->running()     ? "does not run"
+                    : node->subscribed() ? "subscribed"
+                                         : "not subscribed",
+                    " as ", node->id(), ", ", node->Waiting(),
+                    " tasks wait for an offer\n");
+  }
+  return said;
 }
 
 }  // namespace quorate::sim

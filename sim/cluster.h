@@ -1,5 +1,5 @@
-// A whole cluster in one simulated world: ZooKeeper, masters, agents and a
-// framework, each on a machine of its own, and the checkers that watch them.
+// A whole cluster in one simulated world: ZooKeeper, masters, agents and
+// frameworks, each on a machine of its own, and the checkers that watch them.
 //
 //   Cluster c(world, {.masters = 3, .quorum = 2, .agents = 2});
 //   MasterNode& old = c.AwaitLeader(60s);
@@ -16,15 +16,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "sim/checkers/chosen_epochs.h"
 #include "sim/checkers/log_agreement.h"
-#include "sim/checkers/obedience.h"
-#include "sim/checkers/one_leader.h"
 #include "sim/checkers/registry_witness.h"
-#include "sim/checkers/task_truth.h"
+#include "sim/cluster_checks.h"
 #include "sim/coordination.h"
 #include "sim/framework.h"
 #include "sim/network.h"
@@ -38,6 +36,8 @@ struct ClusterOptions {
   int quorum = 2;
   int agents = 2;
   int zookeepers = 3;
+  int frameworks = 1;
+  FrameworkOptions framework;  // Of each.
   NetworkOptions network;
 };
 
@@ -53,9 +53,17 @@ class Cluster {
   const std::vector<MasterNode*>& masters() const { return master_list_; }
   const std::vector<AgentNode*>& agents() const { return agent_list_; }
   const std::vector<Host*>& zookeepers() const { return ensemble_.servers(); }
-  FrameworkNode& framework() { return *framework_; }
+  // The first, and all.
+  FrameworkNode& framework() { return *framework_list_.front(); }
+  const std::vector<FrameworkNode*>& frameworks() const {
+    return framework_list_;
+  }
+  FrameworkNode& AnyFramework(io::Random& random) {
+    return *framework_list_[random.Below(framework_list_.size())];
+  }
   Network& network() { return network_; }
   Ensemble& zookeeper() { return ensemble_; }
+  ClusterChecks& checks() { return checks_; }
 
   // The master that leads; of several, all but one of which have yet to find
   // out, that of the newest epoch. Null when none does.
@@ -73,8 +81,31 @@ class Cluster {
   // With whoever leads then.
   void AwaitRegistered(io::Duration at_most);
   void AwaitExit(const Node& node, int code, io::Duration at_most);
+  // Of whichever framework has that task.
   void AwaitTask(const std::string& task_id, const std::string& state,
                  io::Duration at_most);
+
+  // When the last fault has healed the cluster serves again, within:
+  //
+  // * a leader: a session of ZooKeeper that expires (10 s) and one that begins,
+  //   a restart, the log (10 s, docs/replicated-log.md), the registry (20 s).
+  static constexpr io::Duration kLeaderBound = std::chrono::seconds(60);
+  // * its agents: a silent link is noticed after five pings (75 s), a broken
+  //   one after 30 s; the back-off of registration is at most a minute.
+  static constexpr io::Duration kAgentsBound = std::chrono::seconds(180);
+  // * a task of each framework: five missed heartbeats (75 s) and the back-off,
+  //   and once more what was lost with a link that broke only now.
+  static constexpr io::Duration kLaunchBound = std::chrono::seconds(240);
+  // * and is at rest when the slowest repetition of a status update (10 min)
+  //   has come.
+  static constexpr io::Duration kSettleBound = std::chrono::minutes(11);
+
+  // Awaits all but the last, by launching a task for each framework.
+  void AwaitService();
+  // Awaits that everybody agrees with everybody: what frameworks were told with
+  // what runs, masters with agents, and nothing that agents have to tell is
+  // left. Tasks may run; nothing may be launched meanwhile.
+  void AwaitSettled();
 
   // No link between the two sides carries anything, in either direction.
   void Cut(const Side& side, const Side& other);
@@ -92,30 +123,39 @@ class Cluster {
 
  private:
   std::vector<Host*> MakeZooKeepers(int count);
-  void Add(MasterNode* master);
-  void Add(AgentNode* agent);
+  void AddMasters(const ClusterOptions& options);
+  void AddAgents(int count);
+  void AddFrameworks(const ClusterOptions& options);
+  // What it lacks is asked for when the time is over.
   void Await(const std::function<bool()>& condition, io::Duration at_most,
-             const std::string& what);
+             const std::function<std::string()>& what);
+  void Await(const std::function<bool()>& condition, io::Duration at_most,
+             const std::string& what) {
+    Await(condition, at_most, [&what] { return what; });
+  }
+  void AwaitLaunch(FrameworkNode& framework);
   void OnEnded(Node& node, const Process::Ended& ended);
-  void CheckAll();
+  bool DiskExcuses(const std::string& message) const;
+  bool MasterWasDown(const Node& but) const;
+  std::string Testimony();
   std::vector<Host*> AllHosts() const;
   std::vector<Node*> AllNodes() const;
 
   World& world_;
   Network network_;
-  OneLeader one_leader_;
-  Obedience obedience_;
-  TaskTruth task_truth_;
   LogAgreement log_agreement_;
-  ChosenEpochs chosen_epochs_;
   RegistryWitness registry_witness_;
+  ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
   const election::ZooKeeperUrl zk_;
-  std::vector<std::unique_ptr<Node>> nodes_;  // the framework's as well
+  std::vector<std::unique_ptr<Node>> nodes_;  // the frameworks' as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;
-  FrameworkNode* framework_ = nullptr;
+  std::vector<FrameworkNode*> framework_list_;
+  int probes_ = 0;
+  std::optional<io::Instant> last_master_end_;
+  World::Witness witness_;
 };
 
 }  // namespace quorate::sim

@@ -125,6 +125,10 @@ struct HostContainers::Container {
   Process* launcher = nullptr;
   Process* waiter = nullptr;
   io::Containers::OnExited on_exited;
+  // Signals that wait until it is no longer stuck.
+  std::optional<std::vector<int>> stuck;
+  // It has ended, and is to be removed.
+  std::optional<int> wait_status;
 };
 
 // The containers as one process sees them.
@@ -164,13 +168,9 @@ class HostContainers::View final : public io::Containers {
           absl::StrCat("container ", id, " is not running"));
     }
     // Not from inside the caller: it may be what the signal ends.
-    owner_.host_.world().After(io::Duration::zero(), "signal",
-                               [&owner = owner_, id, signal] {
-                                 auto found = owner.running_.find(id);
-                                 if (found != owner.running_.end()) {
-                                   owner.Signal(*found->second, signal);
-                                 }
-                               });
+    owner_.host_.world().After(
+        io::Duration::zero(), "signal",
+        [&owner = owner_, id, signal] { owner.Take(id, signal); });
     return absl::OkStatus();
   }
 
@@ -189,15 +189,20 @@ class HostContainers::View final : public io::Containers {
   }
 
   // A child of this process that nobody waited for yet.
-  void KeepStatus(const std::string& id, int status) { ended_[id] = status; }
+  void KeepStatus(const std::string& id, std::optional<int> status) {
+    ended_[id] = status;
+  }
 
  private:
   HostContainers& owner_;
   Process& process_;
-  std::map<std::string, int> ended_;
+  std::map<std::string, std::optional<int>> ended_;
 };
 
-HostContainers::HostContainers(Host& host) : host_(host) {}
+HostContainers::HostContainers(Host& host)
+    : host_(host),
+      random_(
+          host.world().NewRandom(absl::StrCat("containers ", host.name()))) {}
 HostContainers::~HostContainers() = default;
 
 void HostContainers::Register(const std::string& name, Registered program) {
@@ -215,6 +220,22 @@ std::string HostContainers::IdOf(const Process& process) const {
   return "";
 }
 
+absl::StatusOr<io::ContainerInfo> HostContainers::Fork(const std::string& id) {
+  if (Draw(faults.fork_fails)) {
+    host_.world().Took(Fault::kForkFailed, host_.name());
+    return absl::ResourceExhaustedError(
+        absl::StrCat("launching ", id, ": no processes left"));
+  }
+  if (free_pids_.empty() || !Draw(faults.pid_reused)) {
+    return io::ContainerInfo{id, next_pid_++};
+  }
+  host_.world().Took(Fault::kPidReused, host_.name());
+  const size_t which = random_->Below(free_pids_.size());
+  const io::ContainerInfo info{id, free_pids_[which]};
+  free_pids_.erase(free_pids_.begin() + static_cast<ptrdiff_t>(which));
+  return info;
+}
+
 absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
     Process& launcher, const io::ContainerSpec& spec) {
   if (!IsId(spec.id)) {
@@ -227,8 +248,10 @@ absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
   }
   auto directory = host_.files().Find(spec.directory, true);
   if (!directory.ok()) return directory.status();
+  auto info = Fork(spec.id);
+  if (!info.ok()) return info;
   auto container = std::make_unique<Container>();
-  container->info = {spec.id, next_pid_++};
+  container->info = *info;
   container->launcher = &launcher;
   if (spec.nested) container->parent = IdOf(launcher);
   const std::string name = spec.program.substr(spec.program.rfind('/') + 1);
@@ -237,14 +260,13 @@ absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
   Append(spec.stdout_path, "");
   Append(spec.stderr_path, "");
   if (program != programs_.end()) {
-    Container* raw = container.get();
     running_[spec.id] = std::move(container);
     // After this event: a process does not begin inside another's callback.
     host_.world().After(
         kForkCost, "fork",
         [this, id = spec.id, factory = program->second(spec)] {
           auto found = running_.find(id);
-          if (found == running_.end()) return;
+          if (found == running_.end() || found->second->wait_status) return;
           Process& process = host_.Start(
               absl::StrCat(host_.name(), "/", id.substr(0, 12)), factory);
           found->second->process = &process;
@@ -252,7 +274,7 @@ absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
             OnEnded(id, ended.killed ? SIGKILL : ExitStatus(ended.code));
           };
         });
-    return raw->info;
+    return info;
   }
   if (spec.program != kShell || spec.arguments.size() != 3 ||
       spec.arguments[1] != "-c") {
@@ -262,9 +284,46 @@ absl::StatusOr<io::ContainerInfo> HostContainers::Launch(
   if (on_command) on_command(spec);
   container->script =
       std::make_unique<Script>(*this, spec.id, spec, spec.arguments[2]);
-  const io::ContainerInfo info = container->info;
   running_[spec.id] = std::move(container);
   return info;
+}
+
+bool HostContainers::KillAny(int signal) {
+  std::vector<std::string> alive;
+  for (const auto& [id, container] : running_) {
+    if (!container->wait_status) alive.push_back(id);
+  }
+  if (alive.empty()) return false;
+  host_.world().Took(Fault::kContainerKilled, host_.name());
+  Take(alive[random_->Below(alive.size())], signal);
+  return true;
+}
+
+// A signal arrives, or waits for its container to come back from the kernel.
+void HostContainers::Take(const std::string& id, int signal) {
+  auto found = running_.find(id);
+  if (found == running_.end() || found->second->wait_status) return;
+  Container& container = *found->second;
+  if (container.stuck) return container.stuck->push_back(signal);
+  if (!Draw(faults.stuck)) return Signal(container, signal);
+  host_.world().Took(Fault::kContainerStuck, host_.name());
+  container.stuck.emplace({signal});
+  host_.world().After(random_->Between(io::Duration::zero(), faults.max_stuck),
+                      "comes back", [this, id, pid = container.info.pid] {
+                        auto back = running_.find(id);
+                        if (back == running_.end() ||
+                            back->second->info.pid != pid ||
+                            !back->second->stuck) {
+                          return;
+                        }
+                        const std::vector<int> signals =
+                            *std::exchange(back->second->stuck, std::nullopt);
+                        for (int each : signals) {
+                          back = running_.find(id);
+                          if (back != running_.end())
+                            Signal(*back->second, each);
+                        }
+                      });
 }
 
 void HostContainers::Signal(Container& container, int signal) {
@@ -274,7 +333,7 @@ void HostContainers::Signal(Container& container, int signal) {
       OnEnded(id, signal);
     }
   } else if (container.process != nullptr) {
-    container.process->Kill();
+    container.process->Terminate();
   } else {
     OnEnded(id, signal);  // Before it began.
   }
@@ -282,11 +341,12 @@ void HostContainers::Signal(Container& container, int signal) {
 
 void HostContainers::OnEnded(const std::string& id, int wait_status) {
   auto found = running_.find(id);
-  if (found == running_.end()) return;
-  std::unique_ptr<Container> container = std::move(found->second);
-  running_.erase(found);
-  if (container->script != nullptr) {
-    container->script->Stop();
+  if (found == running_.end() || found->second->wait_status) return;
+  Container& container = *found->second;
+  container.wait_status = wait_status;
+  container.process = nullptr;
+  if (container.script != nullptr) {
+    container.script->Stop();
     if (on_command_ended) on_command_ended(id, wait_status);
   }
   host_.world().Note(host_.name(), "container ends",
@@ -298,23 +358,48 @@ void HostContainers::OnEnded(const std::string& id, int wait_status) {
   }
   for (const std::string& other : nested) {
     auto child = running_.find(other);
-    if (child != running_.end()) Signal(*child->second, SIGKILL);
+    if (child != running_.end() && !child->second->wait_status) {
+      Signal(*child->second, SIGKILL);
+    }
   }
-  if (container->waiter != nullptr && container->waiter->alive()) {
-    io::ContainerExit exit;
-    if (container->waiter == container->launcher)
-      exit.wait_status = wait_status;
-    container->waiter->Later(
-        io::Duration::zero(), "exited",
-        [exit, done = std::move(container->on_exited)] { done(exit); });
-  } else if (container->launcher->alive()) {
-    static_cast<View&>(container->launcher->containers())
-        .KeepStatus(id, wait_status);
-  }
+  if (!Draw(faults.remove_busy)) return Remove(id);
+  host_.world().Took(Fault::kContainerRemoveBusy, host_.name());
+  host_.world().After(
+      random_->Between(io::Duration::zero(), faults.max_remove_busy), "removes",
+      [this, id] { Remove(id); });
+}
+
+void HostContainers::Remove(const std::string& id) {
+  auto found = running_.find(id);
+  // A loss of power may have been quicker.
+  if (found == running_.end() || !found->second->wait_status) return;
+  std::unique_ptr<Container> container = std::move(found->second);
+  running_.erase(found);
+  free_pids_.push_back(container->info.pid);
+  Tell(*container);
   // A script that ends itself is still on the stack.
   host_.world().After(
       io::Duration::zero(), "reap",
       [dead = std::shared_ptr<Container>(std::move(container))] {});
+}
+
+void HostContainers::Tell(Container& container) {
+  io::ContainerExit exit{container.wait_status};
+  Process* const waiter = container.waiter;
+  const bool waits = waiter != nullptr && waiter->alive();
+  const bool stranger = waits && waiter != container.launcher;
+  if (stranger || Draw(faults.status_lost)) {
+    host_.world().Took(Fault::kExitStatusLost, host_.name());
+    exit.wait_status.reset();
+  }
+  if (waits) {
+    waiter->Later(
+        io::Duration::zero(), "exited",
+        [exit, done = std::move(container.on_exited)] { done(exit); });
+  } else if (container.launcher->alive()) {
+    static_cast<View&>(container.launcher->containers())
+        .KeepStatus(container.info.id, exit.wait_status);
+  }
 }
 
 void HostContainers::Append(const std::string& path, absl::string_view text) {
@@ -334,11 +419,13 @@ void HostContainers::Append(const std::string& path, absl::string_view text) {
 
 void HostContainers::LosePower() {
   for (const auto& [id, container] : running_) {
-    if (container->script != nullptr && on_command_ended) {
+    if (container->script != nullptr && !container->wait_status &&
+        on_command_ended) {
       on_command_ended(id, std::nullopt);
     }
   }
   running_.clear();
+  free_pids_.clear();
 }
 
 }  // namespace quorate::sim

@@ -22,6 +22,7 @@ constexpr const char* kNames[] = {
     "clock-jump",
     "clock-drift",
     "clock-frozen",
+    "suspend",
     "kill",
     "pause",
     "zombie",

@@ -31,6 +31,7 @@ enum class Fault {
   kClockJump,
   kClockDrift,
   kClockFrozen,  // a wall clock was read that stands still
+  kSuspend,      // a host slept, and its monotonic clock stood still
   // Processes.
   kKill,
   kPause,     // something waited for the process to be resumed

@@ -43,13 +43,19 @@ void ApplyPrefix(std::string& content, const Node::Change& change,
              absl::string_view(change.bytes).substr(0, bytes));
 }
 
+enum class Fate { kKept, kLost, kTorn };
+
 // Kept, lost, or torn: of a torn write each sector is kept or lost by itself.
-void ApplyAfterPowerLoss(std::string& content, const Node::Change& change,
+Fate ApplyAfterPowerLoss(std::string& content, const Node::Change& change,
                          io::Random& random) {
   const uint64_t fate = random.Below(3);
-  if (fate == 0) return;
-  if (fate == 1 || change.truncate) return ApplyChange(content, change);
+  if (fate == 0) return Fate::kLost;
+  if (fate == 1 || change.truncate) {
+    ApplyChange(content, change);
+    return Fate::kKept;
+  }
   uint64_t at = 0;
+  uint64_t kept = 0;
   while (at < change.bytes.size()) {
     const uint64_t sector_end =
         ((change.offset + at) / FileSystem::kSectorBytes + 1) *
@@ -59,9 +65,12 @@ void ApplyAfterPowerLoss(std::string& content, const Node::Change& change,
     if (random.Below(2) == 0) {
       ApplyWrite(content, change.offset + at,
                  absl::string_view(change.bytes).substr(at, size));
+      kept += size;
     }
     at += size;
   }
+  if (kept == 0) return Fate::kLost;
+  return kept == change.bytes.size() ? Fate::kKept : Fate::kTorn;
 }
 
 void ApplyNames(Node::Children& children, const Node::Children& change) {
@@ -72,29 +81,6 @@ void ApplyNames(Node::Children& children, const Node::Children& change) {
       children[name] = node;
     }
   }
-}
-
-void LosePowerBelow(Node& node, io::Random& random) {
-  node.locked = false;
-  if (node.type == io::FileInfo::Type::kFile) {
-    for (const auto* changes : {&node.doomed, &node.unsynced}) {
-      for (const Node::Change& change : *changes) {
-        ApplyAfterPowerLoss(node.durable, change, random);
-      }
-    }
-    node.doomed.clear();
-    node.unsynced.clear();
-    node.content = node.durable;
-    return;
-  }
-  if (node.type != io::FileInfo::Type::kDirectory) return;
-  const uint64_t kept = random.Below(node.unsynced_changes.size() + 1);
-  for (uint64_t i = 0; i < kept; ++i) {
-    ApplyNames(node.durable_children, node.unsynced_changes[i]);
-  }
-  node.unsynced_changes.clear();
-  node.children = node.durable_children;
-  for (auto& [name, child] : node.children) LosePowerBelow(*child, random);
 }
 
 std::deque<std::string> Parts(absl::string_view path) {
@@ -158,6 +144,16 @@ void Restart(Node& node) {
 
 FileSystem::FileSystem() : root_(std::make_shared<Node>()) {
   root_->type = io::FileInfo::Type::kDirectory;
+  root_->names = 1;
+}
+
+FileSystem::FileSystem(World& world, std::string owner)
+    : world_(&world),
+      owner_(std::move(owner)),
+      random_(world.NewRandom(absl::StrCat("disk faults ", owner_))),
+      root_(std::make_shared<Node>()) {
+  root_->type = io::FileInfo::Type::kDirectory;
+  root_->names = 1;
 }
 
 absl::Status FileSystem::Walk(const std::string& path, bool follow_last,
@@ -243,32 +239,88 @@ absl::StatusOr<std::string> FileSystem::RealPath(const std::string& path) {
   return real;
 }
 
+// A directory's files have their names by it.
+void FileSystem::CountNames(Node& node, int by) {
+  const bool had = node.names > 0;
+  node.names += by;
+  const bool has = node.names > 0;
+  if (had == has) return;
+  used_ = has ? used_ + node.content.size() : used_ - node.content.size();
+  for (auto& [name, child] : node.children) CountNames(*child, by);
+}
+
+void FileSystem::Recount() {
+  used_ = 0;
+  Visited visited;
+  Visit("", *root_, &visited,
+        [](const std::string&, Node& node) { node.names = 0; });
+  CountNames(*root_, 1);
+}
+
 void FileSystem::Link(Node& directory, const std::string& name, NodePtr node) {
+  const bool counts = directory.names > 0;
+  auto old = directory.children.find(name);
+  const NodePtr replaced =
+      old == directory.children.end() ? nullptr : old->second;
+  if (counts && node != nullptr) CountNames(*node, 1);
+  if (counts && replaced != nullptr) CountNames(*replaced, -1);
   Node::Children change = {{name, std::move(node)}};
   ApplyNames(directory.children, change);
   directory.unsynced_changes.push_back(std::move(change));
   ++changes_;
 }
 
-uint64_t FileSystem::BytesUnder(const Node& node) {
-  uint64_t bytes = node.content.size();
-  for (const auto& [name, child] : node.children) {
-    if (child != nullptr) bytes += BytesUnder(*child);
+void FileSystem::Rename(Node& directory, const std::string& from,
+                        const std::string& to) {
+  if (from == to) return;
+  auto old = directory.children.find(to);
+  if (old != directory.children.end() && directory.names > 0) {
+    CountNames(*old->second, -1);
   }
-  return bytes;
+  Node::Children change = {{from, nullptr}, {to, directory.children.at(from)}};
+  ApplyNames(directory.children, change);
+  directory.unsynced_changes.push_back(std::move(change));
+  ++changes_;
+}
+
+void FileSystem::Replace(NodePtr root) {
+  root_ = std::move(root);
+  ExposeAll();
+  Recount();
+}
+
+// How many of the bytes there is space for.
+uint64_t FileSystem::Fitting(const Node& file, uint64_t offset, uint64_t size) {
+  const uint64_t old_size = file.content.size();
+  const uint64_t grown = offset + size;
+  if (grown <= old_size) return size;
+  uint64_t largest = kMaxFileBytes;
+  if (full || (file.exposed && Draw(faults_.no_space))) {
+    largest = old_size;
+  } else if (capacity > 0) {
+    largest = old_size + (capacity > used_ ? capacity - used_ : 0);
+  }
+  if (grown <= largest) return size;
+  return largest > offset ? largest - offset : 0;
 }
 
 absl::Status FileSystem::Write(Node& file, uint64_t offset,
                                absl::string_view bytes) {
   if (bytes.empty()) return absl::OkStatus();
-  const uint64_t grown = offset + bytes.size();
-  const uint64_t size = file.content.size();
-  const bool no_space =
-      grown > size &&
-      (full || (capacity > 0 && BytesUnder(*root_) + grown - size > capacity));
-  if (no_space || grown > kMaxFileBytes) {
-    return absl::ResourceExhaustedError("no space left on device");
+  absl::Status result;
+  const uint64_t fitting = Fitting(file, offset, bytes.size());
+  if (fitting < bytes.size()) {
+    Took(Fault::kDiskFull);
+    result = absl::ResourceExhaustedError("no space left on device");
+    bytes = bytes.substr(0, fitting);
   }
+  if (Fails(file.exposed, faults_.write_fails, &failing_writes,
+            Fault::kWriteFailed)) {
+    result = absl::UnavailableError("input/output error");
+    bytes = bytes.substr(
+        0, random_ == nullptr ? 0 : random_->Below(bytes.size() + 1));
+  }
+  if (bytes.empty()) return result;
   const uint64_t end = (offset + bytes.size() - 1) / kSectorBytes;
   for (uint64_t sector = offset / kSectorBytes; sector <= end; ++sector) {
     file.unreadable.erase(sector);
@@ -279,40 +331,48 @@ absl::Status FileSystem::Write(Node& file, uint64_t offset,
                                      : std::string();
     stale.resize(kSectorBytes, '\0');
   }
+  const uint64_t old_size = file.content.size();
   ApplyWrite(file.content, offset, bytes);
+  if (file.names > 0) used_ += file.content.size() - old_size;
   file.unsynced.push_back({offset, std::string(bytes), false});
+  ++changes_;
+  return result;
+}
+
+absl::Status FileSystem::Truncate(Node& file, uint64_t size) {
+  absl::Status begun = BeginChange(file);
+  if (!begun.ok()) return begun;
+  Node::Change change{size, "", true};
+  if (file.names > 0) used_ = used_ + size - file.content.size();
+  ApplyChange(file.content, change);
+  file.unsynced.push_back(std::move(change));
   ++changes_;
   return absl::OkStatus();
 }
 
-void FileSystem::Truncate(Node& file, uint64_t size) {
-  Node::Change change{size, "", true};
-  ApplyChange(file.content, change);
-  file.unsynced.push_back(std::move(change));
-  ++changes_;
-}
-
 absl::Status FileSystem::Sync(Node& file) {
   ++changes_;
-  if (failing_syncs > 0) {
-    --failing_syncs;
+  if (Fails(file.exposed, faults_.sync_fails, &failing_syncs,
+            Fault::kSyncFailed)) {
     file.doomed.insert(file.doomed.end(),
                        std::make_move_iterator(file.unsynced.begin()),
                        std::make_move_iterator(file.unsynced.end()));
     file.unsynced.clear();
     return absl::UnavailableError("input/output error");
   }
+  const std::vector<Astray> astray = DrawAstray(file);
   for (const Node::Change& change : file.unsynced) {
     ApplyChange(file.durable, change);
   }
   file.unsynced.clear();
+  for (const Astray& one : astray) GoAstray(file, one);
   return absl::OkStatus();
 }
 
 absl::Status FileSystem::SyncDirectory(Node& directory) {
   ++changes_;
-  if (failing_syncs > 0) {
-    --failing_syncs;
+  if (Fails(directory.exposed, faults_.sync_fails, &failing_syncs,
+            Fault::kSyncFailed)) {
     return absl::UnavailableError("input/output error");
   }
   directory.durable_children = directory.children;
@@ -353,6 +413,7 @@ std::unique_ptr<FileSystem> FileSystem::Copy() const {
   Copies copies;
   copy->root_ = CopyOf(root_, &copies);
   copy->remembers = remembers;
+  copy->Recount();
   return copy;
 }
 
@@ -380,6 +441,7 @@ std::unique_ptr<FileSystem> FileSystem::AfterPowerLoss(
     }
   }
   Restart(*copy->root_);
+  copy->Recount();
   return copy;
 }
 
@@ -395,6 +457,38 @@ absl::Status FileSystem::CheckReadable(const Node& file, uint64_t offset,
 void FileSystem::LosePower(io::Random& random) {
   ++changes_;
   LosePowerBelow(*root_, random);
+  Recount();
+}
+
+void FileSystem::LosePowerBelow(Node& node, io::Random& random) {
+  node.locked = false;
+  if (node.type == io::FileInfo::Type::kFile) {
+    bool lost = false;
+    bool reordered = false;
+    for (const auto* changes : {&node.doomed, &node.unsynced}) {
+      for (const Node::Change& change : *changes) {
+        const Fate fate = ApplyAfterPowerLoss(node.durable, change, random);
+        if (fate == Fate::kLost) Took(Fault::kUnsyncedWriteLost);
+        if (fate == Fate::kTorn) Took(Fault::kUnsyncedWriteTorn);
+        reordered |= lost && fate != Fate::kLost;
+        lost |= fate == Fate::kLost;
+      }
+    }
+    if (reordered) Took(Fault::kUnsyncedWriteReordered);
+    node.doomed.clear();
+    node.unsynced.clear();
+    node.content = node.durable;
+    return;
+  }
+  if (node.type != io::FileInfo::Type::kDirectory) return;
+  const uint64_t kept = random.Below(node.unsynced_changes.size() + 1);
+  for (uint64_t i = 0; i < kept; ++i) {
+    ApplyNames(node.durable_children, node.unsynced_changes[i]);
+  }
+  if (kept < node.unsynced_changes.size()) Took(Fault::kNameLost);
+  node.unsynced_changes.clear();
+  node.children = node.durable_children;
+  for (auto& [name, child] : node.children) LosePowerBelow(*child, random);
 }
 
 }  // namespace quorate::sim

@@ -11,6 +11,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr uint16_t kPort = 5050;
+constexpr uint16_t kSecondPort = 6050;
 constexpr char kDirectory[] = "/var/lib/log";
 
 }  // namespace
@@ -18,9 +19,12 @@ constexpr char kDirectory[] = "/var/lib/log";
 class LogReplica final : public Program, public log::LogNode::Listener {
  public:
   LogReplica(io::Environment& environment, log::LogOptions options,
-             const std::vector<io::Endpoint>& peers,
+             const std::vector<io::Endpoint>& peers, World& world,
+             const std::string& name,
              std::function<void(uint64_t epoch)> on_leading)
-      : on_leading_(std::move(on_leading)), node_(environment, options, this) {
+      : leads_(world, name),
+        on_leading_(std::move(on_leading)),
+        node_(environment, options, this) {
     auto port = wire::OpenPort(
         environment.clock(), environment.network(), options.address,
         {.on_http = [](std::unique_ptr<io::Connection>, std::string) {},
@@ -44,14 +48,21 @@ class LogReplica final : public Program, public log::LogNode::Listener {
   void OnCommitted(uint64_t position, absl::string_view) override {
     committed = position;
   }
-  void OnLostLeadership(const absl::Status&) override { electing = false; }
-  void OnLeading(uint64_t epoch) override { on_leading_(epoch); }
+  void OnLeading(uint64_t epoch) override {
+    leads_.Begin(absl::StrCat("leads in epoch ", epoch));
+    on_leading_(epoch);
+  }
+  void OnLostLeadership(const absl::Status&) override {
+    leads_.End();
+    electing = false;
+  }
 
   log::LogNode& node() { return node_; }
   bool electing = false;
   uint64_t committed = 0;
 
  private:
+  OpenSpan leads_;
   const std::function<void(uint64_t epoch)> on_leading_;
   log::LogNode node_;
   std::unique_ptr<wire::Port> port_;
@@ -71,11 +82,7 @@ LogCluster::LogCluster(World& world, LogClusterOptions options)
       agreement_(world),
       durability_(world, agreement_) {
   for (int i = 0; i < options_.replicas; ++i) {
-    machines_.emplace_back();
-    machines_.back().quorum = options_.replicas / 2 + 1;
-    machines_.back().host =
-        std::make_unique<Host>(world, network_, absl::StrCat("replica", i),
-                               absl::StrCat("10.0.0.", i + 1));
+    AddMachine(options_.replicas / 2 + 1);
   }
   witness_ = world.CallAsWitness([this] { return Testimony(); });
   for (int i = 0; i < options_.replicas; ++i) Start(i);
@@ -102,7 +109,7 @@ std::string LogCluster::Testimony() {
   return testimony;
 }
 
-LogCluster::~LogCluster() = default;
+LogCluster::~LogCluster() { world_.EndStory(); }
 
 int LogCluster::Add(int quorum) {
   const int i = AddMachine(quorum);
@@ -121,6 +128,7 @@ int LogCluster::AddMachine(int quorum) {
   const int i = size();
   machines_.emplace_back();
   machines_.back().quorum = quorum;
+  machines_.back().options = options_.log;
   machines_.back().host =
       std::make_unique<Host>(world_, network_, absl::StrCat("replica", i),
                              absl::StrCat("10.0.0.", i + 1));
@@ -137,29 +145,69 @@ std::string LogCluster::DiskName(int i) const {
   return absl::StrCat("replica", i, "/disk", machines_[i].disk);
 }
 
-void LogCluster::Start(int i) {
-  Machine& machine = machines_[i];
-  machine.retired = false;
-  Host& host = *machine.host;
-  host.Boot();
-  log::LogOptions options = options_.log;
+void LogCluster::ChangeOptions(
+    int i, const std::function<void(log::LogOptions&)>& change) {
+  change(machines_[i].options);
+  machines_[i].other_options = true;
+}
+
+log::LogOptions LogCluster::OptionsOf(int i) const {
+  const Machine& machine = machines_[i];
+  log::LogOptions options = machine.options;
   options.directory = kDirectory;
   options.quorum = machine.quorum;
   options.auto_initialize = machine.auto_initialize;
   if (machine.join_token) options.join_token = *machine.join_token;
   options.builtin_election = options_.builtin_election;
-  options.address = {host.ip(), kPort};
-  if (!machine.foreign) options.observer = agreement_.Observe(DiskName(i));
-  std::vector<io::Endpoint> peers;
-  for (const Machine& peer : machines_) {
-    peers.push_back({peer.host->ip(), kPort});
+  options.address = {machine.host->ip(), kPort};
+  return options;
+}
+
+std::vector<io::Endpoint> LogCluster::Addresses() const {
+  std::vector<io::Endpoint> addresses;
+  for (const Machine& machine : machines_) {
+    addresses.push_back({machine.host->ip(), kPort});
   }
+  return addresses;
+}
+
+void LogCluster::CountRestart(Machine& machine) {
+  const std::string& name = machine.host->name();
+  const wire::Versions& protocol = machine.options.protocol;
+  if (machine.process != nullptr) {
+    if (machine.other_options) world_.Took(Fault::kOtherFlags, name);
+    if (machine.last_protocol != protocol) world_.Took(Fault::kUpgrade, name);
+  }
+  machine.other_options = false;
+  machine.last_protocol = protocol;
+}
+
+void LogCluster::Start(int i) {
+  Machine& machine = machines_[i];
+  machine.retired = false;
+  Host& host = *machine.host;
+  host.Boot();
+  CountRestart(machine);
+  log::LogOptions options = OptionsOf(i);
+  if (!machine.foreign) options.observer = agreement_.Observe(DiskName(i));
+  const std::vector<io::Endpoint> peers = Addresses();
   machine.process =
-      &host.Start(host.name(), [=, this](io::Environment& environment) {
+      &host.Start(host.name(), [=, this, &host](io::Environment& environment) {
         return std::make_unique<LogReplica>(
-            environment, options, peers,
+            environment, options, peers, world_, host.name(),
             [this, i](uint64_t epoch) { OnLeads(i, epoch); });
       });
+}
+
+Process& LogCluster::StartSecond(int i) {
+  log::LogOptions options = OptionsOf(i);
+  options.address.port = kSecondPort;
+  const std::string name = absl::StrCat(host(i).name(), "-again");
+  const std::vector<io::Endpoint> peers = Addresses();
+  return host(i).Start(name, [=, this](io::Environment& environment) {
+    return std::make_unique<LogReplica>(environment, options, peers, world_,
+                                        name, [](uint64_t) {});
+  });
 }
 
 void LogCluster::Retire(int i) {
@@ -173,6 +221,7 @@ void LogCluster::Wipe(int i) {
   machines_[i].state = DiskState::kWhole;
   machines_[i].copy_of.clear();
   host(i).files().Replace(FileSystem().root());
+  world_.Took(Fault::kDiskWiped, host(i).name());
 }
 
 FileSystem::NodePtr LogCluster::Backup(int i) {
@@ -183,12 +232,14 @@ void LogCluster::Restore(int i, const FileSystem::NodePtr& backup) {
   agreement_.DiskRolledBack(DiskName(i));
   machines_[i].state = DiskState::kDoubtful;
   host(i).files().Replace(FileSystem::Copy(*backup));
+  world_.Took(Fault::kDiskRolledBack, host(i).name());
 }
 
 void LogCluster::Clone(int from, int to) {
   if (machines_[to].process != nullptr) agreement_.DiskLost(DiskName(to));
   ++machines_[to].disk;
   host(to).files().Replace(Backup(from));
+  world_.Took(Fault::kDiskCloned, host(to).name());
   agreement_.DiskRolledBack(DiskName(from));
   machines_[from].state = machines_[to].state = DiskState::kDoubtful;
   machines_[to].copy_of = DiskName(from);
@@ -249,10 +300,13 @@ void LogCluster::CutOneWay(int from, int to) {
 
 void LogCluster::HealAll() {
   network_.MendAll();
+  network_.ClearLinks();
   for (int i = 0; i < size(); ++i) {
     if (machines_[i].retired) continue;
-    machines_[i].process->DieAtDiskCall(0, false);
-    machines_[i].process->Resume();
+    host(i).Wake();
+    process(i).DieAtDiskCall(0, false);
+    process(i).SetSlowLoop({});
+    process(i).Resume();
     if (!up(i)) Start(i);
   }
 }
@@ -280,8 +334,9 @@ void LogCluster::Elect(int i) {
     LogReplica& asked = *replica(i);
     if (std::exchange(asked.electing, true)) return;
     asked.node().Elect([this, i](absl::StatusOr<uint64_t> epoch) {
-      if (epoch.ok()) return OnLeads(i, *epoch);
-      if (up(i)) replica(i)->electing = false;
+      if (!up(i)) return;
+      if (!epoch.ok()) replica(i)->electing = false;
+      if (epoch.ok()) replica(i)->OnLeading(*epoch);
     });
   });
 }
@@ -301,8 +356,10 @@ void LogCluster::Append(int i, size_t bytes) {
   const std::string payload =
       absl::StrCat("payload-", next_payload_++, ".", std::string(bytes, 'x'));
   process(i).Run([this, i, payload] {
-    node(i)->Append(payload, [this, payload](absl::StatusOr<uint64_t> at) {
-      if (at.ok()) durability_.Acknowledged(*at, payload);
+    node(i)->Append(payload, [this, i, payload](absl::StatusOr<uint64_t> at) {
+      if (!at.ok()) return;
+      durability_.Acknowledged(*at, payload);
+      world_.Note(host(i).name(), "acknowledges", *at);
     });
   });
 }
@@ -318,7 +375,7 @@ void LogCluster::Truncate(int i, uint64_t to) {
 void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
                                const std::vector<int>& remove, bool bulk) {
   change_outcome.reset();
-  if (!up(at) || process(at).paused()) return;
+  if (!up(at)) return;
   log::MemberChange change;
   for (int i : add) {
     status(i);
@@ -331,7 +388,7 @@ void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
 
 void LogCluster::ReplaceId(int at, const std::string& old_id, int fresh) {
   change_outcome.reset();
-  if (!up(at) || process(at).paused()) return;
+  if (!up(at)) return;
   status(fresh);
   Change(at, {.add = {id(fresh)}, .remove = {old_id}});
 }

@@ -73,7 +73,16 @@ class LogCluster {
   void SetAutoInitialize(int i, bool value) {
     machines_[i].auto_initialize = value;
   }
+  // Both from its next start on: in addition to what the cluster's options say,
+  // and the versions that its release speaks.
+  void ChangeOptions(int i,
+                     const std::function<void(log::LogOptions&)>& change);
+  void SetProtocol(int i, const wire::Versions& protocol) {
+    machines_[i].options.protocol = protocol;
+  }
   void Start(int i);
+  // One more replica on the directory of that one, at another port.
+  Process& StartSecond(int i);
   void Kill(int i) { machines_[i].process->Kill(); }
   void LosePower(int i) { machines_[i].host->LosePower(); }
   // No replica, -1, is not up.
@@ -156,6 +165,9 @@ class LogCluster {
     int quorum = 0;
     bool auto_initialize = true;
     std::optional<std::string> join_token;  // if not that of the log's options
+    log::LogOptions options;
+    bool other_options = false;
+    std::optional<wire::Versions> last_protocol;  // of its latest start
     bool retired = false;
     bool foreign = false;
     int disk = 0;  // counts the wipes
@@ -168,6 +180,10 @@ class LogCluster {
   };
 
   int AddMachine(int quorum);
+  // Of its next start, without what depends on the process.
+  log::LogOptions OptionsOf(int i) const;
+  std::vector<io::Endpoint> Addresses() const;
+  void CountRestart(Machine& machine);
   std::string DiskName(int i) const;
   // What every replica says of itself.
   std::string Testimony();

@@ -14,6 +14,9 @@
 namespace quorate::sim {
 namespace {
 
+// A process that was stopped for that long acts on what is no longer true.
+constexpr io::Duration kZombieAfter = std::chrono::seconds(10);
+
 const Process* running_process = nullptr;
 
 }  // namespace
@@ -26,14 +29,22 @@ Host::Host(World& world, Network& network, std::string name, std::string ip)
       name_(std::move(name)),
       ip_(std::move(ip)),
       random_(world.NewRandom(absl::StrCat("host ", name_))),
+      files_(world, name_),
+      clock_(world, name_),
       containers_(std::make_unique<HostContainers>(*this)) {
   network_.Register(this);
 }
 
-Host::~Host() {
+Host::~Host() { TurnOff(); }
+
+void Host::TurnOff() {
+  up_ = false;
+  asleep_ = false;
+  clock_.Wake();
+  // Its processes are among those here.
   containers_->LosePower();
-  // The containers' processes are among them.
-  for (auto& process : processes_) process->Vanish();
+  // By index: an end that is told may start another process elsewhere.
+  for (size_t i = 0; i < processes_.size(); ++i) processes_[i]->Vanish();
 }
 
 Process& Host::Start(const std::string& name, ProgramFactory factory) {
@@ -46,11 +57,37 @@ Process& Host::Start(const std::string& name, ProgramFactory factory) {
 
 void Host::LosePower() {
   world_.Note(name_, "loses power", uint64_t{0});
-  up_ = false;
-  containers_->LosePower();
-  // By index: an end that is told may start another process elsewhere.
-  for (size_t i = 0; i < processes_.size(); ++i) processes_[i]->Vanish();
+  world_.Took(Fault::kPowerLoss, name_);
+  if (up_) world_.Span(name_, "no power", true);
+  TurnOff();
   files_.LosePower(*random_);
+}
+
+void Host::Boot() {
+  if (!up_) world_.Span(name_, "no power", false);
+  up_ = true;
+  Wake();
+}
+
+void Host::Suspend() {
+  if (!up()) return;
+  world_.Note(name_, "falls asleep", uint64_t{0});
+  for (const auto& process : processes_) {
+    if (!process->paused()) process->Stop();
+  }
+  asleep_ = true;
+  clock_.Sleep();
+}
+
+void Host::Wake() {
+  if (!asleep_) return;
+  world_.Took(Fault::kSuspend, name_);
+  asleep_ = false;
+  clock_.Wake();
+  // By index: what runs may start further processes.
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    if (!processes_[i]->paused()) processes_[i]->Continue();
+  }
 }
 
 // Timers are kept here, so that cancelling works while the process is paused
@@ -59,9 +96,10 @@ class Process::VirtualClock final : public io::Clock {
  public:
   explicit VirtualClock(Process& process) : process_(process) {}
 
-  io::Instant Now() const override { return process_.world().now(); }
+  io::Instant Now() const override { return host_clock().Now(); }
   io::WallTime WallNow() const override {
-    return process_.world().wall_now() + process_.host().wall_clock_offset;
+    if (process_.running_) host_clock().OnWallRead();
+    return host_clock().WallNow();
   }
   void Clear() { timers_.clear(); }
 
@@ -69,14 +107,9 @@ class Process::VirtualClock final : public io::Clock {
   uint64_t Schedule(io::Duration delay,
                     std::function<void()> callback) override {
     const uint64_t id = next_id_++;
-    const uint64_t event = process_.Later(delay, "timer", [this, id] {
-      auto timer = timers_.find(id);
-      if (timer == timers_.end()) return;
-      std::function<void()> due = std::move(timer->second.callback);
-      timers_.erase(timer);
-      due();
-    });
-    timers_[id] = {std::move(callback), event};
+    const io::Instant due = Now() + std::max(delay, io::Duration::zero());
+    timers_[id] = {std::move(callback), due, 0};
+    Arm(id);
     return id;
   }
 
@@ -90,11 +123,33 @@ class Process::VirtualClock final : public io::Clock {
   }
 
  private:
-  Process& process_;
   struct Pending {
     std::function<void()> callback;
+    io::Instant due;  // by this clock
     uint64_t event = 0;
   };
+
+  HostClock& host_clock() const { return process_.host().clock(); }
+
+  void Arm(uint64_t id) {
+    Pending& timer = timers_.at(id);
+    World& world = process_.world();
+    timer.event = process_.Later(host_clock().WhenItIs(timer.due) - world.now(),
+                                 "timer", [this, id] { Fire(id); });
+  }
+
+  void Fire(uint64_t id) {
+    auto timer = timers_.find(id);
+    if (timer == timers_.end()) return;
+    // The clock has been slowed down or has stood still.
+    if (Now() < timer->second.due) return Arm(id);
+    host_clock().OnTimer();
+    std::function<void()> due = std::move(timer->second.callback);
+    timers_.erase(timer);
+    due();
+  }
+
+  Process& process_;
 
   uint64_t next_id_ = 1;
   std::map<uint64_t, Pending> timers_;
@@ -107,7 +162,20 @@ class Process::VirtualDisk final : public ProcessDisk {
       : ProcessDisk(
             process.host().files(),
             [&process](io::Duration cost) { return process.OnDiskCall(cost); },
-            [&process] { return process.clock().WallNow(); }) {}
+            [&process] { return process.clock().WallNow(); }),
+        process_(process) {}
+
+  absl::StatusOr<std::unique_ptr<io::FileLock>> Lock(
+      const std::string& path) override {
+    auto held = ProcessDisk::Lock(path);
+    if (absl::IsFailedPrecondition(held.status())) {
+      process_.world().Took(Fault::kSecondProcess, process_.name());
+    }
+    return held;
+  }
+
+ private:
+  Process& process_;
 };
 
 // Work runs inline at one instant; its result is told when its disk calls
@@ -173,15 +241,52 @@ Process::~Process() = default;
 
 void Process::Begin(ProgramFactory factory) {
   world().Note(name_, "starts", uint64_t{0});
-  Run([this, factory = std::move(factory)] { program_ = factory(*this); });
+  world().Span(name_, "runs", true);
+  RunNow([this, factory = std::move(factory)] { program_ = factory(*this); });
 }
 
 void Process::Run(std::function<void()> callback) {
   if (!alive_) return;
-  if (paused_) {
-    deferred_.push_back(std::move(callback));
-    return;
+  if (slow_loop_ > io::Duration::zero() || !late_.empty()) {
+    return RunLate(std::move(callback));
   }
+  if (paused()) return Defer(std::move(callback));
+  RunNow(std::move(callback));
+}
+
+void Process::Defer(std::function<void()> callback) {
+  if (deferred_.empty()) world().Took(Fault::kPause, name_);
+  deferred_.push_back(std::move(callback));
+}
+
+void Process::SetSlowLoop(io::Duration at_most) {
+  slow_loop_ = at_most;
+  slowness_counted_ = at_most == io::Duration::zero();
+  if (slow_random_ == nullptr && at_most > io::Duration::zero()) {
+    slow_random_ = world().NewRandom(absl::StrCat("slow loop ", name_));
+  }
+}
+
+void Process::RunLate(std::function<void()> callback) {
+  if (!std::exchange(slowness_counted_, true)) {
+    world().Took(Fault::kSlowLoop, name_);
+  }
+  io::Duration late{};
+  if (slow_loop_ > io::Duration::zero()) {
+    late = slow_random_->Between(io::Duration::zero(), slow_loop_);
+  }
+  last_late_ = std::max(last_late_, world().now() + late);
+  late_.push_back(std::move(callback));
+  world().After(last_late_ - world().now(), "late", [this, life = life_] {
+    if (!*life) return;
+    std::function<void()> callback = std::move(late_.front());
+    late_.pop_front();
+    if (paused()) return Defer(std::move(callback));
+    RunNow(std::move(callback));
+  });
+}
+
+void Process::RunNow(std::function<void()> callback) {
   CHECK(!running_) << "a callback from inside another one of " << name_;
   running_ = true;
   ++turns_;
@@ -207,19 +312,38 @@ uint64_t Process::Later(io::Duration delay, const char* kind,
       });
 }
 
-void Process::Pause() { paused_ = alive_; }
+void Process::Pause() {
+  if (!alive_ || paused_) return;
+  if (!host_.asleep()) Stop();
+  paused_ = true;
+  world().Span(name_, "paused", true);
+}
 
 void Process::Resume() {
   if (!paused_) return;
   paused_ = false;
-  while (alive_ && !paused_ && !deferred_.empty()) {
+  world().Span(name_, "paused", false);
+  if (!host_.asleep()) Continue();
+}
+
+void Process::Continue() {
+  if (!alive_) return;
+  if (world().now() - stopped_at_ >= kZombieAfter) {
+    world().Took(Fault::kZombie, name_);
+  }
+  while (alive_ && !paused() && !deferred_.empty()) {
     std::function<void()> callback = std::move(deferred_.front());
     deferred_.pop_front();
-    Run(std::move(callback));
+    RunNow(std::move(callback));
   }
 }
 
 void Process::Kill() {
+  if (alive_) world().Took(Fault::kKill, name_);
+  Terminate();
+}
+
+void Process::Terminate() {
   Ended killed{9, "killed", true};
   if (running_) {
     if (!ending_) ending_ = killed;
@@ -242,6 +366,8 @@ void Process::End(Ended ended, bool loudly) {
   if (!alive_) return;
   world().Note(name_, ended.killed ? "is killed" : "exits",
                static_cast<uint64_t>(ended.code));
+  if (paused_) world().Span(name_, "paused", false);
+  world().Span(name_, "runs", false);
   ended_ = ended;
   alive_ = false;
   paused_ = false;
@@ -250,6 +376,7 @@ void Process::End(Ended ended, bool loudly) {
   *life_ = false;
   program_.reset();
   deferred_.clear();
+  late_.clear();
   clock_->Clear();
   dying_loudly_ = false;
   if (on_ended) {
@@ -265,6 +392,9 @@ void Process::DieAtDiskCall(uint64_t n, bool power) {
 
 absl::Status Process::OnDiskCall(io::Duration cost) {
   if (!alive_) return absl::UnavailableError("the process has ended");
+  if (host_.disk_stall > io::Duration::zero()) {
+    world().Took(Fault::kDiskStall, host_.name());
+  }
   disk_cost_ += cost + host_.disk_stall;
   if (dies_at_disk_call_ == 0) return absl::OkStatus();
   if (dies_at_disk_call_ > 1) {
@@ -273,7 +403,7 @@ absl::Status Process::OnDiskCall(io::Duration cost) {
   }
   // It stays at 1: every later call fails as well.
   if (!ending_) {
-    world().Note(name_, "dies at a disk call", uint64_t{0});
+    world().Took(Fault::kDiesAtDiskCall, name_);
     ending_ = Ended{9, "killed at a disk call", true};
     ending_host_ = dies_with_host_;
   }

@@ -5,6 +5,11 @@
 // lost, the disk keeps everything), or with its host by a power loss (what was
 // not synced is uncertain). However it ends, the program object is destroyed
 // between two events, and nothing of it runs afterwards.
+//
+//   host.clock().JumpWall(-1h);      // faults, besides those of its disk
+//   host.Suspend();                  // and Wake
+//   process.Pause();                 // and Resume
+//   process.SetSlowLoop(50ms);       // and zero
 
 #ifndef QUORATE_SIM_MACHINE_H_
 #define QUORATE_SIM_MACHINE_H_
@@ -20,6 +25,7 @@
 
 #include "io/environment.h"
 #include "sim/file_system.h"
+#include "sim/host_clock.h"
 #include "sim/world.h"
 
 namespace quorate::sim {
@@ -42,7 +48,7 @@ class Host {
  public:
   // `network` and `world` outlive the host.
   Host(World& world, Network& network, std::string name, std::string ip);
-  ~Host();
+  virtual ~Host();
 
   const std::string& name() const { return name_; }
   const std::string& ip() const { return ip_; }
@@ -50,7 +56,10 @@ class Host {
   Network& network() { return network_; }
   FileSystem& files() { return files_; }
   HostContainers& containers() { return *containers_; }
-  bool up() const { return up_; }
+  HostClock& clock() { return clock_; }
+  // It has power and does not sleep.
+  bool up() const { return up_ && !asleep_; }
+  bool asleep() const { return asleep_; }
   // All that ever ran here, oldest first.
   const std::vector<std::unique_ptr<Process>>& processes() const {
     return processes_;
@@ -58,8 +67,6 @@ class Host {
 
   // The host's coordination service; null until set.
   Ensemble* ensemble = nullptr;
-  // Added to the wall clock of every process here.
-  io::Duration wall_clock_offset{};
   // Added to the time of every disk call here.
   io::Duration disk_stall{};
 
@@ -70,7 +77,16 @@ class Host {
   // Every process and container is gone at once, without a word to anybody,
   // and unsynced data is up to the seed. The host stays down until Boot.
   void LosePower();
-  void Boot() { up_ = true; }
+  // Also wakes it.
+  void Boot();
+  // Everything here ends at once, for good: the end of the world, no fault.
+  void TurnOff();
+
+  // Nothing runs here and nothing is answered, until Wake; then everything
+  // goes on with the memory that it had, as after Process::Pause, but for the
+  // monotonic clock, which has stood still. No effect without power.
+  void Suspend();
+  void Wake();
 
  private:
   World& world_;
@@ -79,7 +95,9 @@ class Host {
   const std::string ip_;
   std::unique_ptr<io::Random> random_;
   FileSystem files_;
+  HostClock clock_;
   bool up_ = true;
+  bool asleep_ = false;
   uint64_t started_ = 0;
   std::vector<std::unique_ptr<Process>> processes_;
   std::unique_ptr<HostContainers> containers_;
@@ -110,13 +128,18 @@ class Process final : public io::Environment {
   // SIGKILL. Its peers see their connections reset. From inside the process
   // itself it takes effect when the running callback returns.
   void Kill();
+  // The same by whoever started it, which is no fault.
+  void Terminate();
   // As Kill, but nobody hears of it: for the loss of power.
   void Vanish();
   // A paused process runs nothing; what would have run does so, in order,
   // when it is resumed.
   void Pause();
   void Resume();
-  bool paused() const { return paused_; }
+  // By Pause, or with its host.
+  bool paused() const { return paused_ || host_.asleep(); }
+  // Each callback runs late by up to that much, all in their order. Zero: none.
+  void SetSlowLoop(io::Duration at_most);
   // How many callbacks of it have run.
   uint64_t turns() const { return turns_; }
 
@@ -125,7 +148,7 @@ class Process final : public io::Environment {
   void DieAtDiskCall(uint64_t n, bool power);
 
   // Runs `callback` in this process now; if it is paused, when it is resumed;
-  // if it has ended, never.
+  // if it is slow, later; if it has ended, never.
   void Run(std::function<void()> callback);
   // The same, that much later. The result is for World::Cancel.
   uint64_t Later(io::Duration delay, const char* kind,
@@ -146,10 +169,17 @@ class Process final : public io::Environment {
   void Exit(int code, absl::string_view message) override;
 
  private:
+  friend class Host;
   class VirtualClock;
   class VirtualDisk;
   class VirtualLane;
 
+  // What a pause holds up, and its end.
+  void Defer(std::function<void()> callback);
+  void Stop() { stopped_at_ = world().now(); }
+  void Continue();
+  void RunLate(std::function<void()> callback);
+  void RunNow(std::function<void()> callback);
   void End(Ended ended, bool loudly);
   absl::Status OnDiskCall(io::Duration cost);
 
@@ -163,7 +193,13 @@ class Process final : public io::Environment {
   std::optional<Ended> ending_;  // When the running callback returns.
   bool ending_host_ = false;     // With it, the host loses power.
   std::optional<Ended> ended_;
+  io::Instant stopped_at_;
   std::deque<std::function<void()>> deferred_;
+  io::Duration slow_loop_{};
+  bool slowness_counted_ = false;
+  std::unique_ptr<io::Random> slow_random_;  // Null before it is needed.
+  std::deque<std::function<void()>> late_;
+  io::Instant last_late_;  // When the last one of them is due.
   uint64_t dies_at_disk_call_ = 0;
   bool dies_with_host_ = false;
   io::Duration disk_cost_{};  // Of the work that a lane runs.

@@ -1,7 +1,6 @@
 #include "sim/network.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +12,7 @@ namespace {
 
 constexpr char kAnyIp[] = "0.0.0.0";
 constexpr io::Duration kLoopbackLatency = std::chrono::microseconds(20);
+constexpr uint16_t kFirstFreePort = 40000;
 
 }  // namespace
 
@@ -60,13 +60,14 @@ absl::StatusOr<std::unique_ptr<io::Acceptor>> ProcessNetwork::Listen(
   // A host has one address: any of it is that one.
   io::Endpoint bound{ip, at.port};
   while (bound.port == 0 || (at.port == 0 && network_.FindListening(bound))) {
-    bound.port = network_.next_port_++;
+    bound.port = network_.NextPort();
   }
   if (network_.FindListening(bound) != nullptr) {
     return absl::AlreadyExistsError(
         absl::StrCat(bound.ToString(), " is in use"));
   }
   network_.listening_[bound] = {&process_, std::move(on_accepted)};
+  if (at.port != 0) network_.owners_.emplace(bound, process_.name());
   return std::make_unique<Bound>(network_, bound);
 }
 
@@ -90,14 +91,18 @@ class ProcessNetwork::Attempt final : public io::Connector {
       Finish(absl::DeadlineExceededError(
           absl::StrCat("connecting to ", to_.ToString(), ": timed out")));
     });
-    network_.world().After(network_.DrawLatency(process_.host().ip(), to.ip),
-                           "syn", [this, life = life_] {
+    network_.world().After(SynLatency(process_.host().ip(), to.ip), "syn",
+                           [this, life = life_] {
                              if (*life) OnSyn();
                            });
   }
   ~Attempt() override { *life_ = false; }
 
  private:
+  io::Duration SynLatency(const std::string& from, const std::string& to) {
+    return network_.DrawLatency(network_.link(from, to), 0, Link::kRepeatSyn);
+  }
+
   bool Connected() const {
     const Host* target = network_.Find(to_.ip);
     const std::string& ip = process_.host().ip();
@@ -116,7 +121,13 @@ class ProcessNetwork::Attempt final : public io::Connector {
     }
     auto stream = std::make_shared<Stream>(
         network_, &process_, listening->process,
-        io::Endpoint{process_.host().ip(), network_.next_port_++}, to_);
+        io::Endpoint{process_.host().ip(), network_.NextPort()}, to_);
+    network_.Remember(stream);
+    const auto owner = network_.owners_.find(to_);
+    if (owner != network_.owners_.end() &&
+        owner->second != listening->process->name()) {
+      network_.world().Took(Fault::kAddressReused, process_.name());
+    }
     // The kernel accepts, also for a process that is paused.
     listening->process->Later(
         io::Duration::zero(), "accept",
@@ -128,12 +139,13 @@ class ProcessNetwork::Attempt final : public io::Connector {
           const io::Network::OnAccepted on_accepted = listening->on_accepted;
           on_accepted(std::move(accepted));
         });
+    network_.Add(stream);
     Answer([this, stream] { Finish(stream->MakeEnd(0)); });
   }
 
   void Answer(std::function<void()> answer) {
-    process_.Later(network_.DrawLatency(to_.ip, process_.host().ip()),
-                   "syn ack", [life = life_, answer = std::move(answer)] {
+    process_.Later(SynLatency(to_.ip, process_.host().ip()), "syn ack",
+                   [life = life_, answer = std::move(answer)] {
                      if (*life) answer();
                    });
   }
@@ -161,7 +173,10 @@ std::unique_ptr<io::Connector> ProcessNetwork::Connect(
 }
 
 Network::Network(World& world, NetworkOptions options)
-    : world_(world), options_(options), random_(world.NewRandom("network")) {
+    : world_(world),
+      options_(options),
+      random_(world.NewRandom("network")),
+      next_port_(kFirstFreePort) {
   world.network = this;
 }
 
@@ -169,38 +184,126 @@ Network::~Network() { world_.network = nullptr; }
 
 void Network::Register(Host* host) { hosts_[host->ip()] = host; }
 
+size_t Network::LongestQueue() const {
+  size_t longest = 0;
+  for (const std::weak_ptr<Stream>& one : streams_) {
+    const std::shared_ptr<Stream> stream = one.lock();
+    if (stream != nullptr) longest = std::max(longest, stream->LongestQueue());
+  }
+  return longest;
+}
+
 Host* Network::Find(const std::string& ip) const {
   auto host = hosts_.find(ip);
   return host == hosts_.end() ? nullptr : host->second;
 }
 
+Link& Network::link(const std::string& from, const std::string& to) {
+  const auto found = links_.find({from, to});
+  if (found != links_.end()) return found->second;
+  return links_
+      .emplace(std::piecewise_construct, std::forward_as_tuple(from, to),
+               std::forward_as_tuple(world_, from, to))
+      .first->second;
+}
+
 void Network::Cut(const std::string& from, const std::string& to) {
-  cut_.insert({from, to});
-  world_.Note(from, "is cut off from", "", to);
+  link(from, to).Cut();
+}
+
+void Network::Flap(const std::string& from, const std::string& to) {
+  link(from, to).Flap();
 }
 
 void Network::Mend(const std::string& from, const std::string& to) {
-  if (cut_.erase({from, to}) != 0) world_.Note(from, "reaches again", "", to);
+  link(from, to).Mend();
 }
 
 void Network::MendAll() {
-  if (!cut_.empty()) world_.Note("network", "is whole again", uint64_t{0});
-  cut_.clear();
+  bool any = false;
+  for (auto& [ends, link] : links_) any = link.Heal() || any;
+  if (any) world_.Note("network", "is whole again", uint64_t{0});
 }
 
-io::Duration Network::DrawLatency(const std::string& from,
-                                  const std::string& to) {
-  if (from == to) return kLoopbackLatency;
-  const double exponential = -std::log(1.0 - random_->Fraction());
+bool Network::Reaches(const std::string& from, const std::string& to) const {
+  const auto found = links_.find({from, to});
+  return found == links_.end() || !found->second.cut();
+}
+
+void Network::SetLink(const std::string& from, const std::string& to,
+                      const LinkOptions& options) {
+  link(from, to).SetOptions(options);
+}
+
+void Network::Clog(const std::string& from, const std::string& to,
+                   io::Duration time) {
+  link(from, to).Clog(time);
+}
+
+void Network::LoseFirstBytes(const std::string& from, const std::string& to) {
+  link(from, to).LoseFirstBytes();
+}
+
+void Network::ClearLinks() {
+  bool late = false;
+  for (auto& [ends, link] : links_) late = link.Clear() || late;
+  if (!late) return;
+  for (const auto& stream : LiveStreams()) stream->Hurry();
+}
+
+int Network::ResetConnections(const std::string& a, const std::string& b) {
+  int reset = 0;
+  for (const auto& stream : LiveStreams()) {
+    if (stream->EndAt(a, b) >= 0 && stream->Reset()) ++reset;
+  }
+  return reset;
+}
+
+int Network::HalfOpenConnections(const std::string& forgets,
+                                 const std::string& other) {
+  int forgotten = 0;
+  for (const auto& stream : LiveStreams()) {
+    const int end = stream->EndAt(forgets, other);
+    if (end >= 0 && stream->Forget(end)) ++forgotten;
+  }
+  return forgotten;
+}
+
+io::Duration Network::DrawLatency(Link& link, size_t bytes,
+                                  io::Duration repeat) {
+  if (link.loopback()) return kLoopbackLatency;
   io::Duration latency =
-      options_.latency +
-      io::Duration(static_cast<io::Duration::rep>(
-          static_cast<double>(options_.jitter.count()) * exponential));
+      options_.latency + Exponential(options_.jitter, *random_);
   if (options_.spike_probability > 0 &&
       random_->Fraction() < options_.spike_probability) {
     latency += random_->Between(io::Duration::zero(), options_.spike);
+    world_.Took(Fault::kLatencySpike, link.from());
   }
-  return latency;
+  return latency + link.Delay(bytes, repeat);
+}
+
+uint16_t Network::NextPort() {
+  const uint16_t port = next_port_++;
+  if (next_port_ == 0) next_port_ = kFirstFreePort;
+  return port;
+}
+
+void Network::Remember(const std::shared_ptr<Stream>& stream) {
+  streams_.push_back(stream);
+  if (streams_.size() < streams_to_sweep_) return;
+  streams_.erase(
+      std::remove_if(streams_.begin(), streams_.end(),
+                     [](const auto& known) { return known.expired(); }),
+      streams_.end());
+  streams_to_sweep_ = 2 * streams_.size() + 100;
+}
+
+std::vector<std::shared_ptr<Stream>> Network::LiveStreams() {
+  std::vector<std::shared_ptr<Stream>> live;
+  for (const auto& known : streams_) {
+    if (auto stream = known.lock()) live.push_back(std::move(stream));
+  }
+  return live;
 }
 
 std::unique_ptr<io::Network> Network::For(Process* process) {

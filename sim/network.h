@@ -1,10 +1,19 @@
 // The simulated network: byte streams between hosts, with latency, segments,
 // partitions and resets.
 //
-// While a link is cut in either direction, what is sent over it waits, as TCP
-// would repeat it; when the cut lasts longer than a time drawn for each
-// connection, the connection breaks on both sides, each when it notices. A
-// link that heals earlier delivers what waited.
+//   network.Cut(a, b);                        // what a sends to b is held up
+//   network.Flap(a, b);                       // again and again
+//   network.SetLink(a, b, {.loss = 0.1, .bytes_per_second = 10'000});
+//   network.Clog(a, b, 20s);
+//   network.ResetConnections(a, b);
+//   network.MendAll();
+//   network.ClearLinks();
+//
+// Addresses are ips, and all but connections have a direction. While a link is
+// cut in either direction, what is sent over it waits, as TCP would repeat it;
+// when the cut lasts longer than a time drawn for each connection, the
+// connection breaks on both sides, each when it notices. A link that heals
+// earlier delivers what waited. A clog breaks nothing, however long it is.
 
 #ifndef QUORATE_SIM_NETWORK_H_
 #define QUORATE_SIM_NETWORK_H_
@@ -12,18 +21,19 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "io/network.h"
+#include "sim/link.h"
 #include "sim/world.h"
 
 namespace quorate::sim {
 
 class Host;
 class Process;
+class Stream;
 
 struct NetworkOptions {
   // Of one segment, one way, between hosts: the base plus an exponentially
@@ -54,19 +64,44 @@ class Network {
   // By ip.
   const std::map<std::string, Host*>& hosts() const { return hosts_; }
 
-  // Nothing goes from `from` to `to`. Addresses are ips.
+  // Nothing goes from `from` to `to`.
   void Cut(const std::string& from, const std::string& to);
+  // The same again and again, each for 50 ms to 10 s.
+  void Flap(const std::string& from, const std::string& to);
+  // Both end so.
   void Mend(const std::string& from, const std::string& to);
   void MendAll();
-  bool Reaches(const std::string& from, const std::string& to) const {
-    return from == to || cut_.count({from, to}) == 0;
-  }
-  // Counters that prove that faults took effect.
+  bool Reaches(const std::string& from, const std::string& to) const;
+
+  // Replaces what was set for that link.
+  void SetLink(const std::string& from, const std::string& to,
+               const LinkOptions& options);
+  // What is sent within that time arrives after it.
+  void Clog(const std::string& from, const std::string& to, io::Duration time);
+  // The next connection that `from` makes to `to` loses what is first sent on
+  // it, and is reset then.
+  void LoseFirstBytes(const std::string& from, const std::string& to);
+  // All links are as the network's options say, and what is late because one
+  // was not comes soon.
+  void ClearLinks();
+
+  // Every connection between the two is reset at both ends, and what is on its
+  // way is lost. How many there were.
+  int ResetConnections(const std::string& a, const std::string& b);
+  // The host `forgets` closes its ends of them. The other ends are told when
+  // they send something, or by TCP's keep-alive.
+  int HalfOpenConnections(const std::string& forgets, const std::string& other);
+
+  // Of the connection end that has the most written and not sent.
+  size_t LongestQueue() const;
+
+  // How often something waited for a cut link or for a host without power.
   uint64_t stalled_segments() const { return stalled_segments_; }
-  uint64_t broken_connections() const { return broken_connections_; }
 
   // Of one segment, one way, drawn anew.
-  io::Duration DrawLatency(const std::string& from, const std::string& to);
+  io::Duration DrawLatency(const std::string& from, const std::string& to) {
+    return DrawLatency(link(from, to), 0, Link::kRepeatSegment);
+  }
 
   // The network as a process sees it.
   std::unique_ptr<io::Network> For(Process* process);
@@ -83,16 +118,27 @@ class Network {
   friend class Stream;
   friend class SimConnection;
 
+  // Stays where it is.
+  Link& link(const std::string& from, const std::string& to);
+  io::Duration DrawLatency(Link& link, size_t bytes, io::Duration repeat);
+  uint16_t NextPort();
+  void Remember(const std::shared_ptr<Stream>& stream);
+  // In the order in which they were made.
+  std::vector<std::shared_ptr<Stream>> LiveStreams();
+
   World& world_;
   NetworkOptions options_;
   std::unique_ptr<io::Random> random_;
   std::map<std::string, Host*> hosts_;
-  std::set<std::pair<std::string, std::string>> cut_;
+  std::map<std::pair<std::string, std::string>, Link> links_;
   std::map<io::Endpoint, Listening> listening_;
-  uint16_t next_port_ = 40000;
+  // By whom a chosen port was first bound.
+  std::map<io::Endpoint, std::string> owners_;
+  std::vector<std::weak_ptr<Stream>> streams_;
+  size_t streams_to_sweep_ = 100;
+  uint16_t next_port_;
   uint64_t next_stream_ = 1;
   uint64_t stalled_segments_ = 0;
-  uint64_t broken_connections_ = 0;
 };
 
 }  // namespace quorate::sim

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/executor/command_executor.h"
 #include "sim/containers.h"
 #include "sim/coordination.h"
 
@@ -12,6 +11,8 @@ namespace {
 
 constexpr uint16_t kMasterPort = 5050;
 constexpr uint16_t kAgentPort = 5051;
+constexpr uint16_t kSecondMasterPort = 6050;
+constexpr uint16_t kSecondAgentPort = 6051;
 
 // A program that is one role, which may refuse to start.
 template <typename Role>
@@ -29,29 +30,18 @@ class RoleProgram final : public Program {
   Role role;
 };
 
+template <typename Role, typename Options>
+ProgramFactory FactoryOf(Options options) {
+  return [options = std::move(options)](io::Environment& environment) {
+    return std::make_unique<RoleProgram<Role>>(environment, options);
+  };
+}
+
 template <typename Role>
 Role* RoleOf(Program* program) {
   return program == nullptr ? nullptr
                             : &static_cast<RoleProgram<Role>*>(program)->role;
 }
-
-class ExecutorProgram final : public Program {
- public:
-  ExecutorProgram(io::Environment& environment,
-                  const std::map<std::string, std::string>& variables) {
-    auto options = executor::OptionsFromEnvironment(variables);
-    if (!options.ok()) {
-      environment.Exit(io::kExitFailure, options.status().message());
-      return;
-    }
-    role_ = std::make_unique<executor::CommandExecutor>(environment,
-                                                        *std::move(options));
-    role_->Start();
-  }
-
- private:
-  std::unique_ptr<executor::CommandExecutor> role_;
-};
 
 }  // namespace
 
@@ -64,16 +54,22 @@ Node::Node(World& world, Network& network, Ensemble& ensemble, std::string name,
 Node::~Node() {
   // What runs here refers to this object.
   on_ended = nullptr;
-  if (running()) LosePower();
+  restart_after_.reset();
+  TurnOff();
 }
 
 void Node::Restart() {
   if (running()) return;
+  // From its sleep it comes back as the same boot.
+  Wake();
   if (!up()) {
     ++boots_;
     Boot();
+    world().Took(Fault::kHostRebooted, name());
   }
   seen_turns_ = 0;
+  if (process_ != nullptr) CountRestart();
+  last_protocol_ = protocol_;
   process_ = &Start(name(), MakeFactory());
   process_->on_ended = [this](const Process::Ended& ended) {
     if (on_ended) on_ended(*this, ended);
@@ -81,6 +77,13 @@ void Node::Restart() {
       world().After(*restart_after_, "supervisor", [this] { Restart(); });
     }
   };
+}
+
+void Node::CountRestart() {
+  if (std::exchange(other_flags_, false)) {
+    world().Took(Fault::kOtherFlags, name());
+  }
+  if (protocol_ != last_protocol_) world().Took(Fault::kUpgrade, name());
 }
 
 void Node::Kill() {
@@ -103,6 +106,10 @@ void Node::Resume() {
 
 void Node::DieAtDiskCall(uint64_t n, bool power) {
   if (running()) process_->DieAtDiskCall(n, power);
+}
+
+void Node::SetSlowLoop(io::Duration at_most) {
+  if (running()) process_->SetSlowLoop(at_most);
 }
 
 bool Node::HasMoved() {
@@ -137,18 +144,29 @@ MasterNode::MasterNode(World& world, Network& network, Ensemble& ensemble,
       }()) {}
 
 ProgramFactory MasterNode::MakeFactory() {
-  return [options = options_](io::Environment& environment) {
-    return std::make_unique<RoleProgram<master::Master>>(environment, options);
-  };
+  master::MasterOptions options = options_;
+  options.protocol = protocol();
+  return FactoryOf<master::Master>(std::move(options));
+}
+
+void MasterNode::ChangeFlags(
+    const std::function<void(master::MasterOptions&)>& change) {
+  change(options_);
+  NoteOtherFlags();
+}
+
+Process& MasterNode::StartSecond() {
+  master::MasterOptions options = options_;
+  options.bind.port = options.advertise.port = kSecondMasterPort;
+  return Start(absl::StrCat(name(), "-again"),
+               FactoryOf<master::Master>(std::move(options)));
 }
 
 master::Master* MasterNode::role() { return RoleOf<master::Master>(program()); }
 
-bool MasterNode::leads() { return role() != nullptr && role()->view().elected; }
+bool MasterNode::leads() { return role() != nullptr && role()->leads(); }
 
-uint64_t MasterNode::epoch() {
-  return role() == nullptr ? 0 : role()->view().epoch;
-}
+uint64_t MasterNode::epoch() { return role() == nullptr ? 0 : role()->epoch(); }
 
 AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
                      std::string name, std::string ip,
@@ -162,26 +180,37 @@ AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
         options.launcher_dir = "/usr/libexec/mesos";
         return std::move(options);
       }()) {
-  containers().Register(
-      "mesos-executor", [](const io::ContainerSpec& spec) -> ProgramFactory {
-        return [variables = spec.environment](io::Environment& environment) {
-          return std::make_unique<ExecutorProgram>(environment, variables);
-        };
-      });
+  containers().Register("mesos-executor",
+                        [this](const io::ContainerSpec& spec) {
+                          return NewExecutorProgram(spec, executor_faults);
+                        });
 }
 
 ProgramFactory AgentNode::MakeFactory() {
   agent::AgentOptions options = options_;
   options.boot_id = BootId();
-  return [options](io::Environment& environment) {
-    return std::make_unique<RoleProgram<agent::Agent>>(environment, options);
-  };
+  options.protocol = protocol();
+  return FactoryOf<agent::Agent>(std::move(options));
+}
+
+void AgentNode::ChangeFlags(
+    const std::function<void(agent::AgentOptions&)>& change) {
+  change(options_);
+  NoteOtherFlags();
+}
+
+Process& AgentNode::StartSecond() {
+  agent::AgentOptions options = options_;
+  options.boot_id = BootId();
+  options.bind.port = options.advertise.port = kSecondAgentPort;
+  return Start(absl::StrCat(name(), "-again"),
+               FactoryOf<agent::Agent>(std::move(options)));
 }
 
 agent::Agent* AgentNode::role() { return RoleOf<agent::Agent>(program()); }
 
 const std::string& AgentNode::id() {
-  if (role() != nullptr && !role()->view().id.empty()) id_ = role()->view().id;
+  if (role() != nullptr && !role()->id().empty()) id_ = role()->id();
   return id_;
 }
 

@@ -18,6 +18,8 @@
 #include "core/agent/agent.h"
 #include "core/election/master_url.h"
 #include "core/master/master.h"
+#include "core/wire/link.h"
+#include "sim/executor_program.h"
 #include "sim/machine.h"
 
 namespace quorate::sim {
@@ -29,7 +31,7 @@ class Node : public Host {
   // `ensemble` outlives the node. Nothing runs before Restart.
   Node(World& world, Network& network, Ensemble& ensemble, std::string name,
        std::string ip);
-  virtual ~Node();
+  ~Node() override;
 
   // Starts the program, again if it has ended, as a supervisor would; boots a
   // machine that has no power. Nothing happens while the program runs.
@@ -45,7 +47,11 @@ class Node : public Host {
   // The program dies at its n-th disk call from now; its machine with it when
   // `power`.
   void DieAtDiskCall(uint64_t n, bool power);
+  // As Process::SetSlowLoop; only of this life.
+  void SetSlowLoop(io::Duration at_most);
 
+  // That of the program's latest life; null before the first.
+  Process* process() { return process_; }
   bool running() const { return process_ != nullptr && process_->alive(); }
   bool paused() const { return running() && process_->paused(); }
   // How the program last ended; nothing while it runs.
@@ -56,20 +62,30 @@ class Node : public Host {
   // Whether the program has run since this was last asked, and still does.
   bool HasMoved();
 
+  // From the next start on: the versions that its release speaks.
+  void SetProtocol(const wire::Versions& protocol) { protocol_ = protocol; }
+
   // Told of each end of the program.
   std::function<void(Node& node, const Process::Ended& ended)> on_ended;
 
  protected:
   virtual ProgramFactory MakeFactory() = 0;
-  Process* process() { return process_; }
+  // The next start is one with other flags.
+  void NoteOtherFlags() { other_flags_ = true; }
+  const wire::Versions& protocol() const { return protocol_; }
   // Null when it does not run.
   Program* program();
   // Of the machine's current boot, unique.
   std::string BootId() const;
 
  private:
+  void CountRestart();
+
   Process* process_ = nullptr;
   int boots_ = 1;
+  bool other_flags_ = false;
+  wire::Versions protocol_;
+  wire::Versions last_protocol_;  // of the latest start
   uint64_t seen_turns_ = 0;
   std::optional<io::Duration> restart_after_;
 };
@@ -78,6 +94,12 @@ class MasterNode final : public Node {
  public:
   MasterNode(World& world, Network& network, Ensemble& ensemble,
              std::string name, std::string ip, master::MasterOptions options);
+
+  // From the next start on.
+  void ChangeFlags(const std::function<void(master::MasterOptions&)>& change);
+  // One more master on the work_dir of this one, at another port: an operator
+  // has started it twice.
+  Process& StartSecond();
 
   // Null when it does not run.
   master::Master* role();
@@ -88,7 +110,7 @@ class MasterNode final : public Node {
  private:
   ProgramFactory MakeFactory() override;
 
-  const master::MasterOptions options_;
+  master::MasterOptions options_;
 };
 
 class AgentNode final : public Node {
@@ -96,15 +118,23 @@ class AgentNode final : public Node {
   AgentNode(World& world, Network& network, Ensemble& ensemble,
             std::string name, std::string ip, agent::AgentOptions options);
 
+  // From the next start on.
+  void ChangeFlags(const std::function<void(agent::AgentOptions&)>& change);
+  // As MasterNode's.
+  Process& StartSecond();
+
   // Null when it does not run.
   agent::Agent* role();
+  // Of the executors that start from now on.
+  ExecutorFaults executor_faults;
+
   // Of its latest registration, in this or an earlier life; empty before.
   const std::string& id();
 
  private:
   ProgramFactory MakeFactory() override;
 
-  const agent::AgentOptions options_;
+  agent::AgentOptions options_;
   std::string id_;
 };
 

@@ -25,10 +25,11 @@ absl::Status WrongKind(const std::string& path, absl::string_view wanted) {
 
 class ProcessDisk::OpenFile final : public io::File {
  public:
-  OpenFile(FileSystem& files, NodePtr node, bool writable,
+  OpenFile(FileSystem& files, std::string path, NodePtr node, bool writable,
            std::shared_ptr<const OnCall> on_call,
            std::function<io::WallTime()> now)
       : files_(files),
+        path_(std::move(path)),
         node_(std::move(node)),
         writable_(writable),
         on_call_(std::move(on_call)),
@@ -37,17 +38,15 @@ class ProcessDisk::OpenFile final : public io::File {
   absl::Status ReadAt(uint64_t offset, size_t size,
                       std::string* out) const override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
-    absl::Status readable = FileSystem::CheckReadable(*node_, offset, size);
-    if (!readable.ok()) return readable;
-    *out = offset < node_->content.size() ? node_->content.substr(offset, size)
-                                          : std::string();
-    return absl::OkStatus();
+    return Named(files_.Read(*node_, offset, size, out));
   }
 
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes) override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
     if (absl::Status s = CheckWritable(); !s.ok()) return s;
-    if (absl::Status s = files_.Write(*node_, offset, bytes); !s.ok()) return s;
+    if (absl::Status s = files_.Write(*node_, offset, bytes); !s.ok()) {
+      return Named(s);
+    }
     node_->modified = now_();
     return absl::OkStatus();
   }
@@ -58,13 +57,15 @@ class ProcessDisk::OpenFile final : public io::File {
 
   absl::Status Sync() override {
     if (absl::Status s = (*on_call_)(kSyncCost); !s.ok()) return s;
-    return files_.Sync(*node_);
+    return Named(files_.Sync(*node_));
   }
 
   absl::Status Truncate(uint64_t size) override {
     if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
     if (absl::Status s = CheckWritable(); !s.ok()) return s;
-    files_.Truncate(*node_, size);
+    if (absl::Status s = files_.Truncate(*node_, size); !s.ok()) {
+      return Named(s);
+    }
     node_->modified = now_();
     return absl::OkStatus();
   }
@@ -75,12 +76,19 @@ class ProcessDisk::OpenFile final : public io::File {
   }
 
  private:
+  absl::Status Named(const absl::Status& status) const {
+    return status.ok()
+               ? status
+               : absl::Status(status.code(),
+                              absl::StrCat(path_, ": ", status.message()));
+  }
   absl::Status CheckWritable() const {
     return writable_ ? absl::OkStatus()
                      : absl::FailedPreconditionError("opened for reading");
   }
 
   FileSystem& files_;
+  const std::string path_;
   const NodePtr node_;
   const bool writable_;
   const std::shared_ptr<const OnCall> on_call_;
@@ -101,7 +109,10 @@ class ProcessDisk::HeldLock final : public io::FileLock {
 ProcessDisk::ProcessDisk(FileSystem& files, OnCall on_call,
                          std::function<io::WallTime()> now)
     : files_(files),
-      on_call_(std::make_shared<const OnCall>(std::move(on_call))),
+      on_call_(std::make_shared<const OnCall>(
+          [&files, on_call = std::move(on_call)](io::Duration cost) {
+            return on_call(cost + files.DrawStall());
+          })),
       now_(std::move(now)) {}
 
 absl::StatusOr<std::unique_ptr<io::File>> ProcessDisk::Open(
@@ -113,16 +124,19 @@ absl::StatusOr<std::unique_ptr<io::File>> ProcessDisk::Open(
     std::string name;
     auto parent = files_.Parent(path, &name);
     if (!parent.ok()) return parent.status();
+    absl::Status begun = files_.BeginChange(**parent);
+    if (!begun.ok()) return begun;
     node = std::make_shared<Node>();
     (*node)->modified = now_();
     files_.Link(**parent, name, *node);
   }
   if (!node.ok()) return node.status();
   if ((*node)->type != Type::kFile) return WrongKind(path, "a file");
+  files_.Expose(path, **node);
   if (mode == Mode::kCreateEmpty && !(*node)->content.empty()) {
-    files_.Truncate(**node, 0);
+    if (absl::Status s = files_.Truncate(**node, 0); !s.ok()) return s;
   }
-  return std::make_unique<OpenFile>(files_, *node, mode != Mode::kRead,
+  return std::make_unique<OpenFile>(files_, path, *node, mode != Mode::kRead,
                                     on_call_, now_);
 }
 
@@ -154,14 +168,11 @@ absl::Status ProcessDisk::Rename(const std::string& from,
       !(*target)->children.empty()) {
     return WrongKind(to, "an empty directory");
   }
+  for (const NodePtr& parent : {*old_parent, *new_parent}) {
+    if (absl::Status s = files_.BeginChange(*parent); !s.ok()) return s;
+  }
   if (*old_parent == *new_parent) {
-    if (old_name == new_name) return absl::OkStatus();
-    Node& directory = **old_parent;
-    directory.children.erase(old_name);
-    directory.children[new_name] = *node;
-    directory.unsynced_changes.push_back(
-        {{old_name, nullptr}, {new_name, *node}});
-    files_.CountChange();
+    files_.Rename(**old_parent, old_name, new_name);
     return absl::OkStatus();
   }
   files_.Link(**new_parent, new_name, *node);
@@ -177,6 +188,7 @@ absl::Status ProcessDisk::Remove(const std::string& path) {
   std::string name;
   auto parent = files_.Parent(path, &name);
   if (!parent.ok()) return parent.status();
+  if (absl::Status s = files_.BeginChange(**parent); !s.ok()) return s;
   files_.Link(**parent, name, nullptr);
   return absl::OkStatus();
 }
@@ -188,6 +200,7 @@ absl::Status ProcessDisk::RemoveTree(const std::string& path) {
   std::string name;
   auto parent = files_.Parent(path, &name);
   if (!parent.ok()) return parent.status();
+  if (absl::Status s = files_.BeginChange(**parent); !s.ok()) return s;
   files_.Link(**parent, name, nullptr);
   return absl::OkStatus();
 }
@@ -208,8 +221,10 @@ absl::Status ProcessDisk::MakeDirectories(const std::string& path) {
     std::string name;
     auto parent = files_.Parent(prefix, &name);
     if (!parent.ok()) return parent.status();
+    if (absl::Status s = files_.BeginChange(**parent); !s.ok()) return s;
     auto directory = std::make_shared<Node>();
     directory->type = Type::kDirectory;
+    files_.Expose(prefix, *directory);
     directory->modified = now_();
     files_.Link(**parent, name, std::move(directory));
   }
@@ -226,6 +241,7 @@ absl::Status ProcessDisk::Symlink(const std::string& target,
   std::string name;
   auto parent = files_.Parent(path, &name);
   if (!parent.ok()) return parent.status();
+  if (absl::Status s = files_.BeginChange(**parent); !s.ok()) return s;
   auto link = std::make_shared<Node>();
   link->type = Type::kSymlink;
   link->target = target;
@@ -287,13 +303,15 @@ absl::StatusOr<std::unique_ptr<io::FileLock>> ProcessDisk::Lock(
 absl::StatusOr<uint64_t> ProcessDisk::FreeBytes(const std::string& path) {
   if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
   if (auto node = files_.Find(path, true); !node.ok()) return node.status();
-  return files_.full ? 0 : kTotalBytes / 2;
+  if (files_.full) return 0;
+  if (files_.capacity == 0) return kTotalBytes / 2;
+  return files_.capacity - std::min(files_.capacity, files_.used());
 }
 
 absl::StatusOr<uint64_t> ProcessDisk::TotalBytes(const std::string& path) {
   if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
   if (auto node = files_.Find(path, true); !node.ok()) return node.status();
-  return kTotalBytes;
+  return files_.capacity == 0 ? kTotalBytes : files_.capacity;
 }
 
 }  // namespace quorate::sim

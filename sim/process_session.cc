@@ -81,16 +81,19 @@ ProcessSession::ProcessSession(Process& process, Ensemble& ensemble,
       ensemble_(ensemble),
       options_(std::move(options)),
       listener_(listener),
+      number_(ensemble.Join(this)),
       server_(process.fate().Below(ensemble.servers().size())) {
   Later(kNextServer, "zk connects", [this] { TryServer(); });
 }
 
 ProcessSession::~ProcessSession() {
   *life_ = false;
-  auto session = ensemble_.sessions_.find(session_);
-  if (session == ensemble_.sessions_.end()) return;
-  session->second.client = nullptr;
+  ensemble_.Leave(number_, session_);
+  if (!ensemble_.Valid(session_)) return;
   // A process that dies says nothing: its session lives until its timeout.
+  if (!process_.alive() && ensemble_.committed_.HasEphemeralsOf(session_)) {
+    process_.world().Took(Fault::kEphemeralLinger, process_.name());
+  }
   if (!process_.alive() || !connected_ || !LinkUp()) return;
   ensemble_.world_.After(
       NextArrival(&last_there_), "zk closes",
@@ -121,36 +124,60 @@ io::Duration ProcessSession::NextArrival(io::Instant* last) {
   return *last - now;
 }
 
+void ProcessSession::TryNextServer() {
+  server_ = (server_ + 1) % ensemble_.servers().size();
+  Later(kNextServer, "zk connects", [this] { TryServer(); });
+}
+
+bool ProcessSession::EndIfExpired() {
+  if (session_ == 0 || ensemble_.Valid(session_)) return false;
+  dead_ = true;
+  listener_->OnExpired();
+  return true;
+}
+
 void ProcessSession::TryServer() {
   if (dead_ || connected_) return;
-  if (!LinkUp()) {
-    server_ = (server_ + 1) % ensemble_.servers().size();
-    Later(kNextServer, "zk connects", [this] { TryServer(); });
-    return;
-  }
-  if (session_ != 0 && !ensemble_.Valid(session_)) {
-    dead_ = true;
-    return listener_->OnExpired();
-  }
-  Later(NextArrival(&last_there_) + NextArrival(&last_back_), "zk attaches",
-        [this] { OnAttached(); });
+  // A server that knows less than this client refuses it, before anything.
+  if (!LinkUp() || ensemble_.applied(server_) < seen_) return TryNextServer();
+  if (EndIfExpired()) return;
+  const io::Duration there = NextArrival(&last_there_);
+  const io::Duration back = NextArrival(&last_back_);
+  Later(there + back, "zk attaches", [this] { OnAttached(); });
 }
 
 void ProcessSession::OnAttached() {
-  if (!LinkUp()) return TryServer();
-  if (session_ == 0) {
-    session_ = ensemble_.OpenSession(this, options_.session_timeout,
-                                     options_.credentials);
-  } else if (!ensemble_.Valid(session_)) {
-    dead_ = true;
-    return listener_->OnExpired();
-  }
+  if (!LinkUp() || ensemble_.applied(server_) < seen_) return TryServer();
+  if (EndIfExpired()) return;
+  if (session_ != 0) return OnOpened();
+  session_ = ensemble_.OpenSession(this, options_.session_timeout,
+                                   options_.credentials);
+  AwaitOpened(ensemble_.committed());
+}
+
+// A server that lags learns late of the session that it has asked for.
+void ProcessSession::AwaitOpened(int64_t zxid) {
+  if (!LinkUp()) return TryNextServer();
+  if (ensemble_.applied(server_) >= zxid) return OnOpened();
+  Later(kNextServer, "zk attaches", [this, zxid] { AwaitOpened(zxid); });
+}
+
+void ProcessSession::OnOpened() {
   ensemble_.Heard(session_);
   connected_ = true;
   heard_ = process_.world().now();
+  if (served_by_ && *served_by_ != server_) {
+    process_.world().Took(Fault::kSessionMoved, process_.name());
+  }
+  served_by_ = server_;
+  written_ = 0;
   Later(options_.session_timeout / 3, "zk ping", [this] { Ping(); });
-  for (const auto& [id, watch] : watches_) {
-    if (watch.fired) SendFired(id);
+  // The client tells what it watches and what it has seen of it.
+  for (auto& [id, watch] : watches_) {
+    if (!ensemble_.HasChanged(server_, watch.path, watch.what, seen_)) continue;
+    process_.world().Took(Fault::kWatchLate, process_.name());
+    watch.fired = true;
+    SendFired(id);
   }
   listener_->OnConnected(session_);
 }
@@ -178,7 +205,8 @@ void ProcessSession::Disconnect() {
   for (auto& [id, callback] : lost) {
     Later(io::Duration::zero(), "zk lost", std::move(callback));
   }
-  Later(kNextServer, "zk connects", [this] { TryServer(); });
+  for (auto& [id, watch] : watches_) watch.fired = false;
+  TryNextServer();
   listener_->OnDisconnected();
 }
 
@@ -199,7 +227,7 @@ void ProcessSession::OnExpiredAtServer() {
 }
 
 template <typename Result>
-void ProcessSession::Call(std::function<Result()> at_server,
+void ProcessSession::Call(bool writes, std::function<Result()> at_server,
                           std::function<void(Result)> reply) {
   const uint64_t call = next_call_++;
   if (!connected_) {
@@ -208,36 +236,65 @@ void ProcessSession::Call(std::function<Result()> at_server,
     return;
   }
   pending_[call] = [reply] { reply(Lost()); };
-  const uint64_t connection = connection_;
   // At the server nothing depends on this process any more.
-  ensemble_.world_.After(NextArrival(&last_there_), "zk request",
-                         [this, life = life_, call, connection, reply,
-                          at_server = std::move(at_server)] {
-                           if (!*life || connection != connection_) return;
-                           if (!LinkUp() || !ensemble_.Valid(session_)) {
-                             return BreakSoon();
-                           }
-                           Result result = at_server();
-                           Later(
-                               NextArrival(&last_back_), "zk reply",
-                               [this, call, reply, result = std::move(result)] {
-                                 if (pending_.count(call) == 0) return;
-                                 if (!LinkUp()) return BreakSoon();
-                                 pending_.erase(call);
-                                 reply(result);
-                               });
-                         });
+  ensemble_.world_.After(
+      NextArrival(&last_there_), "zk request",
+      [this, life = life_, call, writes, connection = connection_,
+       at_server = std::move(at_server), reply = std::move(reply)] {
+        if (!*life || connection != connection_) return;
+        if (!LinkUp() || !ensemble_.Valid(session_)) return BreakSoon();
+        if (!writes) {
+          return AtServer(connection, [this, call, at_server, reply] {
+            Reply<Result>(call, false, at_server(), reply);
+          });
+        }
+        Result result = at_server();
+        written_ = ensemble_.committed();
+        AtServer(connection, [this, call, result = std::move(result), reply] {
+          Reply<Result>(call, true, result, reply);
+        });
+      });
 }
 
-uint64_t ProcessSession::AddWatch(const std::string& path,
-                                  Ensemble::Watched what, OnChange callback) {
-  const uint64_t id = next_watch_++;
-  watches_[id] = {path, what, std::move(callback)};
-  return id;
+void ProcessSession::AtServer(uint64_t connection, std::function<void()> then) {
+  ensemble_.WhenApplied(
+      server_, written_,
+      [this, life = life_, connection, then = std::move(then)] {
+        if (*life && connection == connection_) then();
+      });
 }
 
-void ProcessSession::OnChanged(const std::string& path,
-                               Ensemble::Watched what) {
+template <typename Result>
+void ProcessSession::Reply(uint64_t call, bool writes, Result result,
+                           std::function<void(Result)> reply) {
+  const double chance = ensemble_.faults.reply_lost;
+  const bool loses = writes && chance > 0 && result.ok() &&
+                     ensemble_.random_->Fraction() < chance;
+  Later(NextArrival(&last_back_), "zk reply",
+        [this, call, loses, carried_out = writes && result.ok(),
+         zxid = ensemble_.applied(server_), reply = std::move(reply),
+         result = std::move(result)] {
+          if (pending_.count(call) == 0) return;
+          if (loses || !LinkUp()) {
+            if (carried_out) {
+              process_.world().Took(Fault::kReplyLost, process_.name());
+            }
+            return BreakSoon();
+          }
+          pending_.erase(call);
+          seen_ = std::max(seen_, zxid);
+          reply(result);
+        });
+}
+
+void ProcessSession::AddWatch(const std::string& path, ZnodeTree::Watched what,
+                              OnChange callback) {
+  watches_[next_watch_++] = {path, what, std::move(callback)};
+}
+
+void ProcessSession::OnChanged(size_t server, const std::string& path,
+                               ZnodeTree::Watched what) {
+  if (!connected_ || server != server_) return;
   for (auto& [id, watch] : watches_) {
     if (watch.fired || watch.path != path || watch.what != what) continue;
     watch.fired = true;
@@ -248,7 +305,6 @@ void ProcessSession::OnChanged(const std::string& path,
 // In order with the replies; what does not arrive waits for the next
 // connection.
 void ProcessSession::SendFired(uint64_t id) {
-  if (!connected_) return;
   const uint64_t connection = connection_;
   Later(NextArrival(&last_back_), "zk watch", [this, id, connection] {
     auto watch = watches_.find(id);
@@ -263,6 +319,7 @@ void ProcessSession::SendFired(uint64_t id) {
 void ProcessSession::Create(const std::string& path, absl::string_view data,
                             CreateOptions options, OnPath done) {
   Call<absl::StatusOr<std::string>>(
+      true,
       [this, path, data = std::string(data),
        options]() -> absl::StatusOr<std::string> {
         if (!IsPath(absl::StrCat(path, options.sequential ? "0" : ""))) {
@@ -276,11 +333,12 @@ void ProcessSession::Create(const std::string& path, absl::string_view data,
 void ProcessSession::Get(const std::string& path, OnChange watch,
                          OnZnode done) {
   Call<absl::StatusOr<io::Znode>>(
+      false,
       [this, path, watch = std::move(watch)]() -> absl::StatusOr<io::Znode> {
         if (!IsPath(path)) return absl::InvalidArgumentError(path);
-        auto znode = ensemble_.Get(path);
+        auto znode = ensemble_.Get(server_, path);
         if (znode.ok() && watch) {
-          AddWatch(path, Ensemble::Watched::kData, watch);
+          AddWatch(path, ZnodeTree::Watched::kData, watch);
         }
         return znode;
       },
@@ -291,11 +349,12 @@ void ProcessSession::GetChildren(const std::string& path, OnChange watch,
                                  OnChildren done) {
   using Result = absl::StatusOr<std::vector<std::string>>;
   Call<Result>(
+      false,
       [this, path, watch = std::move(watch)]() -> Result {
         if (!IsPath(path)) return absl::InvalidArgumentError(path);
-        auto names = ensemble_.GetChildren(path);
+        auto names = ensemble_.GetChildren(server_, path);
         if (names.ok() && watch) {
-          AddWatch(path, Ensemble::Watched::kChildren, watch);
+          AddWatch(path, ZnodeTree::Watched::kChildren, watch);
         }
         return names;
       },
@@ -305,6 +364,7 @@ void ProcessSession::GetChildren(const std::string& path, OnChange watch,
 void ProcessSession::Set(const std::string& path, absl::string_view data,
                          int32_t version, OnStatus done) {
   Call<absl::Status>(
+      true,
       [this, path, data = std::string(data), version]() -> absl::Status {
         if (!IsPath(path)) return absl::InvalidArgumentError(path);
         return ensemble_.Set(session_, path, data, version);
@@ -315,6 +375,7 @@ void ProcessSession::Set(const std::string& path, absl::string_view data,
 void ProcessSession::Delete(const std::string& path, int32_t version,
                             OnStatus done) {
   Call<absl::Status>(
+      true,
       [this, path, version]() -> absl::Status {
         if (!IsPath(path)) return absl::InvalidArgumentError(path);
         return ensemble_.Delete(session_, path, version);

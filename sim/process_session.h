@@ -1,4 +1,9 @@
 // The client side of a simulated coordination session.
+//
+// ZooKeeper is not ours, and its protocol is not spoken here: requests, replies
+// and watches are calls, each after the latency and under the faults that a
+// packet over the same link would have. All else that processes tell each other
+// crosses the network as the bytes of our own protocols.
 
 #ifndef QUORATE_SIM_PROCESS_SESSION_H_
 #define QUORATE_SIM_PROCESS_SESSION_H_
@@ -7,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "io/coordination.h"
@@ -29,34 +35,47 @@ class ProcessSession final : public io::CoordinationSession {
            OnStatus done) override;
   void Delete(const std::string& path, int32_t version, OnStatus done) override;
 
-  // From the ensemble: something watched has changed.
-  void OnChanged(const std::string& path, Ensemble::Watched what);
+  Host& host() { return process_.host(); }
+  // From the ensemble: a server has applied a change.
+  void OnChanged(size_t server, const std::string& path,
+                 ZnodeTree::Watched what);
   // From the ensemble: the session is over.
   void OnExpiredAtServer();
+  // The connection breaks, if there is one.
+  void BreakSoon();
 
  private:
   struct Watch {
     std::string path;
-    Ensemble::Watched what;
+    ZnodeTree::Watched what;
     OnChange callback;
-    bool fired = false;
+    bool fired = false;  // On its way over this connection.
   };
 
-  // Runs `at_server` when the request arrives there and `reply`, with what it
-  // returned, when the answer arrives here; `lost` if either does not.
+  // Runs `at_server` when the request has arrived there and `reply`, with what
+  // it returned, when the answer arrives here; or with that it was lost.
   template <typename Result>
-  void Call(std::function<Result()> at_server,
+  void Call(bool writes, std::function<Result()> at_server,
             std::function<void(Result)> reply);
+  // What comes over the connection of that number, when it still stands and
+  // the server has applied what this session wrote before.
+  void AtServer(uint64_t connection, std::function<void()> then);
+  template <typename Result>
+  void Reply(uint64_t call, bool writes, Result result,
+             std::function<void(Result)> reply);
 
   void TryServer();
+  void TryNextServer();
   void OnAttached();
+  void AwaitOpened(int64_t zxid);
+  void OnOpened();
+  bool EndIfExpired();
   void Ping();
   void Disconnect();
-  void BreakSoon();
   bool LinkUp() const;
   io::Duration NextArrival(io::Instant* last);
-  uint64_t AddWatch(const std::string& path, Ensemble::Watched what,
-                    OnChange callback);
+  void AddWatch(const std::string& path, ZnodeTree::Watched what,
+                OnChange callback);
   void SendFired(uint64_t id);
   void Later(io::Duration delay, const char* kind,
              std::function<void()> callback);
@@ -66,12 +85,16 @@ class ProcessSession final : public io::CoordinationSession {
   const io::Coordination::Options options_;
   Listener* const listener_;
 
+  const uint64_t number_;  // Among the ensemble's clients.
   size_t server_ = 0;
+  std::optional<size_t> served_by_;  // When last connected.
   bool connected_ = false;
   bool dead_ = false;  // Expired or refused.
   int64_t session_ = 0;
   uint64_t connection_ = 0;  // Counted up when one is lost.
   io::Instant heard_;
+  int64_t seen_ = 0;        // The latest change that a reply has shown.
+  int64_t written_ = 0;     // The latest that a server must have applied.
   io::Instant last_there_;  // Requests and replies keep their order.
   io::Instant last_back_;
   uint64_t next_call_ = 1;

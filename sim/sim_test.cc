@@ -13,6 +13,7 @@
 #include "sim/coordination.h"
 #include "sim/machine.h"
 #include "sim/network.h"
+#include "sim/testing/talk.h"
 #include "sim/world.h"
 
 namespace quorate::sim {
@@ -21,11 +22,6 @@ namespace {
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 using Mode = io::Disk::Mode;
-
-Process& StartIdle(Host& host) {
-  return host.Start(
-      "idle", [](io::Environment&) { return std::make_unique<Program>(); });
-}
 
 // ---- The world ----
 
@@ -89,64 +85,7 @@ TEST(WorldTest, AFailureStopsTheRunAndItsNotes) {
   EXPECT_EQ(world.LastNotes().size(), 2);
 }
 
-// ---- Two hosts that talk ----
-
-class Sink final : public io::Connection::Listener {
- public:
-  void OnData(absl::string_view bytes) override {
-    received.append(bytes.data(), bytes.size());
-    last = bytes.size();
-  }
-  void OnEnd() override { ended = true; }
-  void OnClosed(const absl::Status& reason) override { closed = reason; }
-
-  std::string received;
-  size_t last = 0;
-  bool ended = false;
-  std::optional<absl::Status> closed;
-};
-
-// A server on one host, a client on another, one connection between them.
-class Talk {
- public:
-  explicit Talk(uint64_t seed, NetworkOptions options = {})
-      : world(seed),
-        network(world, options),
-        a(world, network, "a", "10.0.0.1"),
-        b(world, network, "b", "10.0.0.2"),
-        client(StartIdle(a)),
-        server(StartIdle(b)) {
-    acceptor =
-        *server.network().Listen({"10.0.0.2", 80}, [this](auto accepted) {
-          server_end = std::move(accepted);
-          server_end->Start(&server_sink);
-        });
-    connector =
-        client.network().Connect({"10.0.0.2", 80}, 5s, [this](auto connected) {
-          EXPECT_TRUE(connected.ok());
-          if (!connected.ok()) return;
-          client_end = *std::move(connected);
-          client_end->Start(&client_sink);
-        });
-    EXPECT_TRUE(world.RunUntil([&] { return client_end && server_end; }, 1s));
-  }
-  ~Talk() {
-    connector.reset();
-    client_end.reset();
-    server_end.reset();
-    acceptor.reset();
-  }
-
-  World world;
-  Network network;
-  Host a, b;
-  Process& client;
-  Process& server;
-  Sink client_sink, server_sink;
-  std::unique_ptr<io::Acceptor> acceptor;
-  std::unique_ptr<io::Connector> connector;
-  std::unique_ptr<io::Connection> client_end, server_end;
-};
+// ---- Determinism ----
 
 uint64_t TraceOf(uint64_t seed) {
   Talk talk(seed);
@@ -172,155 +111,6 @@ TEST(DeterminismTest, StreamsOfRandomnessAreIndependent) {
   const uint64_t first = one->Next();
   EXPECT_EQ(first, again->Next());
   EXPECT_NE(first, two->Next());
-}
-
-TEST(NetworkTest, AShortCutDelaysWhatIsSent) {
-  Talk talk(1);
-  talk.network.Cut("10.0.0.1", "10.0.0.2");
-  talk.client_end->Write("hello");
-  talk.world.RunFor(2s);
-  EXPECT_EQ(talk.server_sink.received, "");
-  talk.network.MendAll();
-  talk.world.RunFor(1s);
-  EXPECT_EQ(talk.server_sink.received, "hello");
-  EXPECT_FALSE(talk.client_sink.closed);
-  EXPECT_GT(talk.network.stalled_segments(), 0);
-}
-
-TEST(NetworkTest, ALongCutBreaksBothEnds) {
-  Talk talk(1);
-  // One way is enough: nothing is acknowledged.
-  talk.network.Cut("10.0.0.2", "10.0.0.1");
-  talk.client_end->Write("hello");
-  EXPECT_TRUE(talk.world.RunUntil(
-      [&] { return talk.client_sink.closed.has_value(); }, 31s));
-  EXPECT_GE(talk.world.elapsed(), talk.network.options().min_stall);
-  EXPECT_TRUE(absl::IsUnavailable(*talk.client_sink.closed));
-  // The other end, which sent nothing, finds out later.
-  EXPECT_TRUE(talk.world.RunUntil(
-      [&] { return talk.server_sink.closed.has_value(); }, 31s));
-  EXPECT_EQ(talk.network.broken_connections(), 1);
-}
-
-TEST(NetworkTest, ConnectingOverACutTimesOut) {
-  Talk talk(1);
-  talk.network.Cut("10.0.0.1", "10.0.0.2");
-  absl::Status status;
-  auto connector = talk.client.network().Connect(
-      {"10.0.0.2", 80}, 3s, [&](auto result) { status = result.status(); });
-  talk.world.RunFor(4s);
-  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
-}
-
-TEST(NetworkTest, LatencyAndSpikes) {
-  NetworkOptions options;
-  options.latency = 10ms;
-  options.jitter = 0ms;
-  options.split_probability = 0;
-  Talk talk(1, options);
-  const io::Instant sent = talk.world.now();
-  talk.client_end->Write("x");
-  EXPECT_TRUE(talk.world.RunUntil(
-      [&] { return !talk.server_sink.received.empty(); }, 1s));
-  EXPECT_EQ(talk.world.now() - sent, 10ms);
-}
-
-TEST(NetworkTest, AKilledPeerResetsAndALostHostIsSilent) {
-  Talk killed(1);
-  killed.server.Run([&] { killed.server_end->Write("last words"); });
-  killed.world.RunFor(100ms);
-  // Its memory is the process'; here the test holds it.
-  killed.server.Kill();
-  killed.server_end.reset();
-  EXPECT_EQ(killed.client_sink.received, "last words");
-
-  Talk lost(1);
-  lost.b.LosePower();
-  lost.server_end.reset();
-  lost.acceptor.reset();
-  lost.world.RunFor(4s);
-  EXPECT_FALSE(lost.client_sink.closed);
-  lost.world.RunFor(30s);
-  EXPECT_TRUE(lost.client_sink.closed);
-}
-
-// ---- Processes ----
-
-TEST(ProcessTest, APausedProcessDoesLateWhatWasDueAndKeepsItsConnections) {
-  Talk talk(1);
-  io::Instant fired;
-  io::Timer timer = talk.server.clock().RunAfter(
-      1s, [&] { fired = talk.server.clock().Now(); });
-  talk.server.Pause();
-  talk.client_end->Write("hello");
-  talk.world.RunFor(5s);
-  EXPECT_EQ(fired, io::Instant());
-  EXPECT_EQ(talk.server_sink.received, "");
-  talk.server.Resume();
-  EXPECT_EQ(fired, talk.world.now());
-  talk.world.RunFor(10ms);
-  EXPECT_EQ(talk.server_sink.received, "hello");
-  EXPECT_FALSE(talk.client_sink.closed);
-}
-
-// Writes what becomes of it into `events`.
-class Witness final : public Program {
- public:
-  Witness(io::Environment& environment, std::string* events)
-      : events_(*events) {
-    timer_ = environment.clock().RunAfter(1s, [this, &environment] {
-      environment.Exit(3, "enough");
-      environment.Exit(4, "not heard");
-      events_ += "exit ";
-      later_ = environment.clock().RunAfter(0ms, [this] { events_ += "! "; });
-    });
-  }
-  ~Witness() override { events_ += "destroyed"; }
-
- private:
-  std::string& events_;
-  io::Timer timer_, later_;
-};
-
-TEST(ProcessTest, ExitTakesEffectAfterTheCallback) {
-  World world(1);
-  Network network(world, {});
-  Host host(world, network, "a", "10.0.0.1");
-  std::string events;
-  Process& process = host.Start("witness", [&](io::Environment& environment) {
-    return std::make_unique<Witness>(environment, &events);
-  });
-  world.RunFor(10s);
-  EXPECT_EQ(events, "exit destroyed");
-  ASSERT_TRUE(process.ended().has_value());
-  EXPECT_EQ(process.ended()->code, 3);
-  EXPECT_EQ(process.ended()->message, "enough");
-  EXPECT_FALSE(process.ended()->killed);
-}
-
-TEST(ProcessTest, AKilledProcessRunsNothingMore) {
-  World world(1);
-  Network network(world, {});
-  Host host(world, network, "a", "10.0.0.1");
-  std::string events;
-  Process& process = host.Start("witness", [&](io::Environment& environment) {
-    return std::make_unique<Witness>(environment, &events);
-  });
-  process.Kill();
-  world.RunFor(10s);
-  EXPECT_EQ(events, "destroyed");
-  EXPECT_TRUE(process.ended()->killed);
-}
-
-TEST(ProcessTest, WallClocksDiffer) {
-  World world(1);
-  Network network(world, {});
-  Host host(world, network, "a", "10.0.0.1");
-  host.wall_clock_offset = std::chrono::hours(1);
-  Process& process = StartIdle(host);
-  EXPECT_EQ(process.clock().WallNow() - world.wall_now(),
-            std::chrono::hours(1));
-  EXPECT_EQ(process.clock().Now(), world.now());
 }
 
 // ---- Disks ----

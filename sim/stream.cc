@@ -22,6 +22,7 @@ class SimConnection final : public io::Connection {
 
   void Start(Listener* listener) override {
     self().listener = listener;
+    stream_->TellClosed(end_);
     stream_->Deliver(end_);
   }
 
@@ -69,7 +70,10 @@ Stream::Stream(Network& network, Process* client, Process* server,
     : network_(network),
       id_(network.next_stream_++),
       patience_(network.random_->Between(network.options_.min_stall,
-                                         network.options_.max_stall)) {
+                                         network.options_.max_stall)),
+      forth_(network.link(client_address.ip, server_address.ip)),
+      back_(network.link(server_address.ip, client_address.ip)),
+      loses_first_bytes_(forth_.TakeLosesFirstBytes()) {
   ends_[0].process = client;
   ends_[0].address = std::move(client_address);
   ends_[1].process = server;
@@ -78,6 +82,48 @@ Stream::Stream(Network& network, Process* client, Process* server,
 
 std::unique_ptr<io::Connection> Stream::MakeEnd(int end) {
   return std::make_unique<SimConnection>(shared_from_this(), end);
+}
+
+int Stream::EndAt(const std::string& a, const std::string& b) const {
+  if (ends_[0].address.ip == a && ends_[1].address.ip == b) return 0;
+  if (ends_[1].address.ip == a && ends_[0].address.ip == b) return 1;
+  return -1;
+}
+
+bool Stream::Alive() const {
+  return !ends_[0].broken && !ends_[1].broken && !ends_[0].gone &&
+         !ends_[1].gone;
+}
+
+bool Stream::Reset() {
+  if (!Alive()) return false;
+  network_.world_.Took(Fault::kConnectionReset, ends_[0].process->name());
+  TearDown();
+  return true;
+}
+
+bool Stream::Forget(int end) {
+  if (!Alive()) return false;
+  network_.world_.Took(Fault::kConnectionHalfOpen, other(end).process->name());
+  for (End& each : ends_) each.in_flight.clear();
+  Break(end, absl::UnavailableError("connection timed out"));
+  BreakWhenNoticed(1 - end);
+  return true;
+}
+
+void Stream::Hurry() {
+  World& world = network_.world_;
+  for (int from : {0, 1}) {
+    End& end = ends_[from];
+    if (end.in_flight.empty()) continue;
+    const io::Duration latency = network_.DrawLatency(
+        from == 0 ? forth_ : back_, 0, Link::kRepeatSegment);
+    for (InFlight& packet : end.in_flight) {
+      packet.arrives = std::min(packet.arrives, world.now() + latency);
+    }
+    world.After(latency, "packet",
+                [self = shared_from_this(), from] { self->Land(from); });
+  }
 }
 
 // Sends what the window allows.
@@ -117,9 +163,10 @@ void Stream::Send(int from, Packet packet, std::string bytes) {
   End& end = ends_[from];
   const io::Instant before =
       end.in_flight.empty() ? world.now() : end.in_flight.back().arrives;
-  const io::Instant arrives = std::max(
-      before, world.now() + network_.DrawLatency(end.process->host().ip(),
-                                                 other(from).address.ip));
+  Link& way = from == 0 ? forth_ : back_;
+  const io::Duration latency =
+      network_.DrawLatency(way, bytes.size(), Link::kRepeatSegment);
+  const io::Instant arrives = std::max(before, world.now() + latency);
   end.in_flight.push_back({packet, std::move(bytes), world.now(), arrives});
   world.After(arrives - world.now(), "packet",
               [self = shared_from_this(), from] { self->Land(from); });
@@ -128,10 +175,7 @@ void Stream::Send(int from, Packet packet, std::string bytes) {
 // Packets get through while the way there and the acknowledgement's way back
 // are open.
 bool Stream::Connected(int from) const {
-  const Host& source = ends_[from].process->host();
-  const Host& target = ends_[1 - from].process->host();
-  return target.up() && network_.Reaches(source.ip(), target.ip()) &&
-         network_.Reaches(target.ip(), source.ip());
+  return other(from).process->host().up() && !forth_.cut() && !back_.cut();
 }
 
 // Lets arrive, in order, what is due. Over a cut link everything waits.
@@ -140,29 +184,54 @@ void Stream::Land(int from) {
   End& end = ends_[from];
   while (!end.in_flight.empty() &&
          end.in_flight.front().arrives <= world.now()) {
-    if (Connected(from)) {
-      InFlight packet = std::move(end.in_flight.front());
-      end.in_flight.pop_front();
-      Arrive(1 - from, std::move(packet));
-      continue;
+    if (!Connected(from)) return Stall(from);
+    if (std::exchange(end.stalled, false)) {
+      world.Took(Fault::kLinkFlapped, end.process->name());
     }
-    ++network_.stalled_segments_;
-    if (world.now() - end.in_flight.front().sent > patience_) {
-      return GiveUp(from);
+    InFlight packet = std::move(end.in_flight.front());
+    end.in_flight.pop_front();
+    if (loses_first_bytes_ && packet.packet == Packet::kData) {
+      loses_first_bytes_ = false;
+      world.Took(Fault::kFirstBytesLost, end.process->name());
+      return TearDown();
     }
-    if (!std::exchange(end.resend_pending, true)) {
-      world.After(kResend, "resend", [self = shared_from_this(), from] {
-        self->ends_[from].resend_pending = false;
-        self->Land(from);
-      });
+    Arrive(1 - from, std::move(packet));
+  }
+}
+
+// What is due is sent again until it gets through, or for too long.
+void Stream::Stall(int from) {
+  World& world = network_.world_;
+  End& end = ends_[from];
+  ++network_.stalled_segments_;
+  if ((forth_.cut() || back_.cut()) && !std::exchange(end.stalled, true)) {
+    world.Took(Fault::kSegmentStalled, end.process->name());
+    if (forth_.cut() != back_.cut()) {
+      world.Took(Fault::kOneWayCut, end.process->name());
     }
-    return;
+  }
+  if (world.now() - end.in_flight.front().sent > patience_) {
+    return GiveUp(from);
+  }
+  if (!std::exchange(end.resend_pending, true)) {
+    world.After(kResend, "resend", [self = shared_from_this(), from] {
+      self->ends_[from].resend_pending = false;
+      self->Land(from);
+    });
+  }
+}
+
+// Whoever is still there is told at once.
+void Stream::TearDown() {
+  for (int end : {0, 1}) {
+    ends_[end].in_flight.clear();
+    Break(end, absl::UnavailableError("connection reset by peer"));
   }
 }
 
 void Stream::GiveUp(int from) {
   ends_[from].in_flight.clear();
-  ++network_.broken_connections_;
+  network_.world_.Took(Fault::kConnectionBroken, ends_[from].process->name());
   Break(from, absl::UnavailableError("the peer is unreachable"));
   BreakWhenNoticed(1 - from);
 }
@@ -189,8 +258,13 @@ const char* Stream::NameOf(Packet packet) {
 
 void Stream::Arrive(int to, InFlight packet) {
   End& end = ends_[to];
-  network_.world_.Note(end.process->name(), NameOf(packet.packet), packet.bytes,
-                       other(to).process->name());
+  World& world = network_.world_;
+  const std::string& sender = other(to).process->name();
+  if (world.spectator != nullptr) {
+    world.spectator->OnPacket(sender, end.process->name(), packet.sent,
+                              world.now(), packet.bytes.size());
+  }
+  world.Note(end.process->name(), NameOf(packet.packet), packet.bytes, sender);
   if (packet.packet == Packet::kReset) {
     return Break(to, absl::UnavailableError("connection reset by peer"));
   }
@@ -241,21 +315,28 @@ void Stream::DeliverNow(int to) {
   Deliver(to);
 }
 
-// The end learns that the stream is over.
 void Stream::Break(int which, const absl::Status& reason) {
   End& end = ends_[which];
   if (end.broken) return;
   end.broken = true;
+  end.reason = reason;
   end.queue.clear();
-  if (end.connection == nullptr || end.process == nullptr) return;
-  end.process->Later(
-      io::Duration::zero(), "closed",
-      [self = shared_from_this(), which, reason] {
-        End& end = self->ends_[which];
-        if (end.connection != nullptr && end.listener != nullptr) {
-          end.listener->OnClosed(reason);
-        }
-      });
+  TellClosed(which);
+}
+
+// Once it is broken and has somebody to tell.
+void Stream::TellClosed(int which) {
+  End& end = ends_[which];
+  if (!end.broken || end.close_told || end.connection == nullptr) return;
+  end.close_told = true;
+  end.process->Later(io::Duration::zero(), "closed",
+                     [self = shared_from_this(), which] {
+                       End& end = self->ends_[which];
+                       if (end.connection == nullptr) return;
+                       if (end.listener != nullptr)
+                         return end.listener->OnClosed(end.reason);
+                       end.close_told = false;  // When it has a listener.
+                     });
 }
 
 // What is on the way still arrives; what is queued does not. A process that
@@ -264,6 +345,7 @@ void Stream::Break(int which, const absl::Status& reason) {
 void Stream::OnDestroyed(int which) {
   End& end = ends_[which];
   end.connection = nullptr;
+  end.gone = true;
   end.listener = nullptr;
   end.queue.clear();
   const bool over = end.fin_sent && end.fin_received;

@@ -3,6 +3,7 @@
 #ifndef QUORATE_SIM_STREAM_H_
 #define QUORATE_SIM_STREAM_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -28,6 +29,19 @@ class Stream : public std::enable_shared_from_this<Stream> {
          io::Endpoint client_address, io::Endpoint server_address);
 
   std::unique_ptr<io::Connection> MakeEnd(int end);
+  // Of what its ends have written and not sent.
+  size_t LongestQueue() const {
+    return std::max(ends_[0].queue.size(), ends_[1].queue.size());
+  }
+
+  // The end on host `a`, if the other is on `b`; otherwise -1.
+  int EndAt(const std::string& a, const std::string& b) const;
+
+  // Faults. The first two say whether the stream was alive.
+  bool Reset();
+  bool Forget(int end);
+  // What is on its way comes as soon as a segment that is sent now.
+  void Hurry();
 
  private:
   friend class SimConnection;
@@ -55,6 +69,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
     bool paused = false;
     bool blocked = false;  // Its Write said false.
     bool broken = false;
+    absl::Status reason;  // why, for its listener
+    bool close_told = false;
+    bool gone = false;     // Its connection was destroyed.
+    bool stalled = false;  // What it sent waits for a cut link.
     bool delivering = false;
     // What it has sent and the other end has not got, in order.
     std::deque<InFlight> in_flight;
@@ -63,21 +81,29 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   static const char* NameOf(Packet packet);
   End& other(int end) { return ends_[1 - end]; }
+  const End& other(int end) const { return ends_[1 - end]; }
+  bool Alive() const;
   void Pump(int from);
   void Send(int from, Packet packet, std::string bytes);
   void Land(int from);
   bool Connected(int from) const;
+  void Stall(int from);
   void GiveUp(int from);
+  void TearDown();
   void Arrive(int to, InFlight packet);
   void Deliver(int to);
   void DeliverNow(int to);
   void Break(int end, const absl::Status& reason);
+  void TellClosed(int end);
   void BreakWhenNoticed(int end);
   void OnDestroyed(int end);
 
   Network& network_;
   const uint64_t id_;
   const io::Duration patience_;  // With a cut link.
+  Link& forth_;                  // From end 0 to end 1.
+  Link& back_;
+  bool loses_first_bytes_;
   End ends_[2];
 };
 

@@ -121,7 +121,7 @@ void World::Fold(uint64_t value) {
 void World::Record(absl::string_view who, const char* what,
                    absl::string_view whom, uint64_t number) {
   // What happens after a failure is only its clearing up.
-  if (failure_) return;
+  if (failure_ || story_over_) return;
   Fold(StableHash(who));
   Fold(StableHash(what));
   Fold(number);
@@ -140,20 +140,39 @@ void World::Note(absl::string_view who, const char* what, uint64_t number) {
   Record(who, what, "", number);
 }
 
+void World::EndStory() {
+  story_over_ = true;
+  checks_.clear();
+  spectator = nullptr;
+}
+
 void World::Note(absl::string_view who, const char* what,
                  absl::string_view bytes, absl::string_view whom) {
+  if (failure_ || story_over_) return;
   Fold(StableHash(bytes));
   Record(who, what, whom, bytes.size());
 }
 
 void World::Took(Fault fault, absl::string_view who) {
-  if (failure_) return;
+  if (failure_ || story_over_) return;
   faults_.Add(fault);
   Record(who, NameOf(fault), "", faults_.of(fault));
 }
 
 void World::Span(absl::string_view who, absl::string_view name, bool begins) {
   if (spectator != nullptr) spectator->OnSpan(now_, who, name, begins);
+}
+
+void OpenSpan::Begin(std::string name) {
+  if (name == name_) return;
+  End();
+  name_ = std::move(name);
+  world_.Span(who_, name_, true);
+}
+
+void OpenSpan::End() {
+  if (!name_.empty()) world_.Span(who_, name_, false);
+  name_.clear();
 }
 
 void World::Fail(std::string cause) {

@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -51,11 +52,13 @@ class Spectator {
   // An event begins; `kind` lives for ever. `hash` is that of the trace so far.
   virtual void OnEvent(io::Instant, const char* /*kind*/, uint64_t /*hash*/) {}
   virtual void OnNote(const Note&) {}
-  // Part of a story begins or ends: "partition", "leads". The same name for
-  // both; spans of one name and owner do not overlap.
+  // Part of a story begins or ends: "runs", "leads in epoch 3", "cut off from
+  // replica1". The same name for both; spans of one name and owner do not
+  // overlap. A process is called after its host, perhaps with a slash and
+  // more.
   virtual void OnSpan(io::Instant, absl::string_view /*who*/,
                       absl::string_view /*name*/, bool /*begins*/) {}
-  // A packet that has arrived; `bytes` are its payload's size.
+  // A packet has arrived; `bytes` are its payload's size. Its note follows.
   virtual void OnPacket(absl::string_view /*from*/, absl::string_view /*to*/,
                         io::Instant /*sent*/, io::Instant /*arrived*/,
                         uint64_t /*bytes*/) {}
@@ -120,8 +123,9 @@ class World {
   void AfterEachEvent(std::function<void()> check) {
     checks_.push_back(std::move(check));
   }
-  // When what they look at goes away.
-  void ClearChecks() { checks_.clear(); }
+  // What follows is only the clearing up of a cluster: it is not checked, not
+  // noted, counts no faults, and has no spectator.
+  void EndStory();
 
   // Ends the run as failed: a property was violated. The first cause counts.
   void Fail(std::string cause);
@@ -194,6 +198,30 @@ class World {
   FailureKind failure_kind_ = FailureKind::kViolation;
   FaultCounts faults_;
   uint64_t steps_ = 0;
+  bool story_over_ = false;
+};
+
+// A span of which one is open at a time, and which ends with this object:
+//
+//   OpenSpan leads(world, "master0");
+//   leads.Begin("leads in epoch 3");
+class OpenSpan {
+ public:
+  // `world` outlives the span.
+  OpenSpan(World& world, std::string who)
+      : world_(world), who_(std::move(who)) {}
+  ~OpenSpan() { End(); }
+  OpenSpan(const OpenSpan&) = delete;
+  OpenSpan& operator=(const OpenSpan&) = delete;
+
+  // Another one that is open ends.
+  void Begin(std::string name);
+  void End();
+
+ private:
+  World& world_;
+  const std::string who_;
+  std::string name_;  // Empty: none is open.
 };
 
 // A 64-bit hash that is the same everywhere (FNV-1a).

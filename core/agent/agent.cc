@@ -39,6 +39,11 @@ class Agent::Core final : private Registration::Listener,
   absl::Status Start();
   void ShutDown();
   View view() const;
+  const std::string& id() const { return info_.id().value(); }
+  const Registration& registration() const { return registration_; }
+  const Workload& workload() const { return executors_.workload(); }
+  const Resources& total() const { return total_; }
+  std::vector<QueueSize> queues() const;
   void CheckInvariants() const { executors_.CheckInvariants(); }
 
  private:
@@ -293,6 +298,26 @@ void Agent::ShutDown() { core_->ShutDown(); }
 void Agent::CheckInvariants() const { core_->CheckInvariants(); }
 
 Agent::View Agent::view() const { return core_->view(); }
+
+const std::string& Agent::id() const { return core_->id(); }
+
+bool Agent::registered() const { return core_->registration().registered(); }
+
+uint64_t Agent::epoch() const {
+  return core_->registration().identity().reign.epoch();
+}
+
+const Workload& Agent::workload() const { return core_->workload(); }
+
+const Resources& Agent::total() const { return core_->total(); }
+
+std::vector<QueueSize> Agent::queues() const { return core_->queues(); }
+
+std::vector<QueueSize> Agent::Core::queues() const {
+  std::vector<QueueSize> queues = executors_.queues();
+  queues.push_back(registration_.queue());
+  return queues;
+}
 
 Agent::View Agent::Core::view() const {
   View view;

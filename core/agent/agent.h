@@ -10,10 +10,31 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/queue_size.h"
 #include "core/election/master_url.h"
+#include "core/wire/link.h"
 #include "io/environment.h"
 
+namespace quorate {
+class Resources;
+}
+
 namespace quorate::agent {
+
+class Workload;
+
+// Sees what an agent does with status updates: for the simulator's checkers.
+// Ids are those of frameworks and tasks, uuids have 16 bytes.
+class UpdateObserver {
+ public:
+  virtual ~UpdateObserver() = default;
+  // The update is taken, after all that were taken of the task before; those
+  // that a checkpoint held when the agent started are taken again. `durable`:
+  // no crash loses it.
+  virtual void OnTaken(const std::string& framework_id,
+                       const std::string& task_id, const std::string& uuid,
+                       bool durable) = 0;
+};
 
 struct AgentOptions {
   io::Endpoint bind;       // --ip, --port
@@ -41,9 +62,15 @@ struct AgentOptions {
   bool switch_user = true;
   std::string boot_id;  // of the machine; another one: tasks are gone
 
+  // Of links to masters, as in log::LogOptions.
+  wire::Versions protocol;
+
   // Name -> value in Mesos' text forms, for /flags.
   std::map<std::string, std::string> flags;
   std::string log_file;  // served as /slave/log; empty: none
+
+  // Outlives the agent; may be null.
+  UpdateObserver* update_observer = nullptr;
 };
 
 class Agent {
@@ -74,6 +101,14 @@ class Agent {
   void ShutDown();
 
   View view() const;
+  // The view's first facts, for little.
+  const std::string& id() const;
+  bool registered() const;
+  uint64_t epoch() const;
+  // What runs here, of which resources, and what waits.
+  const Workload& workload() const;
+  const Resources& total() const;
+  std::vector<QueueSize> queues() const;
   // Ends the process when the agent contradicts itself; for simulation.
   void CheckInvariants() const;
 

@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -153,6 +154,25 @@ void Executors::Send(Executor& executor, const Event& event) {
   LOG(WARNING) << "executor '" << executor.id()
                << "' does not read its events; cutting its stream";
   executor.stream.reset();
+}
+
+std::vector<QueueSize> Executors::queues() const {
+  size_t unread = 0;
+  size_t executors_of_one = 0;
+  for (const auto& [framework_id, framework] : workload_.frameworks()) {
+    executors_of_one = std::max(executors_of_one, framework->completed.size());
+    for (const auto& [id, executor] : framework->executors) {
+      if (executor->stream == nullptr) continue;
+      unread = std::max(unread, executor->stream->queued_bytes());
+    }
+  }
+  std::vector<QueueSize> queues = updates_.queues();
+  queues.push_back({"unread events", unread, kMaxStreamBytes, true});
+  queues.push_back(
+      {"completed executors", executors_of_one, kMaxCompletedExecutors, true});
+  queues.push_back({"completed frameworks", workload_.completed().size(),
+                    kMaxCompletedFrameworks, true});
+  return queues;
 }
 
 void Executors::SendAccepted(Executor& executor, const std::string& task_id,

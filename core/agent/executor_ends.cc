@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/agent/executors.h"
+#include "core/base/planted.h"
 
 namespace quorate::agent {
 
@@ -168,7 +169,7 @@ void Executors::Restore(const RecoveredAgent& recovered,
     }
     for (const auto& [id, executor] : framework.executors) {
       const auto pid = pids.find(executor->run.container_id);
-      if (rebooted || pid == pids.end()) {
+      if (rebooted || pid == pids.end() || Planted(Bug::kExecutorsForgotten)) {
         missing.push_back(executor->run);
         continue;
       }

@@ -45,7 +45,8 @@ Executors::Executors(Context context)
       terminated_(context_.metrics.AddCounter("slave/executors_terminated")),
       launch_errors_(
           context_.metrics.AddCounter("slave/container_launch_errors")),
-      updates_(context_.environment, context_.store, this),
+      updates_(context_.environment, context_.store, this,
+               context_.options.update_observer),
       runner_(context_.environment, context_.store, this) {}
 
 Executors::~Executors() = default;

@@ -86,6 +86,7 @@ class Executors final : private Updates::Listener, private Runner::Listener {
   void ShutDown(std::function<void()> done);
 
   const Workload& workload() const { return workload_; }
+  std::vector<QueueSize> queues() const;
   void CheckInvariants() const;
 
  private:

@@ -77,7 +77,13 @@ absl::StatusOr<bool> Reader::ReadRecord(const std::string& path,
 
 absl::StatusOr<bool> Reader::ReadAgent() {
   auto boot_id = disk_.ReadFile(paths_.Meta() + "/boot_id");
-  if (boot_id.ok()) recovered_.boot_id = *std::move(boot_id);
+  if (boot_id.ok()) {
+    recovered_.boot_id = *std::move(boot_id);
+  } else if (!absl::IsNotFound(boot_id.status())) {
+    // Without it the machine would seem to have restarted, which ends all
+    // tasks.
+    return boot_id.status();
+  }
   const auto latest = disk_.ReadLink(paths_.MetaAgents() + "/latest");
   if (absl::IsNotFound(latest.status())) return false;
   if (!latest.ok()) return latest.status();

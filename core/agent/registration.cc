@@ -106,7 +106,10 @@ void Registration::OnLeader(const std::optional<MasterInfo>& leader) {
   leader_ = leader;
   // Without news the link to the last leader is as good as any.
   if (!leader.has_value()) return;
-  if (dialer_ != nullptr && IsSameMaster(*leader, dialed_)) return;
+  if (dialer_ != nullptr &&
+      (IsSameMaster(*leader, dialed_) || Planted(Bug::kFirstLeaderForEver))) {
+    return;
+  }
   HangUp();
   Dial(*leader);
 }
@@ -120,6 +123,7 @@ void Registration::Dial(const MasterInfo& master) {
       [this] {
         wire::Handshake mine;
         mine.purpose = wire::Purpose::kAgent;
+        mine.versions = options_.protocol;
         mine.cluster_id = identity_.cluster_id;
         mine.node_id = identity_.agent_id;
         mine.address = self_;
@@ -290,6 +294,10 @@ void Registration::OnMessage(absl::string_view payload) {
   }
   if (phase_ != Phase::kPersisting) return Dispatch(message);
   if (deferred_.size() < kMaxDeferred) deferred_.push_back(std::move(message));
+}
+
+QueueSize Registration::queue() const {
+  return {"deferred messages", deferred_.size(), kMaxDeferred};
 }
 
 void Registration::Dispatch(const wire::AgentMessage& message) {

@@ -20,6 +20,7 @@
 #include "core/agent/agent.h"
 #include "core/agent/store.h"
 #include "core/api/mesos.pb.h"
+#include "core/base/queue_size.h"
 #include "core/election/election.h"
 #include "core/wire/agent.pb.h"
 #include "core/wire/link.h"
@@ -60,6 +61,7 @@ class Registration final : private wire::Dialer::Listener {
 
   bool registered() const { return phase_ == Phase::kRegistered; }
   const Identity& identity() const { return identity_; }
+  QueueSize queue() const;
   // Of the leader, as the detector tells it.
   const std::optional<mesos::v1::MasterInfo>& leader() const { return leader_; }
 

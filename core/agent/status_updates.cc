@@ -190,6 +190,14 @@ bool StatusUpdates::HasPending(const Stream& stream) const {
   return it != streams_.end() && !it->second.pending.empty();
 }
 
+size_t StatusUpdates::longest() const {
+  size_t longest = 0;
+  for (const auto& [stream, state] : streams_) {
+    longest = std::max(longest, state.pending.size());
+  }
+  return longest;
+}
+
 void StatusUpdates::CheckInvariants() const {
   size_t due = 0;
   for (const auto& [stream, state] : streams_) {

@@ -117,6 +117,8 @@ class StatusUpdates {
   // Whether an update of the task waits.
   bool HasPending(const Stream& stream) const;
   size_t streams() const { return streams_.size(); }
+  // Updates that wait in the stream that has the most.
+  size_t longest() const;
 
   // Ends the process when the machine contradicts itself.
   void CheckInvariants() const;

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "core/base/planted.h"
+
 namespace quorate::agent {
 namespace {
 
@@ -19,8 +21,18 @@ UpdateRecord RecordOf(const StatusUpdates::Output& output) {
 
 }  // namespace
 
-Updates::Updates(io::Environment& environment, Store& store, Listener* listener)
-    : environment_(environment), store_(store), listener_(listener) {}
+Updates::Updates(io::Environment& environment, Store& store, Listener* listener,
+                 UpdateObserver* observer)
+    : environment_(environment),
+      store_(store),
+      listener_(listener),
+      observer_(observer) {}
+
+void Updates::Tell(const StatusUpdates::Stream& stream, const std::string& uuid,
+                   bool durable) {
+  if (observer_ == nullptr) return;
+  observer_->OnTaken(stream.framework_id, stream.task_id, uuid, durable);
+}
 
 absl::Status Updates::Take(const wire::StatusUpdate& update,
                            const std::optional<Run>& run) {
@@ -33,6 +45,9 @@ absl::Status Updates::Take(const wire::StatusUpdate& update,
       {update.status().uuid(), IsTerminal(update.status().state()),
        update.SerializeAsString()},
       run.has_value(), &outputs);
+  if (!run.has_value() && machine_.Knows(stream, update.status().uuid())) {
+    Tell(stream, update.status().uuid(), false);
+  }
   CarryOut(std::move(outputs));
   return taken;
 }
@@ -87,6 +102,9 @@ bool Updates::Recover(const Run& run, const std::string& task_id,
                          record.update().SerializeAsString()}});
     }
   }
+  for (const StatusUpdates::Record& record : inputs) {
+    if (!record.is_acknowledgement) Tell(stream, record.update.uuid, true);
+  }
   if (!machine_.Recover(stream, inputs)) return false;
   runs_[stream] = run;
   return true;
@@ -98,7 +116,7 @@ void Updates::CarryOut(StatusUpdates::Outputs outputs) {
   for (Output& output : outputs) {
     if (output.write > 0) {
       Persist(output);
-    } else if (output.after > durable_) {
+    } else if (output.after > durable_ && !Planted(Bug::kUpdateBeforeDurable)) {
       waiting_.push_back(std::move(output));
     } else {
       ready.push_back(std::move(output));
@@ -115,7 +133,11 @@ void Updates::Persist(const Output& output) {
        record = RecordOf(output)](Checkpoints& checkpoints) {
         return checkpoints.AppendUpdate(run, task_id, record);
       },
-      [this, write = output.write] { OnDurable(write); });
+      [this, write = output.write, stream = output.stream, uuid = output.uuid,
+       is_update = output.kind == Output::Kind::kPersistUpdate] {
+        if (is_update) Tell(stream, uuid, true);
+        OnDurable(write);
+      });
 }
 
 void Updates::OnDurable(uint64_t write) {
@@ -136,15 +158,29 @@ void Updates::Release(const Output& output) {
     case Output::Kind::kForward: {
       wire::StatusUpdate update;
       CHECK(update.ParseFromString(output.content));
-      return listener_->OnForward(std::move(update));
+      listener_->OnForward(std::move(update));
+      if (Planted(Bug::kForwardAcknowledges)) {
+        Acknowledge(output.stream, output.uuid);
+      }
+      return;
     }
     case Output::Kind::kFinished:
-      runs_.erase(output.stream);
+      if (!Planted(Bug::kStreamsKept)) runs_.erase(output.stream);
       return listener_->OnFinished(output.stream);
     case Output::Kind::kPersistUpdate:
     case Output::Kind::kPersistAcknowledgement:
       return;
   }
+}
+
+std::vector<QueueSize> Updates::queues() const {
+  return {
+      // The terminal one is taken in any case.
+      {"updates of a task", machine_.longest(), StatusUpdates::kMaxPending + 1},
+      // Of a stream that has ended, until that is durable.
+      {"checkpointed streams", runs_.size(),
+       machine_.streams() + waiting_.size()},
+  };
 }
 
 void Updates::ArmRetry() {

@@ -13,9 +13,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "core/agent/agent.h"
 #include "core/agent/model.h"
 #include "core/agent/status_updates.h"
 #include "core/agent/store.h"
+#include "core/base/queue_size.h"
 #include "core/wire/agent.pb.h"
 #include "io/environment.h"
 
@@ -35,8 +37,10 @@ class Updates {
     virtual void OnFinished(const StatusUpdates::Stream& stream) = 0;
   };
 
-  // All arguments outlive this object. The listener may call back.
-  Updates(io::Environment& environment, Store& store, Listener* listener);
+  // All arguments outlive this object. The listener may call back; the
+  // observer may be null.
+  Updates(io::Environment& environment, Store& store, Listener* listener,
+          UpdateObserver* observer);
 
   // `run`: where the task is checkpointed; none: it is not. The status has a
   // uuid. Errors as StatusUpdates::OnUpdate.
@@ -53,6 +57,7 @@ class Updates {
   bool Recover(const Run& run, const std::string& task_id,
                const std::vector<UpdateRecord>& records);
 
+  std::vector<QueueSize> queues() const;
   void CheckInvariants() const { machine_.CheckInvariants(); }
 
  private:
@@ -61,12 +66,15 @@ class Updates {
   void CarryOut(StatusUpdates::Outputs outputs);
   void Persist(const Output& output);
   void OnDurable(uint64_t write);
+  void Tell(const StatusUpdates::Stream& stream, const std::string& uuid,
+            bool durable);
   void Release(const Output& output);
   void ArmRetry();
 
   io::Environment& environment_;
   Store& store_;
   Listener* const listener_;
+  UpdateObserver* const observer_;
   StatusUpdates machine_;
   std::map<StatusUpdates::Stream, Run> runs_;  // Of checkpointed streams.
   uint64_t durable_ = 0;

@@ -62,6 +62,24 @@ enum class Bug {
   // The registry. A change is answered by the state at the time when it was
   // asked for, not by that which it met.
   kRegistryStale,
+  // The agent. An update is forwarded before it is durable.
+  kUpdateBeforeDurable,
+  // Whoever forwards an update takes it for acknowledged.
+  kForwardAcknowledges,
+  // Streams of updates that are over are kept for ever.
+  kStreamsKept,
+  // A restarted agent takes its executors for dead.
+  kExecutorsForgotten,
+  // An agent stays with the first leader that it has heard of.
+  kFirstLeaderForEver,
+  // The master. What is in an offer is offered again.
+  kOfferedIsAvailable,
+  // Tasks are unreachable before the registry says so.
+  kUnreachableUncommitted,
+  // Nobody asks for a task that its agent does not list.
+  kLaunchLossUntold,
+  // A framework that does not read is not cut off.
+  kSlowReaderKept,
 };
 
 // Whether `bug` is planted in this process.

@@ -52,6 +52,7 @@ LogNode::Core::~Core() = default;
 
 wire::Handshake LogNode::Core::MyHandshake() const {
   return {.purpose = wire::Purpose::kLog,
+          .versions = options_.protocol,
           .cluster_id = cluster_id_,
           .node_id = me(),
           .address = options_.address};

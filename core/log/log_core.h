@@ -42,6 +42,7 @@ class LogNode::Core final : public Peers::Listener,
   void Barrier(OnDone done);
   void ChangeMembers(const MemberChange& change, OnDone done);
   LogStatus status() const;
+  size_t queued_appends() const { return appends_.size(); }
   wire::Handshake MyHandshake() const;
   Peers& peers() { return peers_; }
   void SetPeers(const std::vector<io::Endpoint>& addresses);
@@ -84,7 +85,7 @@ class LogNode::Core final : public Peers::Listener,
   // there are fewer.
   static constexpr uint64_t kMaxBacklogBytes = 32 << 20;
   static constexpr size_t kMaxWaiting = 10000;
-  static constexpr size_t kMaxAppends = 100000;
+  static constexpr size_t kMaxAppends = kMaxQueuedAppends;
   // Appends that share a position.
   static constexpr size_t kMaxBatch = 4096;
   static constexpr size_t kMaxBatchBytes = 2 << 20;

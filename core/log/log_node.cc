@@ -37,5 +37,6 @@ void LogNode::ChangeMembers(const MemberChange& change, OnDone done) {
   core_->ChangeMembers(change, std::move(done));
 }
 LogStatus LogNode::status() const { return core_->status(); }
+size_t LogNode::queued_appends() const { return core_->queued_appends(); }
 
 }  // namespace quorate::log

@@ -70,6 +70,8 @@ struct LogOptions {
   bool auto_initialize = true;
   // Where other members reach this one.
   io::Endpoint address;
+  // What this release speaks; another range only where releases are simulated.
+  wire::Versions protocol;
   // Not empty: newcomers have to show the same one.
   std::string join_token;
   // Stands for leadership by itself, without Elect.
@@ -105,6 +107,8 @@ struct LogOptions {
 
 // And at most half of a segment of the journal.
 inline constexpr size_t kMaxEntryBytes = 16 << 20;
+// Appends that wait to be proposed; more are refused.
+inline constexpr size_t kMaxQueuedAppends = 100000;
 
 // A view for operators and for the simulator's checkers.
 struct LogStatus {
@@ -143,6 +147,7 @@ struct LogStatus {
     io::Duration silent{};  // since it was heard
     uint64_t learned_upto = 0;
     int declared_quorum = 0;
+    uint32_t protocol_version = 0;  // of the link to it; 0: there is none
   };
   std::vector<Peer> peers;
   // By the names under which they are published, "log/..." .
@@ -249,6 +254,7 @@ class LogNode {
   void ChangeMembers(const MemberChange& change, OnDone done);
 
   LogStatus status() const;
+  size_t queued_appends() const;
   // The names in LogStatus::metrics, also while the disk is being opened.
   static std::vector<std::string> MetricNames();
 

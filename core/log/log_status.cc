@@ -136,6 +136,7 @@ LogStatus::Peer LogNode::Core::Describe(const MemberId& id,
   peer.member = Votes(id);
   peer.learned_upto = facts.learned_upto;
   peer.declared_quorum = facts.declared_quorum;
+  peer.protocol_version = peers_.VersionOf(id);
   peer.silent =
       facts.heard == io::Instant() ? io::Duration::max() : Now() - facts.heard;
   const bool there =
@@ -215,6 +216,10 @@ LogStatus LogNode::Core::status() const {
   LogStatus status;
   status.state = State();
   status.explanation = Explain();
+  for (const auto& [address, reason] : peers_.Refusals()) {
+    absl::StrAppend(&status.explanation, status.explanation.empty() ? "" : "; ",
+                    "no link to ", address.ToString(), ": ", reason);
+  }
   status.metrics = Metrics();
   if (!acceptor_) return status;
   status.member_id = me();

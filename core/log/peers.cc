@@ -27,13 +27,20 @@ class Peers::Dialed final : public wire::Dialer::Listener {
     peers_->listener_->OnPeerDown(std::exchange(member_, MemberId()));
   }
 
+  void OnRefused(const absl::Status& reason) override {
+    refusal_ = std::string(reason.message());
+  }
+
   const MemberId& member() const { return member_; }
+  const std::string& refusal() const { return refusal_; }
+  uint32_t version() const { return dialer_->version(); }
   bool up() const { return dialer_->up(); }
   bool Send(absl::string_view payload) { return dialer_->Send(payload); }
 
  private:
   Peers* const peers_;
   MemberId member_;
+  std::string refusal_;  // Empty: none.
   std::unique_ptr<wire::Dialer> dialer_;
 };
 
@@ -58,6 +65,7 @@ class Peers::Accepted final : public wire::Link::Listener {
   }
 
   const MemberId& member() const { return member_; }
+  uint32_t version() const { return closed_ ? 0 : link_->version(); }
   bool Send(absl::string_view payload) {
     return !closed_ && link_->Send(payload);
   }
@@ -139,6 +147,27 @@ void Peers::SendToAll(absl::string_view payload) {
       link->second->Send(payload);
     }
   }
+}
+
+uint32_t Peers::VersionOf(const MemberId& member) const {
+  for (const auto& [address, dialed] : dialed_) {
+    if (dialed->member() == member && dialed->up()) return dialed->version();
+  }
+  for (auto link = accepted_.rbegin(); link != accepted_.rend(); ++link) {
+    const Accepted& accepted = *link->second;
+    if (accepted.member() == member && accepted.version() != 0) {
+      return accepted.version();
+    }
+  }
+  return 0;
+}
+
+std::map<io::Endpoint, std::string> Peers::Refusals() const {
+  std::map<io::Endpoint, std::string> refusals;
+  for (const auto& [address, dialed] : dialed_) {
+    if (!dialed->refusal().empty()) refusals[address] = dialed->refusal();
+  }
+  return refusals;
 }
 
 }  // namespace quorate::log

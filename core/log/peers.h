@@ -48,6 +48,11 @@ class Peers {
   // is reached, too.
   void SendToAll(absl::string_view payload);
 
+  // Of a link to that member; 0 when there is none.
+  uint32_t VersionOf(const MemberId& member) const;
+  // Who answers at a known address and is refused, and why.
+  std::map<io::Endpoint, std::string> Refusals() const;
+
  private:
   class Dialed;
   class Accepted;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 #include "core/master/agent_connection.h"
 #include "core/master/events.h"
 #include "core/master/limits.h"
@@ -190,6 +191,7 @@ void Agents::MarkUnreachable(const std::string& id, const std::string& reason) {
   auto& mark = *operation.mutable_mark_agent_unreachable();
   mark.mutable_id()->set_value(id);
   *mark.mutable_timestamp() = time;
+  if (Planted(Bug::kUnreachableUncommitted)) OnMarkedUnreachable(id, time);
   context_.registry->Apply(
       std::move(operation),
       [this, id, time](const absl::Status&) { OnMarkedUnreachable(id, time); });

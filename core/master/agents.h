@@ -35,6 +35,8 @@ class Agents {
 
   // A link whose handshake said Purpose::kAgent.
   void Accept(std::unique_ptr<wire::Link> link);
+  // Links whose agents have yet to be registered.
+  size_t unregistered() const { return unregistered_; }
 
  private:
   class Connection;

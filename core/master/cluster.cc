@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 #include "core/master/limits.h"
 #include "core/master/subscriber.h"
 
@@ -112,6 +113,7 @@ Agent& Cluster::AddAgent(std::unique_ptr<Agent> agent) {
   Agent& added = *agent;
   CHECK(agents_.emplace(added.id, std::move(agent)).second) << added.id;
   agents_by_address_[added.address] = added.id;
+  ++changes_;
   return added;
 }
 
@@ -119,6 +121,7 @@ void Cluster::RemoveAgent(Agent& agent) {
   CHECK(agent.tasks.empty() && agent.offers.empty()) << agent.id;
   ForgetAddress(agent);
   agents_.erase(std::string(agent.id));
+  ++changes_;
 }
 
 void Cluster::SetAddress(Agent& agent, const io::Endpoint& address) {
@@ -136,6 +139,7 @@ void Cluster::ForgetAddress(const Agent& agent) {
 
 void Cluster::SetTotal(Agent& agent, Resources total) {
   agent.total = std::move(total);
+  ++changes_;
   if (on_available_) on_available_();
 }
 
@@ -151,6 +155,7 @@ void Cluster::CompleteFramework(Framework& framework, size_t max_completed) {
   completed_.push_back(std::move(it->second));
   frameworks_.erase(it);
   while (completed_.size() > max_completed) completed_.pop_front();
+  ++changes_;
 }
 
 Task& Cluster::AddTask(Task task) {
@@ -265,6 +270,7 @@ void Cluster::Recount(Agent& agent) {
   used.Unallocate();
   const bool freed = !used.Contains(agent.used);
   agent.used = std::move(used);
+  ++changes_;
   if (freed && on_available_) on_available_();
 }
 
@@ -275,6 +281,7 @@ void Cluster::RecountOffers(Agent& agent) {
   }
   const bool freed = !offered.Contains(agent.offered);
   agent.offered = std::move(offered);
+  ++changes_;
   if (freed && on_available_) on_available_();
 }
 
@@ -294,7 +301,9 @@ Resources Cluster::UsedOn(const Agent& agent) const {
 }
 
 Resources Cluster::Available(const Agent& agent) {
-  const Resources held = agent.used + agent.offered;
+  const Resources held = Planted(Bug::kOfferedIsAvailable)
+                             ? agent.used
+                             : agent.used + agent.offered;
   if (!agent.total.Contains(held)) return Resources();
   return agent.total - held;
 }

@@ -8,6 +8,7 @@
 #ifndef QUORATE_CORE_MASTER_CLUSTER_H_
 #define QUORATE_CORE_MASTER_CLUSTER_H_
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -212,6 +213,9 @@ class Cluster {
   // Allocated to roles, on one agent.
   Resources UsedOn(const Agent& agent) const;
 
+  // Rises with each change of what agents have or of who holds it.
+  uint64_t changes() const { return changes_; }
+
   // Ends the process when the books do not agree with each other.
   void CheckInvariants() const;
 
@@ -229,6 +233,7 @@ class Cluster {
   std::deque<std::unique_ptr<Framework>> completed_;
   std::map<std::string, Offer> offers_;
   std::function<void()> on_available_;
+  uint64_t changes_ = 0;
 };
 
 }  // namespace quorate::master

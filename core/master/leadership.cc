@@ -16,6 +16,7 @@ constexpr absl::string_view kReplicaPrefix = "log-replica(1)@";
 
 log::LogOptions LogOptionsOf(const MasterOptions& options) {
   log::LogOptions log;
+  log.protocol = options.protocol;
   log.directory = absl::StrCat(options.work_dir, "/replicated_log");
   log.quorum = options.quorum;
   log.auto_initialize = options.log_auto_initialize;

@@ -36,6 +36,8 @@ class Leadership final : public RegistryWriter,
   const Standing& standing() const { return standing_; }
   log::LogNode& log() { return registrar_.log(); }
 
+  const registry::Registrar& registrar() const { return registrar_; }
+
   void Apply(registry::Operation operation, OnApplied done) override;
   const registry::RegistryState& state() const override {
     return registrar_.state();

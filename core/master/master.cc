@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -14,6 +15,7 @@
 #include "core/master/endpoints.h"
 #include "core/master/frameworks.h"
 #include "core/master/leadership.h"
+#include "core/master/limits.h"
 #include "core/master/master_metrics.h"
 #include "core/master/offers.h"
 #include "core/master/operator_api.h"
@@ -139,7 +141,16 @@ class Master::Core {
     return view;
   }
 
+  const std::string& id() const { return context_.id(); }
+  const Cluster& cluster() const { return context_.cluster; }
+  const registry::RegistryState& registry() const {
+    return leadership_.state();
+  }
+  std::vector<QueueSize> queues() const;
+
   void CheckInvariants() const { context_.cluster.CheckInvariants(); }
+  bool leads() const { return IsLeading(); }
+  uint64_t epoch() const { return leadership_.standing().epoch; }
 
  private:
   bool IsLeading() const {
@@ -156,6 +167,7 @@ class Master::Core {
     }
     wire::Handshake mine;
     mine.purpose = peer.purpose;
+    mine.versions = options_.protocol;
     mine.cluster_id = context_.reign.cluster_id();
     mine.node_id = context_.id();
     mine.address = options_.advertise;
@@ -194,6 +206,43 @@ class Master::Core {
   std::unique_ptr<wire::Port> port_;
 };
 
+std::vector<QueueSize> Master::Core::queues() const {
+  const Cluster& cluster = context_.cluster;
+  size_t unread = 0, completed = 0, unreachable = 0, roles = 0;
+  for (const auto& [id, framework] : cluster.frameworks()) {
+    if (framework->connected()) {
+      unread = std::max(unread, framework->subscriber->queued_bytes());
+    }
+    completed = std::max(completed, framework->completed_tasks.size());
+    unreachable = std::max(unreachable, framework->unreachable_tasks.size());
+    roles += std::max<size_t>(1, framework->roles().size());
+  }
+  double most_offers = 0;
+  for (const auto& [id, agent] : cluster.agents()) {
+    most_offers += agent->total.Scalar("cpus") / kMinOfferedCpus +
+                   agent->total.Scalar("mem") / kMinOfferedMem;
+  }
+  const registry::Registrar& registrar = leadership_.registrar();
+  return {
+      {"unread events", unread, kMaxSubscriberQueueBytes, true},
+      {"completed tasks", completed, options_.max_completed_tasks_per_framework,
+       true},
+      {"unreachable tasks", unreachable, kMaxUnreachableTasksPerFramework,
+       true},
+      {"completed frameworks", cluster.completed_frameworks().size(),
+       options_.max_completed_frameworks, true},
+      {"offers", cluster.offers().size(), static_cast<size_t>(most_offers)},
+      {"refusals", offers_.refusals(),
+       kMaxFiltersPerAgent * roles * cluster.agents().size()},
+      {"unregistered links", agents_.unregistered(), kMaxUnregisteredLinks},
+      {"HTTP connections", server_.connections(),
+       http::ServerOptions{}.max_connections},
+      {"registry operations", registrar.queued(),
+       registry::Registrar::kMaxQueued},
+      {"log appends", registrar.log().queued_appends(), log::kMaxQueuedAppends},
+  };
+}
+
 Master::Master(io::Environment& environment, MasterOptions options)
     : core_(std::make_unique<Core>(environment, std::move(options))) {}
 Master::~Master() = default;
@@ -201,6 +250,14 @@ Master::~Master() = default;
 absl::Status Master::Start() { return core_->Start(); }
 
 Master::View Master::view() const { return core_->view(); }
+bool Master::leads() const { return core_->leads(); }
+uint64_t Master::epoch() const { return core_->epoch(); }
+const std::string& Master::id() const { return core_->id(); }
+const Cluster& Master::cluster() const { return core_->cluster(); }
+const registry::RegistryState& Master::registry() const {
+  return core_->registry();
+}
+std::vector<QueueSize> Master::queues() const { return core_->queues(); }
 
 void Master::CheckInvariants() const { core_->CheckInvariants(); }
 

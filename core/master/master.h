@@ -8,14 +8,20 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/queue_size.h"
 #include "core/base/version.h"
 #include "core/election/master_url.h"
+#include "core/wire/link.h"
 #include "io/environment.h"
 
 namespace quorate::log {
 class LogObserver;
+}
+namespace quorate::registry {
+class RegistryState;
 }
 
 namespace quorate::registry {
@@ -23,6 +29,8 @@ class RegistryObserver;
 }
 
 namespace quorate::master {
+
+class Cluster;
 
 struct MasterOptions {
   io::Endpoint bind;       // --ip, --port
@@ -50,6 +58,8 @@ struct MasterOptions {
   std::map<std::string, std::string> flags;
   std::string log_file;  // served as /master/log; empty: none
 
+  // As in log::LogOptions; also with agents.
+  wire::Versions protocol;
   // Of the replicated log; outlives the master; may be null.
   log::LogObserver* log_observer = nullptr;
   // Of the registry; the same.
@@ -80,6 +90,15 @@ class Master {
   absl::Status Start();
 
   View view() const;
+  // The view's first facts, for little.
+  bool leads() const;
+  uint64_t epoch() const;
+  const std::string& id() const;
+  // What this master knows, and the registry as far as it has folded it.
+  const Cluster& cluster() const;
+  const registry::RegistryState& registry() const;
+  // What waits in this master, each with its limit.
+  std::vector<QueueSize> queues() const;
 
   // Ends the process when the master's books do not agree with each other:
   // resources held twice, tasks without an agent. For simulations.

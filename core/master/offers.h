@@ -44,6 +44,7 @@ class Offers {
   // Offers of roles that the framework has no more.
   void RescindForeign(Framework& framework);
 
+  size_t refusals() const { return allocation_.refusals(); }
   // Forgets refusals.
   void Forget(const Framework& framework);
   void Forget(const Agent& agent);

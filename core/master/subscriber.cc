@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/api/scheduler.pb.h"
+#include "core/base/planted.h"
 #include "core/http/recordio.h"
 #include "core/master/limits.h"
 
@@ -27,7 +28,10 @@ Subscriber::Subscriber(io::Clock& clock, api::MediaType type,
 void Subscriber::Send(const Event& event) {
   if (lost_) return;
   stream_->Write(http::EncodeRecord(api::SerializeBody(type_, event)));
-  if (stream_->queued_bytes() <= kMaxSubscriberQueueBytes) return;
+  if (stream_->queued_bytes() <= kMaxSubscriberQueueBytes ||
+      Planted(Bug::kSlowReaderKept)) {
+    return;
+  }
   LOG(WARNING) << "disconnecting the subscriber with stream " << stream_id_
                << ": it has left " << stream_->queued_bytes()
                << " bytes unread";

@@ -3,6 +3,7 @@
 #ifndef QUORATE_CORE_MASTER_SUBSCRIBER_H_
 #define QUORATE_CORE_MASTER_SUBSCRIBER_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,6 +35,8 @@ class Subscriber {
   void Close(const std::string& error);
 
   const std::string& stream_id() const { return stream_id_; }
+  // What it has yet to read; nothing after the loss.
+  size_t queued_bytes() const { return lost_ ? 0 : stream_->queued_bytes(); }
 
  private:
   void Lose();

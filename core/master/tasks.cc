@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 #include "core/master/events.h"
 #include "core/master/limits.h"
 #include "core/master/reconciliation.h"
@@ -388,6 +389,7 @@ void Tasks::ReadmitExecutors(Agent& agent,
 
 // A launch, or the end of a task, may have been lost with the connection.
 void Tasks::AskAboutUnlisted(Agent& agent, const std::set<Key>& listed) {
+  if (Planted(Bug::kLaunchLossUntold)) return;
   for (const auto& [framework_id, tasks] : agent.tasks) {
     wire::AgentMessage message;
     wire::ReconcileTasks& question = *message.mutable_reconcile_tasks();

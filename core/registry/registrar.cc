@@ -12,7 +12,6 @@ namespace quorate::registry {
 namespace {
 
 constexpr size_t kMaxBatch = 1000;
-constexpr size_t kMaxQueued = 100000;
 constexpr size_t kMaxBatchBytes = 4 << 20;
 // A batch that is not full yet takes one more.
 constexpr size_t kMaxOperationBytes = 8 << 20;

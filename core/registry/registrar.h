@@ -115,6 +115,7 @@ class Registrar final : public log::LogNode::Listener {
   ~Registrar() override;
 
   log::LogNode& log() { return *log_; }
+  const log::LogNode& log() const { return *log_; }
 
   // Leads the log and writes `info` as the leading master. DeadlineExceeded
   // after fetch_timeout; Aborted when another master took over before the
@@ -130,6 +131,10 @@ class Registrar final : public log::LogNode::Listener {
   // Operations that wait share one log entry; they also wait for a snapshot
   // that is being written, each entry of which may take store_timeout.
   void Apply(Operation operation, OnApplied done);
+
+  // Operations that wait for an entry, and how many may.
+  size_t queued() const { return queue_.size(); }
+  static constexpr size_t kMaxQueued = 100000;
 
   // Every committed operation so far; on a standby it trails the leader's.
   const RegistryState& state() const { return state_; }

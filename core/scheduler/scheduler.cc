@@ -62,6 +62,10 @@ class Driver::Core {
   absl::Status Send(Call call);
   bool subscribed() const { return subscribed_; }
   const FrameworkID& framework_id() const { return options_.framework.id(); }
+  std::optional<io::Endpoint> endpoint() const {
+    return subscribed_ ? target_ : std::nullopt;
+  }
+  const std::string& stream_id() const { return stream_id_; }
 
  private:
   void OnLeader(const std::optional<MasterInfo>& leader);
@@ -319,6 +323,12 @@ void Driver::Acknowledge(const mesos::v1::TaskStatus& status) {
 }
 
 bool Driver::subscribed() const { return core_->subscribed(); }
+
+std::optional<io::Endpoint> Driver::endpoint() const {
+  return core_->endpoint();
+}
+
+const std::string& Driver::stream_id() const { return core_->stream_id(); }
 
 const FrameworkID& Driver::framework_id() const {
   return core_->framework_id();

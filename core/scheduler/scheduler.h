@@ -9,6 +9,7 @@
 #define QUORATE_CORE_SCHEDULER_SCHEDULER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -16,6 +17,7 @@
 #include "core/api/scheduler.pb.h"
 #include "core/election/master_url.h"
 #include "io/environment.h"
+#include "io/network.h"
 
 namespace quorate::scheduler {
 
@@ -64,6 +66,10 @@ class Driver {
 
   bool subscribed() const;
   const mesos::v1::FrameworkID& framework_id() const;
+  // Where it is subscribed, and the id of the stream; both empty while it is
+  // not. For calls that are to travel on a connection of their own.
+  std::optional<io::Endpoint> endpoint() const;
+  const std::string& stream_id() const;
 
  private:
   class Core;

@@ -1,3 +1,5 @@
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -29,6 +31,7 @@ class StandingDialer final : public Dialer, public Link::Listener {
     return up_ && link_->Send(payload);
   }
   bool up() const override { return up_; }
+  uint32_t version() const override { return up_ ? link_->version() : 0; }
 
   void OnMessage(absl::string_view payload) override {
     listener_->OnMessage(payload);
@@ -55,6 +58,7 @@ class StandingDialer final : public Dialer, public Link::Listener {
       timer_.Cancel();
       up_ = true;
       backoff_ = options_.min_backoff;
+      NoteRefusal(absl::OkStatus());
       link_->Start(this);
       listener_->OnUp(link_->peer());
     });
@@ -69,7 +73,19 @@ class StandingDialer final : public Dialer, public Link::Listener {
       link_.reset();
       Dial();
     });
+    const bool refused =
+        absl::IsFailedPrecondition(reason) || absl::IsInvalidArgument(reason);
+    if (!up_) NoteRefusal(refused ? reason : absl::OkStatus());
     if (std::exchange(up_, false)) listener_->OnDown(reason);
+  }
+
+  // Once, though every further attempt ends the same.
+  void NoteRefusal(const absl::Status& reason) {
+    if (reason == refusal_) return;
+    refusal_ = reason;
+    LOG_IF(WARNING, !reason.ok())
+        << "no link to " << to_.ToString() << ": " << reason.message();
+    listener_->OnRefused(reason);
   }
 
   io::Clock& clock_;
@@ -81,6 +97,7 @@ class StandingDialer final : public Dialer, public Link::Listener {
   io::Duration backoff_;
   Dialer::Listener* const listener_;
   bool up_ = false;
+  absl::Status refusal_;
   std::unique_ptr<io::Connector> connector_;
   std::unique_ptr<StreamLink> link_;
   io::Timer timer_;

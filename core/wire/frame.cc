@@ -1,5 +1,7 @@
 #include "core/wire/frame.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/crc32c.h"
 #include "core/wire/handshake.pb.h"
@@ -21,6 +23,13 @@ uint32_t GetU32(const char* bytes) {
     value = (value << 8) | static_cast<unsigned char>(bytes[i]);
   }
   return value;
+}
+
+std::string Describe(const Versions& versions) {
+  return versions.oldest == versions.newest
+             ? absl::StrCat("version ", versions.newest)
+             : absl::StrCat("the versions ", versions.oldest, " to ",
+                            versions.newest);
 }
 
 }  // namespace
@@ -56,10 +65,23 @@ absl::StatusOr<bool> FrameDecoder::Next(std::string* payload) {
   return true;
 }
 
+absl::StatusOr<uint32_t> CommonVersion(const Versions& mine,
+                                       const Versions& peers) {
+  const uint32_t common = std::min(mine.newest, peers.newest);
+  if (common >= std::max(mine.oldest, peers.oldest)) return common;
+  const bool peer_is_old = peers.newest < mine.oldest;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the peer speaks ", Describe(peers), " of the protocol, this program ",
+      Describe(mine), ": upgrade ", peer_is_old ? "the peer" : "this program",
+      " to a release that speaks version ",
+      peer_is_old ? mine.oldest : peers.oldest, "; one that speaks version ",
+      common, " as well can be rolled out node by node"));
+}
+
 std::string EncodeHandshake(const Handshake& handshake) {
   HandshakeFrame frame;
-  frame.set_protocol_version(handshake.protocol_version);
-  frame.set_oldest_protocol_version(kOldestProtocolVersion);
+  frame.set_protocol_version(handshake.versions.newest);
+  frame.set_oldest_protocol_version(handshake.versions.oldest);
   frame.set_purpose(static_cast<uint32_t>(handshake.purpose));
   frame.set_cluster_id(handshake.cluster_id);
   frame.set_node_id(handshake.node_id);
@@ -73,23 +95,18 @@ absl::StatusOr<Handshake> DecodeHandshake(absl::string_view payload) {
   if (!frame.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return absl::InvalidArgumentError("not a handshake");
   }
-  if (frame.protocol_version() < kOldestProtocolVersion ||
-      frame.oldest_protocol_version() > kProtocolVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the peer speaks the protocol versions ",
-        frame.oldest_protocol_version(), " to ", frame.protocol_version(),
-        ", this program ", kOldestProtocolVersion, " to ", kProtocolVersion));
-  }
   const auto purpose = static_cast<Purpose>(frame.purpose());
   if ((purpose != Purpose::kLog && purpose != Purpose::kAgent) ||
       frame.cluster_id().size() > kMaxIdBytes ||
+      frame.oldest_protocol_version() > frame.protocol_version() ||
       frame.node_id().size() > kMaxIdBytes || frame.ip().size() > kMaxIdBytes ||
       frame.port() > 65535) {
     return absl::InvalidArgumentError("a handshake with bad fields");
   }
   Handshake handshake;
   handshake.purpose = purpose;
-  handshake.protocol_version = frame.protocol_version();
+  handshake.versions = {frame.oldest_protocol_version(),
+                        frame.protocol_version()};
   handshake.cluster_id = frame.cluster_id();
   handshake.node_id = frame.node_id();
   handshake.address = {frame.ip(), static_cast<uint16_t>(frame.port())};

@@ -43,8 +43,7 @@ class FrameDecoder {
 };
 
 std::string EncodeHandshake(const Handshake& handshake);
-// InvalidArgument when it is not one, FailedPrecondition for a version that
-// this program does not speak.
+// InvalidArgument when it is not one.
 absl::StatusOr<Handshake> DecodeHandshake(absl::string_view payload);
 
 }  // namespace quorate::wire

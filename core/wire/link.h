@@ -19,6 +19,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "io/clock.h"
 #include "io/network.h"
@@ -34,11 +35,27 @@ inline constexpr uint32_t kOldestProtocolVersion = 1;
 
 enum class Purpose : uint32_t { kLog = 1, kAgent = 2 };
 
+// The versions of the protocol that a program speaks: from one to the other.
+// A release that changes the protocol speaks the version before, too, so that
+// nodes can be upgraded one by one, and back.
+struct Versions {
+  uint32_t oldest = kOldestProtocolVersion;
+  uint32_t newest = kProtocolVersion;
+
+  friend bool operator==(const Versions&, const Versions&) = default;
+};
+
+// The highest that both speak. FailedPrecondition when there is none, in words
+// for the operator of the program that speaks `mine`.
+absl::StatusOr<uint32_t> CommonVersion(const Versions& mine,
+                                       const Versions& peers);
+
 struct Handshake {
   Purpose purpose = Purpose::kLog;
-  uint32_t protocol_version = kProtocolVersion;
+  Versions versions;
   // 16 bytes, or empty when the sender does not know its cluster yet. Links
-  // between different non-empty clusters are refused by whoever accepts.
+  // between different non-empty clusters are refused, as are those between
+  // programs without a version in common.
   std::string cluster_id;
   std::string node_id;   // Log member id or agent id; may be empty.
   io::Endpoint address;  // Where the sender itself can be reached.
@@ -63,6 +80,8 @@ class Link {
   // as the network might have done. Protocols repeat.
   virtual bool Send(absl::string_view payload) = 0;
   virtual const Handshake& peer() const = 0;
+  // The highest that both sides speak.
+  virtual uint32_t version() const = 0;
   virtual io::Endpoint peer_address() const = 0;
 };
 
@@ -82,12 +101,18 @@ class Dialer {
     virtual void OnUp(const Handshake& peer) = 0;
     virtual void OnMessage(absl::string_view payload) = 0;
     virtual void OnDown(const absl::Status& reason) = 0;
+    // There is no link because who answers at the endpoint is another program,
+    // or of another cluster or an incompatible version. Told once for each
+    // reason; OK when it holds no more.
+    virtual void OnRefused(const absl::Status& /*reason*/) {}
   };
 
   virtual ~Dialer() = default;
   // False when there is no link now.
   virtual bool Send(absl::string_view payload) = 0;
   virtual bool up() const = 0;
+  // Of the link; 0 when there is none.
+  virtual uint32_t version() const = 0;
 };
 
 // `mine` is asked at each attempt, so that it may change between them.

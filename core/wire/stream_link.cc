@@ -105,16 +105,18 @@ absl::Status StreamLink::OnHandshake(absl::string_view payload) {
     auto mine = answer_(peer_);
     if (!mine.ok()) return mine.status();
     mine_ = *std::move(mine);
+    // Also to a peer that is refused now: it tells its operator why.
+    connection_->Write(kGreeting);
+    connection_->Write(EncodeFrame(EncodeHandshake(mine_)));
   }
+  auto version = CommonVersion(mine_.versions, peer_.versions);
+  if (!version.ok()) return version.status();
+  version_ = *version;
   if (!mine_.cluster_id.empty() && !peer_.cluster_id.empty() &&
       mine_.cluster_id != peer_.cluster_id) {
     return absl::FailedPreconditionError(
         absl::StrCat("the peer at ", connection_->peer().ToString(),
                      " belongs to another cluster"));
-  }
-  if (answer_) {
-    connection_->Write(kGreeting);
-    connection_->Write(EncodeFrame(EncodeHandshake(mine_)));
   }
   return absl::OkStatus();
 }

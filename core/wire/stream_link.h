@@ -32,6 +32,7 @@ class StreamLink final : public Link, public io::Connection::Listener {
   void Start(Link::Listener* listener) override;
   bool Send(absl::string_view payload) override;
   const Handshake& peer() const override { return peer_; }
+  uint32_t version() const override { return version_; }
   io::Endpoint peer_address() const override { return connection_->peer(); }
 
   void OnData(absl::string_view bytes) override;
@@ -51,6 +52,7 @@ class StreamLink final : public Link, public io::Connection::Listener {
   OnReady ready_;
   Handshake mine_;
   Handshake peer_;
+  uint32_t version_ = 0;
   std::string greeting_;  // Of the peer, as far as it has come.
   bool greeted_ = false;
   bool shaken_ = false;

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -63,11 +64,15 @@ struct Ear final : public Dialer::Listener, public Link::Listener {
     log += "up " + peer.node_id + ";";
   }
   void OnDown(const absl::Status&) override { log += "down;"; }
+  void OnRefused(const absl::Status& reason) override {
+    refusal = std::string(reason.message());
+  }
   void OnMessage(absl::string_view payload) override {
     log += "message " + std::string(payload) + ";";
   }
   void OnClosed(const absl::Status&) override { log += "closed;"; }
   std::string log;
+  std::string refusal;
 };
 
 class WireTest : public testing::Test {
@@ -89,17 +94,20 @@ class WireTest : public testing::Test {
                link_->Start(&server_);
              },
          .handshake = [this](const Handshake&) -> absl::StatusOr<Handshake> {
-           return Handshake{.cluster_id = cluster_, .node_id = "server"};
+           return Handshake{.versions = versions_,
+                            .cluster_id = cluster_,
+                            .node_id = "server"};
          }});
     ASSERT_TRUE(port.ok());
     port_ = *std::move(port);
   }
 
-  std::unique_ptr<Dialer> Dial(std::string cluster) {
+  std::unique_ptr<Dialer> Dial(std::string cluster, Versions versions = {}) {
     return NewDialer(
         clock_, network_, kServer,
-        [cluster] {
-          return Handshake{.cluster_id = cluster, .node_id = "client"};
+        [cluster, versions] {
+          return Handshake{
+              .versions = versions, .cluster_id = cluster, .node_id = "client"};
         },
         {}, 1, &client_);
   }
@@ -118,6 +126,7 @@ class WireTest : public testing::Test {
   FakeClock clock_;
   FakeNetwork network_{&clock_};
   std::string cluster_ = "cluster-one";
+  Versions versions_;
   std::string http_first_;
   std::unique_ptr<io::Connection> http_;
   Ear server_;
@@ -150,6 +159,49 @@ TEST_F(WireTest, RefusesAnotherCluster) {
   EXPECT_FALSE(dialer->up());
   EXPECT_EQ(link_, nullptr);
   EXPECT_EQ(client_.log, "");
+  EXPECT_EQ(client_.refusal,
+            "the peer at 10.0.0.1:5050 belongs to another cluster");
+  // The other is gone, and ours is back.
+  cluster_ = "cluster-two";
+  clock_.Advance(seconds(10));
+  EXPECT_TRUE(dialer->up());
+  EXPECT_EQ(client_.refusal, "");
+}
+
+TEST_F(WireTest, SpeaksTheHighestVersionInCommon) {
+  struct Case {
+    Versions client, server;
+    uint32_t common;
+  };
+  for (const Case& c : {Case{{1, 1}, {1, 1}, 1}, Case{{1, 2}, {1, 1}, 1},
+                        Case{{1, 2}, {2, 5}, 2}, Case{{3, 7}, {1, 9}, 7},
+                        Case{{1, 1}, {2, 3}, 0}, Case{{4, 5}, {2, 3}, 0}}) {
+    link_.reset();
+    versions_ = c.server;
+    auto dialer = Dial("cluster-one", c.client);
+    clock_.Advance(seconds(1));
+    EXPECT_EQ(dialer->version(), c.common);
+    EXPECT_EQ(link_ == nullptr ? 0 : link_->version(), c.common);
+    EXPECT_EQ(dialer->up(), c.common != 0);
+  }
+}
+
+TEST_F(WireTest, TellsTheOperatorWhichSideToUpgrade) {
+  EXPECT_EQ(CommonVersion({2, 3}, {1, 1}).status().message(),
+            "the peer speaks version 1 of the protocol, this program the "
+            "versions 2 to 3: upgrade the peer to a release that speaks "
+            "version 2; one that speaks version 1 as well can be rolled out "
+            "node by node");
+  versions_ = {3, 4};
+  auto dialer = Dial("cluster-one", {1, 2});
+  clock_.Advance(seconds(1));
+  EXPECT_THAT(client_.refusal,
+              testing::HasSubstr("upgrade this program to a release that "
+                                 "speaks version 3"));
+}
+
+TEST_F(WireTest, ARangeThatIsNoneIsNoHandshake) {
+  EXPECT_FALSE(DecodeHandshake(EncodeHandshake({.versions = {2, 1}})).ok());
 }
 
 TEST_F(WireTest, DialsAgainAfterALoss) {

@@ -261,6 +261,41 @@ TEST_P(CoordinationContract, OperationsAreCarriedOutInOrder) {
   EXPECT_EQ(replies, (Names{"set", "1", "children", "set", "2"}));
 }
 
+// Also nodes that are gone, and those without a number, have been counted.
+TEST_P(CoordinationContract, SequenceNumbersAreNotGivenTwice) {
+  Client client(world(), 0);
+  client.AwaitConnected();
+  ASSERT_TRUE(client.Create("/q").ok());
+  const auto next = [&](const std::string& prefix, bool ephemeral = false) {
+    return client
+        .Create("/q/" + prefix, "",
+                {.ephemeral = ephemeral, .sequential = true})
+        .value();
+  };
+  EXPECT_EQ(next("a"), "/q/a0000000000");
+  EXPECT_EQ(next("b", true), "/q/b0000000001");
+  EXPECT_EQ(next(""), "/q/0000000002");
+  ASSERT_TRUE(client.Create("/q/plain").ok());
+  EXPECT_EQ(client.Delete("/q/b0000000001"), StatusCode::kOk);
+  EXPECT_EQ(client.Create("/q/plain").status().code(),
+            StatusCode::kAlreadyExists);
+  EXPECT_EQ(next("a"), "/q/a0000000004");
+  // Each node counts its own children.
+  ASSERT_TRUE(client.Create("/q/a0000000000/x").ok());
+  EXPECT_EQ(next("a"), "/q/a0000000005");
+}
+
+TEST_P(CoordinationContract, TheRootIsANode) {
+  Client client(world(), 0);
+  client.AwaitConnected();
+  EXPECT_EQ(client.Create("/").status().code(), StatusCode::kAlreadyExists);
+  EXPECT_EQ(client.Get("/")->ephemeral_owner, 0);
+  // The server has nodes of its own.
+  EXPECT_EQ(client.Children("/").value(), Names{"zookeeper"});
+  ASSERT_TRUE(client.Create("/a").ok());
+  EXPECT_EQ(client.Children("/").value(), (Names{"a", "zookeeper"}));
+}
+
 // ---- Sessions ----
 
 TEST_P(CoordinationContract, EphemeralNodesGoWithTheirSession) {
@@ -485,6 +520,102 @@ TEST_P(CoordinationContract, ChildrenWatches) {
   EXPECT_EQ(count(), 3);
 }
 
+TEST_P(CoordinationContract, DataWatches) {
+  Client client(world(), 0);
+  client.AwaitConnected();
+  ASSERT_TRUE(client.Create("/d").ok());
+  int changes = 0;
+  const auto watch = [&] { ++changes; };
+  ASSERT_TRUE(client.Get("/d", watch).ok());
+  // Children are not data; and what fails changes nothing.
+  ASSERT_TRUE(client.Create("/d/a").ok());
+  EXPECT_EQ(client.Delete("/d/a"), StatusCode::kOk);
+  EXPECT_EQ(client.Set("/d", "x", 7), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(changes, 0);
+  // The same data is a change.
+  EXPECT_EQ(client.Set("/d", ""), StatusCode::kOk);
+  EXPECT_EQ(changes, 1);
+  EXPECT_EQ(client.Set("/d", ""), StatusCode::kOk);
+  EXPECT_EQ(changes, 1);
+  ASSERT_TRUE(client.Get("/d", watch).ok());
+  EXPECT_EQ(client.Delete("/d"), StatusCode::kOk);
+  EXPECT_EQ(changes, 2);
+}
+
+// In the order of what happened, over all that a session watches.
+TEST_P(CoordinationContract, WatchesFireInOrder) {
+  Client client(world(), 0);
+  Client other(world(), 1);
+  client.AwaitConnected();
+  other.AwaitConnected();
+  ASSERT_TRUE(client.Create("/a").ok());
+  ASSERT_TRUE(client.Create("/b").ok());
+  std::string order;
+  ASSERT_TRUE(client.Get("/a", [&] { order += "a"; }).ok());
+  ASSERT_TRUE(client.Children("/b", [&] { order += "b"; }).ok());
+  ASSERT_TRUE(client.Get("/b", [&] { order += "B"; }).ok());
+  other.CatchUp();
+  EXPECT_EQ(other.Set("/b", "x"), StatusCode::kOk);
+  ASSERT_TRUE(other.Create("/b/c").ok());
+  EXPECT_EQ(other.Set("/a", "x"), StatusCode::kOk);
+  client.CatchUp();
+  EXPECT_EQ(order, "Bba");
+}
+
+// What changed while nobody could tell is told after the next connection; what
+// did not change is not.
+TEST_P(CoordinationContract, WatchesOfAllKindsOutliveAConnection) {
+  Client client(world(), 0);
+  Client other(world(), 1);
+  client.AwaitConnected();
+  other.AwaitConnected();
+  for (const char* path : {"/gone", "/child", "/again", "/still"}) {
+    ASSERT_TRUE(client.Create(path).ok());
+  }
+  std::vector<std::string> changed;
+  const auto note = [&](const std::string& what) {
+    return [&changed, what] { changed.push_back(what); };
+  };
+  ASSERT_TRUE(client.Get("/gone", note("gone")).ok());
+  ASSERT_TRUE(client.Children("/child", note("child")).ok());
+  ASSERT_TRUE(client.Get("/child", note("!")).ok());
+  ASSERT_TRUE(client.Get("/again", note("again")).ok());
+  ASSERT_TRUE(client.Get("/still", note("!")).ok());
+  ASSERT_TRUE(client.Children("/still", note("!")).ok());
+  other.CatchUp();
+  world().CutCoordination(0);
+  ASSERT_TRUE(Await([&] { return !client.connected; }));
+  EXPECT_EQ(other.Delete("/gone"), StatusCode::kOk);
+  ASSERT_TRUE(other.Create("/child/x").ok());
+  EXPECT_EQ(other.Delete("/again"), StatusCode::kOk);
+  ASSERT_TRUE(other.Create("/again").ok());
+  world().HealCoordination(0);
+  client.AwaitConnected();
+  ASSERT_TRUE(Await([&] { return changed.size() >= 3; }));
+  client.CatchUp();
+  std::sort(changed.begin(), changed.end());
+  EXPECT_EQ(changed, (Names{"again", "child", "gone"}));
+}
+
+TEST_P(CoordinationContract, AnExpiredSessionsNodesGoAsIfRemoved) {
+  constexpr Duration kShort = std::chrono::seconds(2);
+  Client owner(world(), 0, kShort);
+  Client other(world(), 1);
+  owner.AwaitConnected();
+  other.AwaitConnected();
+  ASSERT_TRUE(owner.Create("/d").ok());
+  ASSERT_TRUE(owner.Create("/d/e", "", {.ephemeral = true}).ok());
+  other.CatchUp();
+  int changes = 0;
+  const auto watch = [&] { ++changes; };
+  ASSERT_TRUE(other.Get("/d/e", watch).ok());
+  ASSERT_TRUE(other.Children("/d/e", watch).ok());
+  ASSERT_TRUE(other.Children("/d", watch).ok());
+  world().CutCoordination(0);
+  ASSERT_TRUE(Await([&] { return changes == 3; }));
+  EXPECT_EQ(other.Children("/d").value(), Names());
+}
+
 TEST_P(CoordinationContract, NoWatchIsLeftOnAMissingNode) {
   Client client(world(), 0);
   client.AwaitConnected();
@@ -526,6 +657,31 @@ TEST_P(CoordinationContract, CredentialsProtectWhatTheyCreated) {
   // Without credentials: open to all.
   ASSERT_TRUE(stranger.Create("/open").ok());
   EXPECT_EQ(wrong.Set("/open", "x"), StatusCode::kOk);
+}
+
+TEST_P(CoordinationContract, EachNodeHasItsOwnWriters) {
+  Client owner(world(), 0, kSessionTimeout, "user:secret");
+  Client stranger(world(), 1);
+  owner.AwaitConnected();
+  stranger.AwaitConnected();
+  ASSERT_TRUE(stranger.Create("/open").ok());
+  ASSERT_TRUE(stranger.Create("/open/theirs", "").ok());
+  stranger.CatchUp();
+  ASSERT_TRUE(owner.Create("/open/mine").ok());
+  ASSERT_TRUE(owner.Create("/closed").ok());
+  stranger.CatchUp();
+  EXPECT_EQ(stranger.Set("/open/mine", "x"), StatusCode::kPermissionDenied);
+  // To remove a child is to write to its parent.
+  EXPECT_EQ(stranger.Delete("/open/mine"), StatusCode::kOk);
+  EXPECT_EQ(owner.Set("/open/theirs", "x"), StatusCode::kOk);
+  // Who may not write does not learn what there is, nor its version.
+  EXPECT_EQ(stranger.Delete("/closed/missing"), StatusCode::kPermissionDenied);
+  EXPECT_EQ(stranger.Set("/closed", "x", 7), StatusCode::kPermissionDenied);
+  EXPECT_EQ(
+      stranger.Create("/closed/x", "", {.sequential = true}).status().code(),
+      StatusCode::kPermissionDenied);
+  EXPECT_EQ(stranger.Delete("/missing/x"), StatusCode::kNotFound);
+  EXPECT_EQ(stranger.Set("/closed/missing", ""), StatusCode::kNotFound);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "sim/checkers/one_leader.h"
 
 #include "gtest/gtest.h"
-#include "sim/checkers/verdict.h"
+#include "sim/checkers/testing/verdict.h"
 
 namespace quorate::sim {
 namespace {

@@ -4,11 +4,14 @@
 
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "sim/containers.h"
 
 namespace quorate::sim {
 namespace {
+
+constexpr char kRunning[] = "TASK_RUNNING";
 
 // A task of which one of these is told does not run, nor will it.
 bool IsEnd(const std::string& state) {
@@ -52,8 +55,12 @@ void TaskTruth::Started(const std::string& container_id,
                         const std::string& framework_id,
                         const std::string& task_id) {
   Task& task = Find(framework_id, task_id);
-  if (task.started) world_.Fail(absl::StrCat(task_id, " was started twice"));
-  task.started = task.runs = true;
+  if (++task.started > task.asked) {
+    world_.Fail(absl::StrCat(task_id, " was started ", task.started,
+                             " times, and asked for ", task.asked, " times"));
+  }
+  task.runs = true;
+  task.ended_well = false;
   running_[container_id] = &task;
   ++started_;
 }
@@ -73,6 +80,37 @@ void TaskTruth::Ended(const std::string& container_id,
   }
 }
 
+void TaskTruth::Asked(const std::string& framework_id,
+                      const std::string& task_id) {
+  Task& task = Find(framework_id, task_id);
+  ++task.asked;
+  task.told.clear();
+}
+
+void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
+  const std::string prefix = absl::StrCat(framework_id, "/");
+  for (auto& [id, task] : tasks_) {
+    if (!absl::StartsWith(id, prefix)) continue;
+    task.kill_wanted = true;
+    task.told.clear();
+  }
+}
+
+void TaskTruth::KilledFromOutside(const std::string& container_id) {
+  auto running = running_.find(container_id);
+  if (running != running_.end()) running->second->kill_wanted = true;
+}
+
+std::string TaskTruth::Unsettled() const {
+  std::string unsettled;
+  for (const auto& [id, task] : tasks_) {
+    if (task.told != kRunning || task.runs) continue;
+    absl::StrAppend(&unsettled, task.name,
+                    " does not run, and its framework was not told; ");
+  }
+  return unsettled;
+}
+
 void TaskTruth::KillWanted(const std::string& framework_id,
                            const std::string& task_id) {
   Find(framework_id, task_id).kill_wanted = true;
@@ -80,8 +118,9 @@ void TaskTruth::KillWanted(const std::string& framework_id,
 
 void TaskTruth::Told(const std::string& framework_id,
                      const std::string& task_id, const std::string& state) {
-  const Task& task = Find(framework_id, task_id);
-  if (state == "TASK_RUNNING" && !task.started) {
+  Task& task = Find(framework_id, task_id);
+  task.told = state;
+  if (state == kRunning && task.started == 0) {
     world_.Fail(absl::StrCat(task_id, " is told to run and was not started"));
   }
   if (state == "TASK_FINISHED" && !task.ended_well) {

@@ -1,12 +1,15 @@
 // What frameworks are told of their tasks is what happens on the machines, and
 // what runs there is left alone.
 //
-// * A task's command starts once, ever.
+// * A task's command starts once for each time that its framework has asked for
+//   it, whatever restarts in between: agents, executors, masters.
 // * It ends by itself, unless its framework wanted otherwise or its machine
 //   lost power.
 // * A framework hears TASK_RUNNING only of what was started, TASK_FINISHED
 //   only of what ended well, and no end at all of what still runs. (That an
 //   agent is out of reach is no end.)
+// * What a framework believes to run does run, or it will be told: when all is
+//   quiet, Unsettled is empty.
 
 #ifndef QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
 #define QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
@@ -29,11 +32,19 @@ class TaskTruth {
   // outlives.
   void Watch(Host& host);
 
+  // The framework asks for the task, for the first time or, when it has ended,
+  // once more.
+  void Asked(const std::string& framework_id, const std::string& task_id);
   // The framework was told this of the task: "TASK_RUNNING".
   void Told(const std::string& framework_id, const std::string& task_id,
             const std::string& state);
   // The framework wants the task to end.
   void KillWanted(const std::string& framework_id, const std::string& task_id);
+  // A master has removed the framework: all its tasks are to end, and nobody is
+  // told.
+  void FrameworkRemoved(const std::string& framework_id);
+  // Somebody from outside the cluster has killed what runs in that container.
+  void KilledFromOutside(const std::string& container_id);
 
   // Of what Watch sees.
   void Started(const std::string& container_id, const std::string& framework_id,
@@ -44,14 +55,19 @@ class TaskTruth {
   // Tasks that were started, and those of them that run now.
   int started() const { return started_; }
   int running() const { return static_cast<int>(running_.size()); }
+  // Tasks that were last told to be TASK_RUNNING and are not, in words; empty
+  // for none.
+  std::string Unsettled() const;
 
  private:
   struct Task {
     std::string name;
-    bool started = false;
+    int asked = 0;
+    int started = 0;
     bool runs = false;
     bool ended_well = false;
     bool kill_wanted = false;
+    std::string told;  // Last.
   };
 
   Task& Find(const std::string& framework_id, const std::string& task_id);

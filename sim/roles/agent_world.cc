@@ -5,8 +5,6 @@
 #include <optional>
 #include <utility>
 
-#include "core/executor/command_executor.h"
-
 namespace quorate::sim {
 namespace {
 
@@ -31,26 +29,6 @@ class AgentProgram final : public Program {
 
   agent::Agent agent;
 };
-
-class ExecutorProgram final : public Program {
- public:
-  ExecutorProgram(io::Environment& environment,
-                  const executor::ExecutorOptions& options)
-      : executor_(environment, options) {
-    executor_.Start();
-  }
-
- private:
-  executor::CommandExecutor executor_;
-};
-
-ProgramFactory MakeExecutor(const io::ContainerSpec& spec) {
-  auto options = executor::OptionsFromEnvironment(spec.environment);
-  CHECK(options.ok()) << options.status();
-  return [options = *options](io::Environment& environment) {
-    return std::make_unique<ExecutorProgram>(environment, options);
-  };
-}
 
 }  // namespace
 
@@ -165,7 +143,10 @@ AgentWorld::AgentWorld(uint64_t seed)
   options.resources = "cpus:4;mem:1024;disk:1024;ports:[31000-32000]";
   options.boot_id = "boot-1";
   options.flags = {{"work_dir", "/work"}};
-  agent_host.containers().Register("mesos-executor", MakeExecutor);
+  agent_host.containers().Register(
+      "mesos-executor", [this](const io::ContainerSpec& spec) {
+        return NewExecutorProgram(spec, executor_faults);
+      });
   agent_host.containers().on_command = [this](const io::ContainerSpec& spec) {
     commands.push_back(spec.arguments.back());
   };

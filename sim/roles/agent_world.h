@@ -14,6 +14,7 @@
 #include "core/wire/agent.pb.h"
 #include "core/wire/port.h"
 #include "sim/containers.h"
+#include "sim/executor_program.h"
 #include "sim/machine.h"
 #include "sim/network.h"
 #include "sim/world.h"
@@ -95,6 +96,7 @@ class AgentWorld {
   MasterScript script;
   agent::AgentOptions options;
   bool checkpoint = true;             // of the framework
+  ExecutorFaults executor_faults;     // of those that start from now on
   std::vector<std::string> commands;  // as they were started
   Process* master_process = nullptr;
   Process* agent_process = nullptr;

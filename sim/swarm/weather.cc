@@ -227,8 +227,7 @@ void Weather::AddClockKinds() {
     const std::optional<size_t> victim = Any(random);
     const io::Duration jump = random.Between(-1h, 1h);
     if (!victim) return;
-    victims_[*victim].host->wall_clock_offset += jump;
-    world_.Took(Fault::kClockJump, victims_[*victim].host->name());
+    victims_[*victim].host->clock().JumpWall(jump);
   });
 }
 

@@ -222,6 +222,7 @@ class TestAgent::FakeLink final : public wire::Link {
     return true;
   }
   const wire::Handshake& peer() const override { return peer_; }
+  uint32_t version() const override { return peer_.versions.newest; }
   io::Endpoint peer_address() const override { return peer_.address; }
 
  private:

@@ -1,8 +1,8 @@
 // For the checkers' tests: each sees what it is there for, and nothing in what
 // is right.
 
-#ifndef QUORATE_SIM_CHECKERS_VERDICT_H_
-#define QUORATE_SIM_CHECKERS_VERDICT_H_
+#ifndef QUORATE_SIM_CHECKERS_TESTING_VERDICT_H_
+#define QUORATE_SIM_CHECKERS_TESTING_VERDICT_H_
 
 #include <functional>
 #include <string>
@@ -22,4 +22,4 @@ std::string Verdict(const std::function<void(Checker&)>& story) {
 
 }  // namespace quorate::sim
 
-#endif  // QUORATE_SIM_CHECKERS_VERDICT_H_
+#endif  // QUORATE_SIM_CHECKERS_TESTING_VERDICT_H_

@@ -1,0 +1,188 @@
+#include "sim/cluster_checks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/agent/model.h"
+#include "core/master/cluster.h"
+#include "core/master/subscriber.h"
+#include "core/wire/link.h"
+#include "sim/network.h"
+
+namespace quorate::sim {
+namespace {
+
+// Changes with everything that takes or frees resources.
+uint64_t Signature(const agent::Workload& workload) {
+  uint64_t signature = 1;
+  for (const auto& [framework_id, framework] : workload.frameworks()) {
+    for (const auto& [id, executor] : framework->executors) {
+      if (executor->state == agent::Executor::State::kTerminated) continue;
+      signature += StableHash(executor->run.container_id);
+      for (const auto& [task_id, task] : executor->tasks) {
+        if (task.phase == agent::Task::Phase::kTerminated) continue;
+        signature += StableHash(task_id);
+      }
+    }
+  }
+  return signature;
+}
+
+}  // namespace
+
+ClusterChecks::ClusterChecks(World& world, const LogAgreement& agreement)
+    : world_(world),
+      one_leader_(world),
+      obedience_(world),
+      chosen_epochs_(world, agreement),
+      task_truth_(world),
+      resource_books_(world),
+      update_delivery_(world),
+      admission_(world),
+      queue_bounds_(world) {}
+
+void ClusterChecks::Watch(MasterNode& master) {
+  masters_.push_back(&master);
+  reigns_.try_emplace(master.name(), world_, master.name());
+}
+
+void ClusterChecks::Watch(AgentNode& agent) {
+  agents_.push_back(&agent);
+  task_truth_.Watch(agent);
+}
+
+void ClusterChecks::Watch(FrameworkNode& framework) {
+  frameworks_.push_back(&framework);
+  framework.on_word = [this, &framework](const FrameworkNode::Word& word) {
+    OnWord(framework, word);
+  };
+}
+
+void ClusterChecks::OnWord(FrameworkNode& framework,
+                           const FrameworkNode::Word& word) {
+  if (!word.uuid.empty()) {
+    return update_delivery_.Heard(agent_names_[word.agent_id], framework.id(),
+                                  word.task_id, word.uuid);
+  }
+  if (word.state == "TASK_UNREACHABLE" && !word.agent_id.empty()) {
+    admission_.Unreachable(framework.name(), word.agent_id);
+  }
+}
+
+void ClusterChecks::Ended(const Node& master) {
+  reigns_.at(master.name()).End();
+}
+
+// What did not run has not changed.
+void ClusterChecks::AfterEvent() {
+  for (MasterNode* master : masters_) {
+    if (master->HasMoved() && !world_.failure()) Check(*master);
+  }
+  for (AgentNode* agent : agents_) {
+    if (agent->HasMoved() && !world_.failure()) Check(*agent);
+  }
+  if (world_.now() < next_sample_ || world_.failure()) return;
+  next_sample_ = world_.now() + kSampleInterval;
+  SampleQueues();
+}
+
+void ClusterChecks::Check(MasterNode& node) {
+  const master::Master& master = *node.role();
+  OpenSpan& reign = reigns_.at(node.name());
+  if (!master.leads()) return reign.End();
+  reign.Begin(absl::StrCat("leads in epoch ", master.epoch()));
+  one_leader_.Acts(master.id(), master.epoch());
+  const master::Cluster& cluster = master.cluster();
+  admission_.Committed(master.registry());
+  Seen& seen = seen_[node.name()];
+  if (seen.role == &master && seen.changes == cluster.changes()) return;
+  seen = {&master, cluster.changes()};
+  NoteRemovedFrameworks(cluster);
+  for (const auto& [id, agent] : cluster.agents()) {
+    resource_books_.Check(node.name(), BooksOf(cluster, *agent));
+  }
+  admission_.Check(node.name(), cluster, master.registry());
+  // It ends the process: what a checker has seen is told first.
+  if (!world_.failure()) master.CheckInvariants();
+}
+
+void ClusterChecks::NoteRemovedFrameworks(const master::Cluster& cluster) {
+  for (const auto& framework : cluster.completed_frameworks()) {
+    if (!removed_frameworks_.insert(framework->id).second) continue;
+    task_truth_.FrameworkRemoved(framework->id);
+    update_delivery_.FrameworkRemoved(framework->id);
+  }
+}
+
+void ClusterChecks::Check(AgentNode& node) {
+  const agent::Agent& agent = *node.role();
+  // Zero until a restarted agent has read its checkpoint.
+  if (agent.epoch() != 0) {
+    obedience_.Obeys(node.name(), agent.epoch());
+    chosen_epochs_.Obeys(node.name(), agent.epoch());
+  }
+  std::string& id = agent_ids_[node.name()];
+  if (!agent.id().empty() && agent.id() != id) {
+    // It began anew, without a memory of what it was.
+    if (!id.empty()) update_delivery_.Forgotten(node.name());
+    id = agent.id();
+    agent_names_[id] = node.name();
+  }
+  Seen& seen = seen_[node.name()];
+  const uint64_t signature = Signature(agent.workload());
+  if (seen.role != &agent || seen.changes != signature) {
+    seen = {&agent, signature};
+    resource_books_.Check(node.name(),
+                          BooksOf(id, agent.total(), agent.workload()));
+  }
+  if (!world_.failure()) agent.CheckInvariants();
+}
+
+void ClusterChecks::SampleQueues() {
+  for (MasterNode* node : masters_) {
+    if (node->role() == nullptr) continue;
+    queue_bounds_.Sample(node->name(), node->role()->queues());
+    for (FrameworkNode* framework : frameworks_) {
+      const master::Framework* known =
+          node->role()->cluster().FindFramework(framework->id());
+      if (!framework->reads_nothing()) {
+        counted_slow_.erase(framework->name());
+      } else if (known != nullptr && known->connected() &&
+                 known->subscriber->queued_bytes() > 0 &&
+                 counted_slow_.insert(framework->name()).second) {
+        world_.Took(Fault::kSlowConsumer, framework->name());
+      }
+    }
+  }
+  for (AgentNode* node : agents_) {
+    if (node->role() == nullptr) continue;
+    queue_bounds_.Sample(node->name(), node->role()->queues());
+  }
+  if (world_.network == nullptr) return;
+  queue_bounds_.Sample("network",
+                       {{"unsent bytes", world_.network->LongestQueue(),
+                         wire::kMaxQueuedBytes + wire::kMaxFrameBytes, true}});
+}
+
+std::string ClusterChecks::Unsettled(MasterNode& leader) {
+  std::string unsettled =
+      absl::StrCat(task_truth_.Unsettled(), update_delivery_.Unheard());
+  const master::Cluster& cluster = leader.role()->cluster();
+  for (AgentNode* node : agents_) {
+    const agent::Agent* agent = node->role();
+    const master::Agent* known =
+        agent == nullptr ? nullptr : cluster.FindAgent(agent->id());
+    if (known == nullptr) {
+      absl::StrAppend(&unsettled, node->name(), " is not registered; ");
+      continue;
+    }
+    absl::StrAppend(&unsettled, ResourceBooks::Differences(
+                                    BooksOf(cluster, *known),
+                                    BooksOf(agent->id(), agent->total(),
+                                            agent->workload())));
+  }
+  return unsettled;
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,91 @@
+// All that is checked of a whole cluster beyond its log, in one place: feeds
+// each checker with what it has to see, after every event and each second.
+
+#ifndef QUORATE_SIM_CLUSTER_CHECKS_H_
+#define QUORATE_SIM_CLUSTER_CHECKS_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sim/checkers/admission.h"
+#include "sim/checkers/chosen_epochs.h"
+#include "sim/checkers/obedience.h"
+#include "sim/checkers/one_leader.h"
+#include "sim/checkers/queue_bounds.h"
+#include "sim/checkers/resource_books.h"
+#include "sim/checkers/task_truth.h"
+#include "sim/checkers/update_delivery.h"
+#include "sim/framework.h"
+#include "sim/node.h"
+#include "sim/world.h"
+
+namespace quorate::sim {
+
+class ClusterChecks {
+ public:
+  // Between two looks at the queues.
+  static constexpr io::Duration kSampleInterval = std::chrono::seconds(1);
+
+  // Both outlive the checks.
+  ClusterChecks(World& world, const LogAgreement& agreement);
+
+  // Nodes that outlive the checks; before they run.
+  void Watch(MasterNode& master);
+  void Watch(AgentNode& agent);
+  void Watch(FrameworkNode& framework);
+
+  void AfterEvent();
+  // A master's program is over.
+  void Ended(const Node& master);
+
+  // What is not as it will be when all has been quiet for long enough, in
+  // words; empty when all is well. `leader` leads.
+  std::string Unsettled(MasterNode& leader);
+
+  TaskTruth& task_truth() { return task_truth_; }
+  OneLeader& one_leader() { return one_leader_; }
+  UpdateDelivery& update_delivery() { return update_delivery_; }
+  ResourceBooks& resource_books() { return resource_books_; }
+  QueueBounds& queue_bounds() { return queue_bounds_; }
+
+ private:
+  struct Seen {
+    const void* role = nullptr;  // Of which life; never followed.
+    uint64_t changes = 0;
+  };
+
+  void Check(MasterNode& master);
+  void Check(AgentNode& agent);
+  void NoteRemovedFrameworks(const master::Cluster& cluster);
+  void SampleQueues();
+  void OnWord(FrameworkNode& framework, const FrameworkNode::Word& word);
+
+  World& world_;
+  OneLeader one_leader_;
+  Obedience obedience_;
+  ChosenEpochs chosen_epochs_;
+  TaskTruth task_truth_;
+  ResourceBooks resource_books_;
+  UpdateDelivery update_delivery_;
+  Admission admission_;
+  QueueBounds queue_bounds_;
+
+  std::vector<MasterNode*> masters_;
+  std::vector<AgentNode*> agents_;
+  std::vector<FrameworkNode*> frameworks_;
+  std::map<std::string, Seen> seen_;        // By the node's name.
+  std::map<std::string, OpenSpan> reigns_;  // By the master's name.
+  // Of agents: by id, and the latest id by name.
+  std::map<std::string, std::string> agent_names_;
+  std::map<std::string, std::string> agent_ids_;
+  std::set<std::string> removed_frameworks_;
+  std::set<std::string> counted_slow_;
+  io::Instant next_sample_;
+};
+
+}  // namespace quorate::sim
+
+#endif  // QUORATE_SIM_CLUSTER_CHECKS_H_

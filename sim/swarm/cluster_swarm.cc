@@ -1,0 +1,202 @@
+#include "sim/swarm/cluster_swarm.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "sim/cluster.h"
+#include "sim/swarm/weather.h"
+
+namespace quorate::sim {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+using Kind = Plan::Kind;
+
+int MastersOf(const Plan& plan) {
+  return 2 * static_cast<int>(plan.at("quorum")) - 1;
+}
+
+ClusterOptions OptionsOf(const Plan& plan) {
+  ClusterOptions options;
+  options.masters = MastersOf(plan);
+  options.quorum = static_cast<int>(plan.at("quorum"));
+  options.agents = static_cast<int>(plan.at("agents"));
+  options.zookeepers = static_cast<int>(plan.at("zookeepers"));
+  return options;
+}
+
+class ClusterSwarm {
+ public:
+  ClusterSwarm(World& world, const Plan& plan)
+      : world_(world),
+        plan_(plan),
+        cluster_(world, OptionsOf(plan)),
+        weather_(world, cluster_.network(), plan) {}
+  ~ClusterSwarm() { *working_ = false; }
+
+  void Run() {
+    cluster_.AwaitRegistered(60s);
+    AddVictims();
+    AddZooKeeperKinds();
+    AddWork();
+    cluster_.network().SetOptions(Weather::NetworkOf(plan_));
+    weather_.Begin();
+    world_.RunFor(std::chrono::milliseconds(plan_.at("storm-ms")));
+    cluster_.network().SetOptions({});
+    if (plan_.at("heal-core") != 0) {
+      HealCore();
+    } else {
+      HealAll();
+    }
+  }
+
+ private:
+  void AddVictims();
+  void AddVictim(Node& node);
+  void AddZooKeeperKinds();
+  void AddWork();
+  void Recurring(const char* knob, std::function<void(io::Random&)> event) {
+    Recur(world_, plan_.at(knob), world_.NewRandom(absl::StrCat("work ", knob)),
+          working_, std::move(event));
+  }
+  void HealAll();
+  void HealCore();
+  void AwaitTask(const std::string& command);
+
+  World& world_;
+  const Plan& plan_;
+  Cluster cluster_;
+  int tasks_ = 0;
+  std::shared_ptr<bool> working_ = std::make_shared<bool>(true);
+  Weather weather_;
+};
+
+// In the order that HealCore counts on.
+void ClusterSwarm::AddVictims() {
+  for (MasterNode* master : cluster_.masters()) AddVictim(*master);
+  for (Host* server : cluster_.zookeepers()) {
+    weather_.Add({.host = server, .process = nullptr, .start = [server] {
+                    server->Boot();
+                  }});
+  }
+  for (AgentNode* agent : cluster_.agents()) AddVictim(*agent);
+  AddVictim(cluster_.framework());
+}
+
+void ClusterSwarm::AddVictim(Node& node) {
+  weather_.Add({.host = &node,
+                .process = [&node] { return node.process(); },
+                .start = [&node] { node.Restart(); }});
+}
+
+void ClusterSwarm::AddZooKeeperKinds() {
+  weather_.AddKind("session-expiry", [this](io::Random& random) {
+    const std::vector<MasterNode*>& masters = cluster_.masters();
+    cluster_.zookeeper().ExpireSessionsOf(
+        *masters[random.Below(masters.size())]);
+  });
+}
+
+void ClusterSwarm::AddWork() {
+  Recurring("launch", [this](io::Random& random) {
+    const uint64_t seconds = random.Below(60);
+    const uint64_t way = random.Below(8);
+    std::string command = absl::StrCat("sleep ", seconds);
+    if (way == 0) command = "exit 3";
+    if (way == 1) absl::StrAppend(&command, "; exit 1");
+    if (way == 2) command = absl::StrCat("trap '' TERM; ", command);
+    cluster_.framework().Launch(absl::StrCat("task", tasks_++), command);
+  });
+  Recurring("kill-task", [this](io::Random& random) {
+    const uint64_t drawn = random.Below(1000);
+    if (tasks_ == 0) return;
+    const int recent = std::min(tasks_, 20);
+    cluster_.framework().KillTask(
+        absl::StrCat("task", tasks_ - 1 - static_cast<int>(drawn) % recent));
+  });
+}
+
+// -----------------------------------------------------------------------------
+
+// After the last session timeout, back-off and health check.
+constexpr io::Duration kRegistered = 180s;
+constexpr io::Duration kServed = 120s;
+
+void ClusterSwarm::AwaitTask(const std::string& command) {
+  const std::string name = absl::StrCat("last", tasks_);
+  // What was under way when the last fault ended may still reset a link.
+  world_.RunFor(60s);
+  cluster_.framework().Launch(name, command);
+  cluster_.AwaitTask(name, "TASK_FINISHED", kServed);
+}
+
+void ClusterSwarm::HealAll() {
+  weather_.End();
+  cluster_.AwaitRegistered(kRegistered);
+  AwaitTask("sleep 1");
+}
+
+void ClusterSwarm::HealCore() {
+  auto random = world_.NewRandom("core");
+  const size_t masters = cluster_.masters().size();
+  const size_t servers = cluster_.zookeepers().size();
+  const size_t agents = cluster_.agents().size();
+  std::vector<size_t> core;
+  // A majority, from anywhere on around the ring.
+  const auto majority = [&](size_t first, size_t count) {
+    const size_t start = random->Below(count);
+    for (size_t i = 0; i < count / 2 + 1; ++i) {
+      core.push_back(first + (start + i) % count);
+    }
+  };
+  majority(0, masters);
+  majority(masters, servers);
+  const size_t agent = random->Below(agents);
+  core.push_back(masters + servers + agent);
+  core.push_back(masters + servers + agents);  // the framework
+  weather_.Spare(core);
+  AgentNode& well = *cluster_.agents()[agent];
+  const auto registered = [&] {
+    MasterNode* leader = cluster_.Leader();
+    return leader != nullptr && well.role() != nullptr &&
+           well.role()->view().registered &&
+           well.role()->view().epoch == leader->epoch();
+  };
+  if (!world_.RunUntil(registered, kRegistered)) {
+    return world_.FailStuck(
+        absl::StrCat(well.name(), " is not registered with a leader although ",
+                     "a majority of everything is well"));
+  }
+}
+
+}  // namespace
+
+Plan DrawClusterPlan(uint64_t seed) {
+  auto random = io::SeededRandom(seed).Split("cluster plan");
+  constexpr uint64_t kQuorums[] = {1, 2, 2, 2, 3};
+  constexpr uint64_t kServers[] = {1, 3, 3, 3, 5};
+  Plan plan;
+  plan.Add({"quorum", Kind::kSize, kQuorums[random->Below(5)], 1, 4});
+  plan.Add({"agents", Kind::kSize, 1 + random->Below(6), 1, 1000});
+  plan.Add({"zookeepers", Kind::kSize, kServers[random->Below(5)], 1, 7});
+  plan.Add(
+      {"storm-ms", Kind::kTime, 10000 + random->Below(170000), 0, 36000000});
+  plan.Add({"heal-core", Kind::kOption, random->Below(2), 0, 1});
+  plan.Add({"launch", Kind::kWork, random->Below(1000), 0, 100000});
+  plan.Add({"kill-task", Kind::kWork, random->Below(300), 0, 100000});
+  Weather::Draw(*random, plan);
+  plan.Add({"session-expiry", Kind::kFault,
+            random->Below(3) == 0 ? random->Below(100) : 0, 0, 10000});
+  return plan;
+}
+
+void RunClusterSwarm(World& world, const Plan& plan) {
+  ClusterSwarm(world, plan).Run();
+}
+
+}  // namespace quorate::sim
