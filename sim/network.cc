@@ -139,7 +139,6 @@ class ProcessNetwork::Attempt final : public io::Connector {
           const io::Network::OnAccepted on_accepted = listening->on_accepted;
           on_accepted(std::move(accepted));
         });
-    network_.Add(stream);
     Answer([this, stream] { Finish(stream->MakeEnd(0)); });
   }
 
