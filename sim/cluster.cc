@@ -38,9 +38,14 @@ Cluster::Cluster(World& world, ClusterOptions options)
     : world_(world),
       network_(world, options.network),
       log_agreement_(world),
+      registry_witness_(world),
       checks_(world, log_agreement_),
       ensemble_(world, MakeZooKeepers(options.zookeepers)),
       zk_(UrlOf(ensemble_.servers())) {
+  log_agreement_.on_entry = [this](uint64_t position,
+                                   const log::EntryProto& entry) {
+    registry_witness_.Entry(position, entry);
+  };
   AddMasters(options);
   AddAgents(options.agents);
   AddFrameworks(options);
@@ -61,6 +66,7 @@ void Cluster::AddMasters(const ClusterOptions& options) {
     flags.zk = zk_;
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
+    flags.registry_observer = registry_witness_.Observe(name);
     const log::LogOptions log = LogClusterOptions::SmallLog();
     flags.log_segment_bytes = log.segment_bytes;
     flags.log_reserve_bytes = log.reserve_bytes;

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "sim/checkers/log_agreement.h"
+#include "sim/checkers/registry_witness.h"
 #include "sim/cluster_checks.h"
 #include "sim/coordination.h"
 #include "sim/framework.h"
@@ -143,6 +144,7 @@ class Cluster {
   World& world_;
   Network network_;
   LogAgreement log_agreement_;
+  RegistryWitness registry_witness_;
   ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;

@@ -59,6 +59,9 @@ enum class Bug {
   kNackTestSkipped,
   // A candidate does not ask first.
   kNoPreVote,
+  // The registry. A change is answered by the state at the time when it was
+  // asked for, not by that which it met.
+  kRegistryStale,
   // The agent. An update is forwarded before it is durable.
   kUpdateBeforeDurable,
   // Whoever forwards an update takes it for acknowledged.

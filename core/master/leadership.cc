@@ -37,7 +37,8 @@ Leadership::Leadership(Context& context,
       on_leading_(std::move(on_leading)),
       registrar_(context.environment,
                  {.fetch_timeout = context.options.registry_fetch_timeout,
-                  .store_timeout = context.options.registry_store_timeout},
+                  .store_timeout = context.options.registry_store_timeout,
+                  .observer = context.options.registry_observer},
                  LogOptionsOf(context.options),
                  [this](const absl::Status& reason) { OnLost(reason); }) {}
 

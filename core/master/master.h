@@ -24,6 +24,10 @@ namespace quorate::registry {
 class RegistryState;
 }
 
+namespace quorate::registry {
+class RegistryObserver;
+}
+
 namespace quorate::master {
 
 class Cluster;
@@ -58,6 +62,8 @@ struct MasterOptions {
   wire::Versions protocol;
   // Of the replicated log; outlives the master; may be null.
   log::LogObserver* log_observer = nullptr;
+  // Of the registry; the same.
+  registry::RegistryObserver* registry_observer = nullptr;
   // What the log sets aside on disk, as in log::LogOptions; 0: its default.
   uint64_t log_segment_bytes = 0;
   uint64_t log_reserve_bytes = 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 
 namespace quorate::registry {
 namespace {
@@ -64,6 +65,9 @@ void Registrar::FinishRecovery(absl::StatusOr<uint64_t> epoch) {
   if (!recovered_) return;
   fetch_timer_.Cancel();
   acting_ = epoch.ok();
+  if (acting_ && options_.observer != nullptr) {
+    options_.observer->OnState(applied_, state_);
+  }
   OnRecovered done = std::move(recovered_);
   recovered_ = nullptr;
   done(std::move(epoch));
@@ -87,8 +91,24 @@ void Registrar::Apply(Operation operation, OnApplied done) {
 }
 
 void Registrar::Enqueue(Operation operation, OnApplied done) {
-  queue_.push_back({std::move(operation), std::move(done), absl::OkStatus()});
+  Pending& pending = queue_.emplace_back();
+  pending.operation = std::move(operation);
+  pending.done = std::move(done);
+  if (options_.observer != nullptr) {
+    pending.ticket = options_.observer->OnAsked(pending.operation);
+  }
+  if (Planted(Bug::kRegistryStale)) {
+    pending.outcome = RegistryState(state_).Apply(pending.operation);
+  }
   StoreNext();
+}
+
+void Registrar::Answer(const Pending& pending, const absl::Status& outcome) {
+  if (options_.observer != nullptr) {
+    options_.observer->OnAnswered(pending.ticket, outcome, pending.position,
+                                  pending.index);
+  }
+  pending.done(outcome);
 }
 
 // One entry is under way at a time.
@@ -132,8 +152,8 @@ void Registrar::OnStored(const absl::Status& status) {
   stored.swap(storing_);
   if (!status.ok()) leading_ = false;
   // OnCommitted has run for this entry and left each operation's outcome.
-  for (Pending& pending : stored) {
-    pending.done(status.ok() ? pending.outcome : status);
+  for (const Pending& pending : stored) {
+    Answer(pending, status.ok() ? pending.outcome : status);
   }
   if (!status.ok()) return Lose(status);
   StoreNext();
@@ -191,7 +211,7 @@ void Registrar::Lose(const absl::Status& reason) {
 void Registrar::FailQueue(const absl::Status& status) {
   std::deque<Pending> queue;
   queue.swap(queue_);
-  for (Pending& pending : queue) pending.done(status);
+  for (const Pending& pending : queue) Answer(pending, status);
 }
 
 void Registrar::OnCommitted(uint64_t position, absl::string_view payload) {
@@ -208,6 +228,7 @@ void Registrar::OnCommitted(uint64_t position, absl::string_view payload) {
         "upgrade this master");
   }
   if (!founded_) founded_ = log_->status().base == 0;
+  applied_ = position;
   if (batch.has_snapshot()) {
     return OnSnapshotPart(position, batch.snapshot(), payload.size());
   }
@@ -228,14 +249,19 @@ void Registrar::OnOperations(uint64_t position, const Batch& batch) {
   // While this master leads, the log's only writer is itself, with one entry
   // under way: an entry that is committed then is the one being stored.
   const bool ours = leading_ && !storing_.empty();
-  for (int i = 0; i < batch.operations_size(); ++i) {
-    const absl::Status outcome = state_.Apply(batch.operations(i));
-    if (absl::IsUnimplemented(outcome)) {
-      return environment_.Exit(io::kExitFailure, outcome.message());
+  std::vector<absl::Status> outcomes;
+  for (size_t i = 0; i < batch.operations_size(); ++i) {
+    outcomes.push_back(state_.Apply(batch.operations(static_cast<int>(i))));
+    if (absl::IsUnimplemented(outcomes[i])) {
+      return environment_.Exit(io::kExitFailure, outcomes[i].message());
     }
-    if (ours && i < static_cast<int>(storing_.size())) {
-      storing_[i].outcome = outcome;
-    }
+    if (!ours || i >= storing_.size()) continue;
+    storing_[i].position = position;
+    storing_[i].index = i;
+    if (!Planted(Bug::kRegistryStale)) storing_[i].outcome = outcomes[i];
+  }
+  if (options_.observer != nullptr) {
+    options_.observer->OnApplied(position, outcomes);
   }
 }
 
@@ -256,6 +282,9 @@ void Registrar::OnSnapshotPart(uint64_t position, const Snapshot& part,
   founded_ = true;
   snapshot_bytes_ = assembly_bytes_;
   operation_bytes_ = 0;
+  if (options_.observer != nullptr) {
+    options_.observer->OnState(position, state_);
+  }
 }
 
 void Registrar::OnBase(uint64_t) {

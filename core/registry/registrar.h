@@ -73,6 +73,25 @@ class SnapshotAssembly {
   std::optional<RegistryState> staged_;
 };
 
+// Sees what one registrar is asked, what it answers, and what it takes from the
+// log: for the simulator's checkers.
+class RegistryObserver {
+ public:
+  virtual ~RegistryObserver() = default;
+  // This is to be persisted. The ticket stands for it in OnAnswered.
+  virtual uint64_t OnAsked(const Operation& operation) = 0;
+  // The answer to that. If it is a durable fact, the operation is the
+  // `index`-th of the batch at `position` of the log.
+  virtual void OnAnswered(uint64_t ticket, const absl::Status& outcome,
+                          uint64_t position, size_t index) = 0;
+  // The operations of the batch at that position had these outcomes.
+  virtual void OnApplied(uint64_t position,
+                         const std::vector<absl::Status>& outcomes) = 0;
+  // The state, with everything up to that position: taken over from a
+  // snapshot, or what a new leader begins with.
+  virtual void OnState(uint64_t position, const RegistryState& state) = 0;
+};
+
 class Registrar final : public log::LogNode::Listener {
  public:
   struct Options {
@@ -83,6 +102,8 @@ class Registrar final : public log::LogNode::Listener {
     size_t snapshot_threshold = 4 << 20;
     // A snapshot is written in entries of about this size.
     size_t snapshot_part_bytes = 4 << 20;
+    // Outlives the registrar; may be null.
+    RegistryObserver* observer = nullptr;
   };
   using OnRecovered = std::function<void(absl::StatusOr<uint64_t> epoch)>;
   using OnApplied = std::function<void(const absl::Status&)>;
@@ -127,10 +148,15 @@ class Registrar final : public log::LogNode::Listener {
     Operation operation;
     OnApplied done;
     absl::Status outcome;
+    // Where the operation lies in the log, once it does.
+    uint64_t position = 0;
+    size_t index = 0;
+    uint64_t ticket = 0;  // the observer's
   };
 
   void FinishRecovery(absl::StatusOr<uint64_t> epoch);
   void Enqueue(Operation operation, OnApplied done);
+  void Answer(const Pending& pending, const absl::Status& outcome);
   void StoreNext();
   void StoreBatch();
   void Store(const Batch& batch);
@@ -149,6 +175,7 @@ class Registrar final : public log::LogNode::Listener {
   const Options options_;
   const OnLost on_lost_;
   RegistryState state_;
+  uint64_t applied_ = 0;  // the last position that holds anything of ours
   // Operations count from here on: the log begins at 0, or a snapshot has
   // come. Not known before the first entry.
   std::optional<bool> founded_;

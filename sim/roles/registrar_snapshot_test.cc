@@ -214,6 +214,7 @@ TEST_F(SnapshotTest, TheNextOneTruncatesIfItCouldNot) {
 }
 
 TEST_F(SnapshotTest, ABaseDropsWhatWasKnown) {
+  Unwatch(0);
   world_.RunFor(seconds(5));
   RegistryState state;
   for (const char* id : {"x", "y"})
@@ -235,6 +236,7 @@ TEST_F(SnapshotTest, ABaseDropsWhatWasKnown) {
 }
 
 TEST_F(SnapshotTest, OperationsEndOneThatIsIncomplete) {
+  Unwatch(0);
   world_.RunFor(seconds(5));
   RegistryState state;
   for (const char* id : {"x", "y"})
@@ -247,6 +249,7 @@ TEST_F(SnapshotTest, OperationsEndOneThatIsIncomplete) {
 }
 
 TEST_F(SnapshotTest, OperationsWithoutOneBelowThemAreRefused) {
+  Unwatch(0);
   world_.RunFor(seconds(5));
   RunOn(0, [](Registrar& registrar) { registrar.OnBase(20); });
   Commit(0, 21, AdmitAgent("a"));
@@ -268,6 +271,7 @@ TEST_F(SnapshotTest, OperationsWithoutOneBelowThemAreRefused) {
 }
 
 TEST_F(SnapshotTest, EntriesOfANewerVersionAreRefused) {
+  Unwatch(0);
   world_.RunFor(seconds(5));
   Batch batch;
   batch.mutable_unknown_fields()->AddVarint(1000, 1);

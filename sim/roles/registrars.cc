@@ -76,13 +76,17 @@ void History::ScanPayload(uint64_t position, const std::string& payload) {
   operation_bytes_ = 0;
 }
 
-void Observer::OnOpened(const std::string&) { learned_.reset(); }
+void Observer::OnOpened(const std::string& member) {
+  next_->OnOpened(member);
+  learned_.reset();
+}
 
 void Observer::OnLearned(uint64_t position, const std::string& bytes) {
   if (!learned_) first = position;
   if (learned_ && position != *learned_ + 1) ++bases_adopted;
   learned_ = position;
   history_->Add(position, bytes);
+  next_->OnLearned(position, bytes);
   log::EntryProto entry;
   Batch batch;
   if (!on_part || !entry.ParseFromString(bytes) ||
@@ -127,8 +131,13 @@ Registrars::Registrars(uint64_t seed, Registrar::Options options,
       network_(world_, sim::NetworkOptions{}),
       options_(options),
       log_(std::move(log)) {
+  agreement_.on_entry = [this](uint64_t position,
+                               const log::EntryProto& entry) {
+    witness_.Entry(position, entry);
+  };
   for (int i = 0; i < kHosts; ++i) {
-    observers_.push_back(std::make_unique<Observer>(&history_));
+    observers_.push_back(std::make_unique<Observer>(
+        &history_, agreement_.Observe(absl::StrCat("master", i))));
     hosts_.push_back(std::make_unique<sim::Host>(
         world_, network_, absl::StrCat("master", i), AddressOf(i).ip));
     processes_.push_back(nullptr);
@@ -142,11 +151,23 @@ void Registrars::Start(int i) {
   log.quorum = 2;
   log.address = AddressOf(i);
   log.observer = observers_[i].get();
+  Registrar::Options options = options_;
+  if (unwatched_.count(i) == 0) {
+    options.observer = witness_.Observe(absl::StrCat("master", i));
+  }
   processes_[i] =
-      &hosts_[i]->Start("master", [this, i, log](io::Environment& environment) {
-        return std::make_unique<Member>(environment, i, options_, log);
+      &hosts_[i]->Start("master", [=](io::Environment& environment) {
+        return std::make_unique<Member>(environment, i, options, log);
       });
 }
+
+Registrars::~Registrars() { EXPECT_EQ(world_.failure().value_or(""), ""); }
+
+void Registrars::Unwatch(int i) {
+  unwatched_.insert(i);
+  Restart(i);
+}
+
 void Registrars::Restart(int i) {
   processes_[i]->Kill();
   Start(i);

@@ -1,4 +1,5 @@
-// Registrars on three hosts, with a log among them, and what they write.
+// Registrars on three hosts, with a log among them, what they write, and the
+// checkers that watch them.
 
 #ifndef QUORATE_SIM_ROLES_REGISTRARS_H_
 #define QUORATE_SIM_ROLES_REGISTRARS_H_
@@ -8,11 +9,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "core/registry/registrar.h"
 #include "core/wire/port.h"
+#include "sim/checkers/log_agreement.h"
+#include "sim/checkers/registry_witness.h"
 #include "sim/machine.h"
 #include "sim/network.h"
 #include "sim/world.h"
@@ -53,10 +57,27 @@ class History {
 // Sees what one host learns, in all of its lives.
 class Observer final : public log::LogObserver {
  public:
-  explicit Observer(History* history) : history_(history) {}
+  // `next` is told of everything, too.
+  Observer(History* history, log::LogObserver* next)
+      : history_(history), next_(next) {}
 
   void OnOpened(const std::string& member) override;
-  void OnPromised(uint64_t, const std::string&) override {}
+  void OnPromised(uint64_t round, const std::string& member) override {
+    next_->OnPromised(round, member);
+  }
+  void OnVoted(uint64_t position, uint64_t round, const std::string& member,
+               const std::string& hash) override {
+    next_->OnVoted(position, round, member, hash);
+  }
+  void OnProposed(uint64_t position, uint64_t round, const std::string& member,
+                  const std::string& hash,
+                  const std::vector<std::string>& members) override {
+    next_->OnProposed(position, round, member, hash, members);
+  }
+  void OnConfig(uint64_t position,
+                const std::vector<std::string>& members) override {
+    next_->OnConfig(position, members);
+  }
   void OnLearned(uint64_t position, const std::string& bytes) override;
 
   uint64_t first = 0;  // that was learned in this life
@@ -65,6 +86,7 @@ class Observer final : public log::LogObserver {
 
  private:
   History* const history_;
+  log::LogObserver* const next_;
   std::optional<uint64_t> learned_;  // the last
 };
 
@@ -87,6 +109,8 @@ class Registrars {
 
   explicit Registrars(uint64_t seed, Registrar::Options options = Quick(),
                       log::LogOptions log = {});
+  // Expects that no checker has seen anything.
+  ~Registrars();
 
  protected:
   // The outcomes, in order of the answers.
@@ -95,6 +119,9 @@ class Registrars {
     size_t missing = 0;
   };
 
+  // For a registrar that the test tells what is not in the log: restarts it
+  // without the witness.
+  void Unwatch(int i);
   void Start(int i);
   void Restart(int i);
   // It has to run.
@@ -118,6 +145,9 @@ class Registrars {
   History history_;
   std::vector<std::unique_ptr<Observer>> observers_;
   sim::World world_;
+  sim::LogAgreement agreement_{world_};
+  sim::RegistryWitness witness_{world_};
+  std::set<int> unwatched_;
   sim::Network network_;
   const Registrar::Options options_;
   const log::LogOptions log_;
