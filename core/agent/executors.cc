@@ -88,6 +88,12 @@ Executor* Executors::ExecutorFor(Framework& framework, const TaskInfo& task) {
   const auto it = framework.executors.find(ExecutorIdOf(task));
   if (it != framework.executors.end()) {
     Executor& executor = *it->second;
+    if (executor.generated) {
+      // It runs one task only. The framework has used the task's id again.
+      return refuse({DroppedState(framework.info),
+                     TaskStatus::REASON_EXECUTOR_TERMINATED,
+                     "The executor of the task's former run is still there"});
+    }
     if (executor.state == Executor::State::kRegistering ||
         executor.state == Executor::State::kRunning) {
       return &executor;
