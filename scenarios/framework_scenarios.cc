@@ -229,6 +229,39 @@ SCENARIO(Tasks, ALaunchIsLostOnItsWay) {
   c.AwaitSettled();
 }
 
+namespace {
+
+constexpr sim::FrameworkFaults kEveryMisdeed{.reconnect = 0.05,
+                                             .subscribe_twice = 0.05,
+                                             .stale_accept = 0.1,
+                                             .unknown_acknowledge = 0.2,
+                                             .flood = 0.01,
+                                             .flood_calls = 500,
+                                             .slow = 0.02,
+                                             .slow_for = 10s,
+                                             .reuse_id = 0.2};
+
+void Disturb(Cluster& c, io::Random& random) {
+  MasterNode& master = *c.masters()[random.Below(c.masters().size())];
+  AgentNode& agent = *c.agents()[random.Below(c.agents().size())];
+  switch (random.Below(6)) {
+    case 0:
+      return master.Kill();
+    case 1:
+      return agent.Kill();
+    case 2:
+      return agent.LosePower();
+    case 3:
+      return c.Cut({agent}, c.Others(agent));
+    case 4:
+      return c.AnyFramework(random).Kill();
+    default:
+      return c.Heal();
+  }
+}
+
+}  // namespace
+
 // Frameworks misbehave in every way while masters and agents die and links
 // break: when it is over all agree with each other again.
 SCENARIO(Storm, OfFrameworksComesToRest) {
@@ -237,40 +270,13 @@ SCENARIO(Storm, OfFrameworksComesToRest) {
   auto random = world.NewRandom("storm");
   c.AwaitRegistered(60s);
   for (FrameworkNode* framework : c.frameworks()) {
-    framework->Misbehave({.reconnect = 0.05,
-                          .subscribe_twice = 0.05,
-                          .stale_accept = 0.1,
-                          .unknown_acknowledge = 0.2,
-                          .flood = 0.01,
-                          .flood_calls = 500,
-                          .slow = 0.02,
-                          .slow_for = 10s,
-                          .reuse_id = 0.2});
+    framework->Misbehave(kEveryMisdeed);
   }
   for (int step = 0; step < 30 && !world.failure(); ++step) {
+    const auto seconds = random->Below(20);
     c.AnyFramework(*random).Launch(absl::StrCat("task", step),
-                                   absl::StrCat("sleep ", random->Below(20)));
-    MasterNode& master = *c.masters()[random->Below(3)];
-    AgentNode& agent = *c.agents()[random->Below(3)];
-    switch (random->Below(6)) {
-      case 0:
-        master.Kill();
-        break;
-      case 1:
-        agent.Kill();
-        break;
-      case 2:
-        agent.LosePower();
-        break;
-      case 3:
-        c.Cut({agent}, c.Others(agent));
-        break;
-      case 4:
-        c.AnyFramework(*random).Kill();
-        break;
-      default:
-        c.Heal();
-    }
+                                   absl::StrCat("sleep ", seconds));
+    Disturb(c, *random);
     world.RunFor(random->Between(100ms, 5s));
   }
   c.EndDisturbances();
