@@ -60,6 +60,7 @@ class ClusterChecks {
   void Check(MasterNode& master);
   void Check(AgentNode& agent);
   void NoteRemovedFrameworks(const master::Cluster& cluster);
+  void CountSlowReaders(const master::Cluster& cluster);
   void SampleQueues();
   void OnWord(FrameworkNode& framework, const FrameworkNode::Word& word);
 
