@@ -25,12 +25,10 @@ std::string Cause(const std::string& failure) {
              : failure;
 }
 
-}  // namespace
-
-const std::vector<Mutation>& Mutations() {
+std::vector<Mutation> OfTheLog() {
   // kIteratorStatusIgnored needs one damaged sector of many: the sweep of
   // //sim/roles:log_damage_test finds it.
-  static const auto& mutations = *new std::vector<Mutation>{
+  return {
       {Bug::kAcceptKeepsPromise, "accepting does not raise the promise",
        "Storm.OfRivals"},
       {Bug::kPromiseBeforeDurable, "a promise is answered before it is durable",
@@ -80,6 +78,11 @@ const std::vector<Mutation>& Mutations() {
        "Damage.OfTheLatestLargeVote"},
       {Bug::kNoPreVote, "a candidate does not ask first",
        "Members.ADeafMemberDisturbsNobody"},
+  };
+}
+
+std::vector<Mutation> OfMastersAndAgents() {
+  return {
       {Bug::kUpdateBeforeDurable, "an update is told before it is durable",
        "AgentRecovery.AnAgentDiesWhileItLaunchesATask"},
       {Bug::kForwardAcknowledges, "an update that was sent needs no answer",
@@ -100,6 +103,18 @@ const std::vector<Mutation>& Mutations() {
       {Bug::kSlowReaderKept, "a framework that does not read is not cut off",
        "Frameworks.ASlowReaderIsCutOff"},
   };
+}
+
+}  // namespace
+
+const std::vector<Mutation>& Mutations() {
+  static const auto& mutations = *new std::vector<Mutation>([] {
+    std::vector<Mutation> all = OfTheLog();
+    for (const Mutation& mutation : OfMastersAndAgents()) {
+      all.push_back(mutation);
+    }
+    return all;
+  }());
   return mutations;
 }
 
