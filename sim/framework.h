@@ -34,7 +34,8 @@ struct FrameworkOptions {
 };
 
 // What a framework may do to a cluster: chances, for each second. Each counts
-// as its Fault when the cluster has noticed.
+// as its Fault when the cluster has answered it; a stream that is left, and an
+// acknowledgement, to which there is no answer, when they are on their way.
 struct FrameworkFaults {
   // Leaves its stream and subscribes again, up to ten times in a row.
   double reconnect = 0;
