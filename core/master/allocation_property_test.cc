@@ -65,8 +65,7 @@ class Oracle {
           });
       if (taker == line_.end()) continue;
       grants.push_back(absl::StrCat(taker->framework_id, "@", supply.agent_id));
-      line_.push_back(*taker);
-      line_.erase(taker);
+      std::rotate(taker, taker + 1, line_.end());
     }
     return grants;
   }
