@@ -75,7 +75,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first_seed", type=int, default=1)
-    parser.add_argument("--scenario", default="")
+    parser.add_argument("--scenario", default="all")
     parser.add_argument("builds", nargs="+", metavar="NAME=PROGRAM")
     options = parser.parse_args()
     builds = [tuple(build.split("=", 1)) for build in options.builds]

@@ -131,7 +131,8 @@ class RunnerTest(unittest.TestCase):
         for arguments, text in [
                 (["--scenario=Nothing"], "no scenario is called"),
                 (["--nonsense"], "--help"),
-                (["--seed=1", "--html=/nowhere/x.html"], "name one scenario"),
+                (["--scenario=all", "--seed=1", "--html=/nowhere/x.html"],
+                 "name one scenario"),
                 (["--seed=1", "--scenario=Broken.Passes",
                   "--html=/nowhere/x.html"], "cannot write /nowhere/x.html")]:
             with self.subTest(arguments):
