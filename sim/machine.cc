@@ -39,6 +39,7 @@ Host::~Host() { TurnOff(); }
 
 void Host::TurnOff() {
   up_ = false;
+  if (asleep_) world_.Span(name_, "asleep", false);
   asleep_ = false;
   clock_.Wake();
   // Its processes are among those here.
@@ -76,6 +77,7 @@ void Host::Suspend() {
     if (!process->paused()) process->Stop();
   }
   asleep_ = true;
+  world_.Span(name_, "asleep", true);
   clock_.Sleep();
 }
 
@@ -83,6 +85,7 @@ void Host::Wake() {
   if (!asleep_) return;
   world_.Took(Fault::kSuspend, name_);
   asleep_ = false;
+  world_.Span(name_, "asleep", false);
   clock_.Wake();
   // By index: what runs may start further processes.
   for (size_t i = 0; i < processes_.size(); ++i) {
