@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "sim/cluster.h"
+#include "sim/containers.h"
 #include "sim/swarm/weather.h"
 
 namespace quorate::sim {
@@ -221,7 +222,7 @@ void ClusterSwarm::HealCore() {
   const auto registered = [&] {
     MasterNode* leader = cluster_.Leader();
     return leader != nullptr && well.role() != nullptr &&
-           well.role()->registered() && well.role()->epoch == leader->epoch();
+           well.role()->registered() && well.role()->epoch() == leader->epoch();
   };
   if (!world_.RunUntil(registered, kRegistered)) {
     return world_.FailStuck(

@@ -459,6 +459,8 @@ void Weather::Spare(const std::vector<size_t>& victims) {
     if (all) over.push_back(id);
   }
   for (const uint64_t spell : over) Undo(spell);
+  // What others suffer from they will again.
+  network_.ClearLinks();
   for (const size_t i : victims) {
     if (victims_[i].process && !Down(i)) {
       victims_[i].process()->DieAtDiskCall(0, false);
