@@ -365,17 +365,17 @@ void Weather::StrikeDown(size_t victim, bool power) {
   }
 }
 
-// Whatever is down, for whatever reason, is started again some time.
+// Whatever is down, for whatever reason, is started again some time; for ever,
+// as a supervisor would.
 void Weather::Tend() {
-  if (over_) return;
   for (size_t i = 0; i < victims_.size(); ++i) {
     if (!Down(i) || !starting_.insert(i).second) continue;
-    const io::Duration wait =
-        supervisor_->Below(4) == 0 ? io::Duration(0) : DrawSpell(*supervisor_);
+    const bool at_once = Spared(i) || supervisor_->Below(4) == 0;
+    const io::Duration wait = at_once ? kTendEvery : DrawSpell(*supervisor_);
     world_.After(wait, "supervisor", [this, i, life = life_] {
       if (!*life) return;
       starting_.erase(i);
-      victims_[i].start();
+      if (Down(i)) victims_[i].start();
     });
   }
   world_.After(kTendEvery, "supervisor looks", [this, life = life_] {
