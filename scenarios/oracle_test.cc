@@ -28,7 +28,8 @@ TEST(OracleTest, SaysMustAndMustNot) {
   for (const Scenario& scenario : All()) {
     if (scenario.name != "Storm.OfEverything") continue;
     for (uint64_t seed = 1; seed <= 200; ++seed) {
-      const Outcome outcome = Run(scenario, seed, {.spectator = &listener});
+      const Outcome outcome =
+          scenarios::Run(scenario, seed, {.spectator = &listener});
       ASSERT_FALSE(outcome.failure) << *outcome.failure;
     }
   }
@@ -38,7 +39,7 @@ TEST(OracleTest, SaysMustAndMustNot) {
   // Each run begins with one that must go on.
   EXPECT_GT(times(sim::Recovery::kMust), 200 + 50);
   EXPECT_GT(times(sim::Recovery::kMay), 10);
-  EXPECT_GT(times(sim::Recovery::kMustNot), 50);
+  EXPECT_GT(times(sim::Recovery::kMustNot), 20);
   for (const auto& [said, count] : listener.said) {
     RecordProperty(said, count);
     std::printf("%s: %d\n", said.c_str(), count);
