@@ -50,7 +50,7 @@ void KeyValueTenClients(benchmark::State& state) {
         false);
 }
 void KeyValueFiftyClients(benchmark::State& state) {
-  Check(state, {.calls = 5000, .clients = 50, .keys = 10, .key_value = true},
+  Check(state, {.calls = 5000, .clients = 50, .keys = 50, .key_value = true},
         false);
 }
 

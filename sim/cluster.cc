@@ -42,6 +42,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
       checks_(world, log_agreement_),
       ensemble_(world, MakeZooKeepers(options.zookeepers)),
       zk_(UrlOf(ensemble_.servers())) {
+  log_agreement_.appends_differ = false;
   log_agreement_.on_entry = [this](uint64_t position,
                                    const log::EntryProto& entry) {
     registry_witness_.Entry(position, entry);

@@ -468,13 +468,14 @@ void LogNode::Core::Check(const absl::Status& learned) {
   if (!learned.ok()) Fail(io::kExitFailure, learned);
 }
 
-// A vote that was durable when the process ended was told to nobody.
+// A vote that was durable when the process ended was told to nobody. What is
+// learned may have been so at a lower ballot than the latest vote for it.
 void LogNode::Core::ObserveOpened() {
   LogObserver* const observer = options_.observer;
   if (observer == nullptr) return;
   observer->OnOpened(me());
   for (const auto& [position, slot] : acceptor_->Unsettled()) {
-    if (slot.entry == nullptr) continue;
+    if (slot.state != Slot::State::kAccepted) continue;
     observer->OnVoted(position, slot.ballot.round, slot.ballot.member,
                       slot.hash);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -22,6 +23,13 @@ class Bits {
 
   void Set(size_t i) { words_[i / 64] |= uint64_t{1} << (i % 64); }
   void Clear(size_t i) { words_[i / 64] &= ~(uint64_t{1} << (i % 64)); }
+  bool Has(size_t i) const { return (words_[i / 64] >> (i % 64) & 1) != 0; }
+  bool IsPartOf(const Bits& other) const {
+    for (size_t i = 0; i < words_.size(); ++i) {
+      if ((words_[i] & ~other.words_[i]) != 0) return false;
+    }
+    return true;
+  }
   uint64_t Hash() const {
     uint64_t hash = 0xcbf29ce484222325;
     for (const uint64_t word : words_) {
@@ -38,27 +46,41 @@ class Bits {
   std::vector<uint64_t> words_;
 };
 
-// Pairs of calls taken and state reached.
+// What the search has come to: the calls taken, those with an answer apart from
+// those without, and the state.
+struct Reached {
+  Bits answered;
+  Bits open;
+  std::string state;
+};
+
+// What was come to before.
 class Tried {
  public:
-  // False if it was there.
-  bool Insert(const Bits& taken, const std::string& state) {
-    const uint64_t hash =
-        taken.Hash() * 31 + std::hash<std::string_view>()(state);
+  // False if it was there, or the same with less of the open calls used: those
+  // can be taken later, or never, so that leads to whatever this does.
+  bool Insert(const Reached& reached) {
+    const uint64_t hash = reached.answered.Hash() * 31 +
+                          std::hash<std::string_view>()(reached.state);
     auto [at, end] = known_.equal_range(hash);
     for (; at != end; ++at) {
-      if (at->second.first == taken && at->second.second == state) return false;
+      if (at->second.answered == reached.answered &&
+          at->second.state == reached.state &&
+          at->second.open.IsPartOf(reached.open)) {
+        return false;
+      }
     }
-    known_.emplace(hash, std::make_pair(taken, state));
+    known_.emplace(hash, reached);
     return true;
   }
 
  private:
-  std::unordered_multimap<uint64_t, std::pair<Bits, std::string>> known_;
+  std::unordered_multimap<uint64_t, Reached> known_;
 };
 
-// The search in the calls of one key. Their begins and ends form a list in
-// order of time, from which a call that is taken is lifted.
+// The search in the calls of one key. The begins and ends of answered calls
+// form a list in order of time, from which a call that is taken is lifted. Open
+// calls are taken only when no answered one can be, which is soonest right.
 class Search {
  public:
   Search(const SequentialModel& model, std::vector<const Call*> calls,
@@ -79,32 +101,38 @@ class Search {
     size_t previous = kNone;
     size_t next = kNone;
   };
+  // What to try next: the entry; when that is an end, the open call.
+  struct Cursor {
+    size_t entry = kNone;
+    size_t open = 0;
+  };
   struct Taken {
     size_t call;
     std::string state_before;
+    Cursor next;  // after it was taken back
   };
 
   size_t head() const { return entries_.size() - 1; }
-  bool HasEnd(size_t call) const {
-    return calls_[call]->end && calls_[call]->result;
+  bool IsOpen(size_t call) const {
+    return !calls_[call]->end || !calls_[call]->result;
   }
   void Link(const std::vector<size_t>& order);
-  void Lift(size_t call);
-  void Unlift(size_t call);
   void Remove(size_t entry);
   void Insert(size_t entry);
-  bool Take(size_t call);
-  // The entry to go on with; kNone: there is none.
-  size_t Untake();
+  bool TakeAnswered(size_t call);
+  bool TakeOpen(size_t call);
+  // False when nothing is left to take back.
+  bool TakeBack();
 
   const SequentialModel& model_;
   const std::vector<const Call*> calls_;
   const LinearizabilityOptions& options_;
   std::vector<Entry> entries_;
+  std::vector<size_t> open_;  // calls, by their begin
   std::vector<Taken> taken_;
-  Bits set_;
+  Reached reached_;
   Tried tried_;
-  std::string state_;
+  Cursor at_;
   size_t missing_ = 0;  // answered calls that are not taken
   size_t most_taken_ = 0;
   size_t stuck_at_ = 0;
@@ -116,12 +144,14 @@ Search::Search(const SequentialModel& model, std::vector<const Call*> calls,
       calls_(std::move(calls)),
       options_(options),
       entries_(2 * calls_.size() + 1),
-      set_(calls_.size()),
-      state_(model.initial) {
+      reached_{Bits(calls_.size()), Bits(calls_.size()), model.initial} {
   std::vector<size_t> order;
   for (size_t i = 0; i < calls_.size(); ++i) {
+    if (IsOpen(i)) {
+      open_.push_back(i);
+      continue;
+    }
     order.push_back(2 * i);
-    if (!HasEnd(i)) continue;
     order.push_back(2 * i + 1);
     ++missing_;
   }
@@ -133,7 +163,11 @@ Search::Search(const SequentialModel& model, std::vector<const Call*> calls,
   };
   std::sort(order.begin(), order.end(),
             [&](size_t a, size_t b) { return key(a) < key(b); });
+  std::stable_sort(open_.begin(), open_.end(), [this](size_t a, size_t b) {
+    return calls_[a]->begin < calls_[b]->begin;
+  });
   Link(order);
+  at_.entry = entries_[head()].next;
 }
 
 void Search::Link(const std::vector<size_t>& order) {
@@ -157,58 +191,83 @@ void Search::Insert(size_t entry) {
   if (back.next != kNone) entries_[back.next].previous = entry;
 }
 
-void Search::Lift(size_t call) {
-  Remove(2 * call);
-  if (HasEnd(call)) Remove(2 * call + 1);
-}
-
-void Search::Unlift(size_t call) {
-  if (HasEnd(call)) Insert(2 * call + 1);
-  Insert(2 * call);
-}
-
-bool Search::Take(size_t call) {
+bool Search::TakeAnswered(size_t call) {
   std::string next;
-  if (!model_.step(state_, *calls_[call], &next)) return false;
-  set_.Set(call);
-  if (!tried_.Insert(set_, next)) {
-    set_.Clear(call);
+  if (!model_.step(reached_.state, *calls_[call], &next)) return false;
+  std::swap(reached_.state, next);
+  reached_.answered.Set(call);
+  if (!tried_.Insert(reached_)) {
+    reached_.answered.Clear(call);
+    std::swap(reached_.state, next);
     return false;
   }
-  taken_.push_back({call, std::exchange(state_, std::move(next))});
-  Lift(call);
-  if (HasEnd(call)) --missing_;
+  taken_.push_back({call, std::move(next), {}});
+  Remove(2 * call);
+  Remove(2 * call + 1);
+  --missing_;
+  at_ = {entries_[head()].next, 0};
   return true;
 }
 
-size_t Search::Untake() {
-  if (taken_.empty()) return kNone;
+bool Search::TakeOpen(size_t call) {
+  if (reached_.open.Has(call)) return false;
+  std::string next;
+  // One that changes nothing leads nowhere.
+  if (!model_.step(reached_.state, *calls_[call], &next) ||
+      next == reached_.state) {
+    return false;
+  }
+  std::swap(reached_.state, next);
+  reached_.open.Set(call);
+  if (!tried_.Insert(reached_)) {
+    reached_.open.Clear(call);
+    std::swap(reached_.state, next);
+    return false;
+  }
+  taken_.push_back({call, std::move(next), {at_.entry, at_.open + 1}});
+  at_ = {entries_[head()].next, 0};
+  return true;
+}
+
+bool Search::TakeBack() {
+  if (taken_.empty()) return false;
   Taken last = std::move(taken_.back());
   taken_.pop_back();
-  set_.Clear(last.call);
-  state_ = std::move(last.state_before);
-  Unlift(last.call);
-  if (HasEnd(last.call)) ++missing_;
-  return entries_[2 * last.call].next;
+  reached_.state = std::move(last.state_before);
+  at_ = last.next;
+  if (IsOpen(last.call)) {
+    reached_.open.Clear(last.call);
+    return true;
+  }
+  reached_.answered.Clear(last.call);
+  Insert(2 * last.call + 1);
+  Insert(2 * last.call);
+  at_.entry = entries_[2 * last.call].next;
+  ++missing_;
+  return true;
 }
 
 Kind Search::Run() {
-  size_t at = entries_[head()].next;
   for (uint64_t steps = 1; missing_ > 0; ++steps) {
     if (steps % kStepsAtOnce == 0 && options_.give_up && options_.give_up()) {
       return Kind::kUnknown;
     }
     // An answered call is missing, so its end lies ahead.
-    if (at % 2 == 0) {
-      at = Take(at / 2) ? entries_[head()].next : entries_[at].next;
+    const size_t call = at_.entry / 2;
+    if (at_.entry % 2 == 0) {
+      if (!TakeAnswered(call)) at_ = {entries_[at_.entry].next, 0};
       continue;
     }
     if (taken_.size() >= most_taken_) {
       most_taken_ = taken_.size();
-      stuck_at_ = at / 2;
+      stuck_at_ = call;
     }
-    at = Untake();
-    if (at == kNone) return Kind::kViolation;
+    if (at_.open < open_.size() &&
+        calls_[open_[at_.open]]->begin <= *calls_[call]->end) {
+      if (!TakeOpen(open_[at_.open])) ++at_.open;
+    } else if (!TakeBack()) {
+      return Kind::kViolation;
+    }
   }
   return Kind::kLinearizable;
 }

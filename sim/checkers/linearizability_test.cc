@@ -133,39 +133,49 @@ TEST(LinearizabilityTest, Lines) {
   EXPECT_EQ(RegisterModel().refuse((*calls)[0]), "");
 }
 
+// Where no read tells the order of many appends the search may be too long.
 TEST(LinearizabilityTest, WhatACorrectStoreCouldSayIsAccepted) {
   io::SeededRandom random(1);
+  int unknown = 0;
   for (int i = 0; i < 2000; ++i) {
     HistoryShape shape;
     shape.calls = 1 + random.Below(60);
-    shape.clients = 1 + random.Below(8);
     shape.keys = 1 + random.Below(3);
-    shape.unknown = random.Below(10);
     shape.key_value = random.Below(2) == 0;
+    // Every order of appends that may have happened is another state.
+    shape.clients = 1 + random.Below(shape.key_value ? 4 : 8);
+    shape.unknown = shape.key_value ? 10 + random.Below(20) : random.Below(10);
     const std::vector<Call> calls = DrawHistory(random, shape);
-    const auto verdict = CheckLinearizable(
-        shape.key_value ? KeyValueModel() : RegisterModel(), calls, {});
-    ASSERT_EQ(verdict.kind, Kind::kLinearizable) << verdict.finding;
+    int asked = 0;
+    const auto verdict =
+        CheckLinearizable(shape.key_value ? KeyValueModel() : RegisterModel(),
+                          calls, {.give_up = [&] { return ++asked > 20; }});
+    ASSERT_NE(verdict.kind, Kind::kViolation) << verdict.finding;
+    unknown += verdict.kind == Kind::kUnknown;
   }
+  EXPECT_LT(unknown, 20);
 }
 
 TEST(LinearizabilityTest, AStaleReadIsFound) {
   io::SeededRandom random(2);
-  int planted = 0;
+  int found = 0;
   for (int i = 0; i < 2000; ++i) {
     HistoryShape shape;
     shape.calls = 10 + random.Below(50);
     shape.clients = 1 + random.Below(6);
     shape.keys = 1 + random.Below(2);
-    shape.unknown = random.Below(20);
+    shape.unknown = 10 + random.Below(20);
     std::vector<Call> calls = DrawHistory(random, shape);
     if (!PlantStaleRead(random, calls)) continue;
-    ++planted;
-    const auto verdict = CheckLinearizable(RegisterModel(), calls, {});
-    ASSERT_EQ(verdict.kind, Kind::kViolation);
+    int asked = 0;
+    const auto verdict = CheckLinearizable(
+        RegisterModel(), calls, {.give_up = [&] { return ++asked > 20; }});
+    ASSERT_NE(verdict.kind, Kind::kLinearizable);
+    if (verdict.kind == Kind::kUnknown) continue;
+    ++found;
     EXPECT_NE(verdict.finding.find("has no place: "), std::string::npos);
   }
-  EXPECT_GT(planted, 1000);
+  EXPECT_GT(found, 1000);
 }
 
 // Of few calls with few values, so that each verdict is as likely.

@@ -146,7 +146,7 @@ void LogAgreement::Learned(const std::string& disk, uint64_t position,
     world_.Fail(absl::StrCat("at position ", position, " ", disk,
                              " learned what no quorum has voted for"));
   }
-  if (parsed.type() == log::APPEND) {
+  if (appends_differ && parsed.type() == log::APPEND) {
     for (const std::string& payload : parsed.payload()) {
       if (payloads_.insert(payload).second) continue;
       world_.Fail(absl::StrCat("'", payload, "' is in the log twice, again at ",

@@ -11,7 +11,7 @@
 // * Proposals: one ballot proposes one entry at a position; once a quorum of
 //   the position's members has voted for an entry in one ballot, every higher
 //   ballot proposes that entry.
-// * Each client entry is in the log once.
+// * Each client entry is in the log once, where clients append nothing twice.
 // * Identity: a member whose disk was lost never votes again.
 
 #ifndef QUORATE_SIM_CHECKERS_LOG_AGREEMENT_H_
@@ -45,6 +45,8 @@ class LogAgreement {
   // that was wiped is another one.
   log::LogObserver* Observe(const std::string& disk);
 
+  // Whether no client appends the same bytes twice.
+  bool appends_differ = true;
   // Told of each entry when somebody first learns it, in order of positions.
   std::function<void(uint64_t position, const log::EntryProto& entry)> on_entry;
 

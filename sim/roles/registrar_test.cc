@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/base/planted_bugs.h"
 #include "sim/roles/registrars.h"
 
 namespace quorate::registry {
@@ -64,6 +65,20 @@ TEST_F(RegistrarTest, WithoutAQuorumItTimesOutAndMayTryAgain) {
   ASSERT_TRUE(Recover(0).ok());
   // "a" was under way when it timed out: it may be there or not.
   EXPECT_EQ(Apply(0, {"b"}), "b OK; ");
+}
+
+// Two that are asked for together, each of which would be the first.
+TEST_F(RegistrarTest, TheWitnessSeesAnswersOfAStaleState) {
+  ASSERT_TRUE(Recover(0).ok());
+  Plant(Bug::kRegistryStale);
+  Submit(0, {"a", "b", "b"});
+  world_.RunFor(seconds(1));
+  Plant(Bug::kNone);
+  ASSERT_TRUE(world_.failure());
+  EXPECT_NE(world_.failure()->find("in order it is ALREADY_EXISTS"),
+            std::string::npos)
+      << *world_.failure();
+  expects_failure_ = true;
 }
 
 TEST_F(RegistrarTest, AnOversizedOperationHarmsNobodyElse) {

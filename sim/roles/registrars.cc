@@ -131,6 +131,7 @@ Registrars::Registrars(uint64_t seed, Registrar::Options options,
       network_(world_, sim::NetworkOptions{}),
       options_(options),
       log_(std::move(log)) {
+  agreement_.appends_differ = false;
   agreement_.on_entry = [this](uint64_t position,
                                const log::EntryProto& entry) {
     witness_.Entry(position, entry);
@@ -161,7 +162,10 @@ void Registrars::Start(int i) {
       });
 }
 
-Registrars::~Registrars() { EXPECT_EQ(world_.failure().value_or(""), ""); }
+Registrars::~Registrars() {
+  EXPECT_EQ(world_.failure().has_value(), expects_failure_)
+      << world_.failure().value_or("");
+}
 
 void Registrars::Unwatch(int i) {
   unwatched_.insert(i);

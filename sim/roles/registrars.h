@@ -109,7 +109,7 @@ class Registrars {
 
   explicit Registrars(uint64_t seed, Registrar::Options options = Quick(),
                       log::LogOptions log = {});
-  // Expects that no checker has seen anything.
+  // Expects that no checker has seen anything, or that one has.
   ~Registrars();
 
  protected:
@@ -148,6 +148,7 @@ class Registrars {
   sim::LogAgreement agreement_{world_};
   sim::RegistryWitness witness_{world_};
   std::set<int> unwatched_;
+  bool expects_failure_ = false;
   sim::Network network_;
   const Registrar::Options options_;
   const log::LogOptions log_;
