@@ -98,7 +98,9 @@ void ClusterChecks::Check(MasterNode& node) {
   admission_.Committed(master.registry());
   Seen& seen = seen_[node.name()];
   if (seen.role == &master && seen.changes == cluster.changes()) return;
-  seen = {&master, cluster.changes()};
+  const bool due = world_.now() >= seen.next_check;
+  if (cluster.agents().size() > kSmallCluster && !due) return;
+  seen = {&master, cluster.changes(), world_.now() + kSampleInterval};
   NoteRemovedFrameworks(cluster);
   for (const auto& [id, agent] : cluster.agents()) {
     resource_books_.Check(node.name(), BooksOf(cluster, *agent));
@@ -149,7 +151,7 @@ void ClusterChecks::Check(AgentNode& node) {
   Seen& seen = seen_[node.name()];
   const uint64_t signature = Signature(agent.workload());
   if (seen.role != &agent || seen.changes != signature) {
-    seen = {&agent, signature};
+    seen = {&agent, signature, {}};
     resource_books_.Check(node.name(),
                           BooksOf(id, agent.total(), agent.workload()));
   }
