@@ -456,8 +456,12 @@ std::vector<KnownReplica> LogCluster::KnownReplicas(
   for (int i = 0; i < size(); ++i) {
     const Machine& machine = machines_[i];
     KnownReplica replica;
-    replica.disk = machine.copy_of.empty() ? DiskName(i) : machine.copy_of;
+    replica.disk = DiskName(i);
+    replica.copy_of = machine.copy_of;
     replica.member = agreement_.MemberOn(replica.disk);
+    if (replica.member.empty()) {
+      replica.member = agreement_.MemberOn(machine.copy_of);
+    }
     replica.state = machine.state;
     replica.runs = !machine.retired;
     replica.disturbed = std::count(disturbed.begin(), disturbed.end(), i) != 0;

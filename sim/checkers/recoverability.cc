@@ -13,11 +13,17 @@ bool IsMember(const std::vector<std::string>& members,
   return std::count(members.begin(), members.end(), replica.member) != 0;
 }
 
+bool HasHeld(const LogAgreement& agreement, const KnownReplica& replica,
+             uint64_t position) {
+  return agreement.HasHeld(replica.disk, position) ||
+         agreement.HasHeld(replica.copy_of, position);
+}
+
 // Its disk may hold the entry, as far as one knows.
 bool MayHold(const LogAgreement& agreement, const KnownReplica& replica,
              uint64_t position) {
   return replica.state != DiskState::kLost &&
-         agreement.HasHeld(replica.disk, position);
+         HasHeld(agreement, replica, position);
 }
 
 // The lowest chosen position whose entry is on no disk that runs.
@@ -107,7 +113,7 @@ bool MayForget(const LogAgreement& agreement,
       // Who knows that he has lost votes does not deny them.
       if (replica.state == DiskState::kLost) continue;
       if (i == forgetful || replica.state == DiskState::kDoubtful ||
-          !agreement.HasHeld(replica.disk, position)) {
+          !HasHeld(agreement, replica, position)) {
         deniers.insert(replica.member);
       }
     }

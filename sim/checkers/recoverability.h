@@ -38,10 +38,11 @@ enum class DiskState {
 
 struct KnownReplica {
   std::string member;  // empty: it has no id yet
-  std::string disk;  // whose content it has, as LogAgreement::Observe knows it
+  std::string disk;    // as LogAgreement::Observe knows it
   DiskState state = DiskState::kWhole;
   bool runs = true;        // from now on
   bool disturbed = false;  // while faults go on to hit it
+  std::string copy_of;     // the disk whose content it had at first, if any
 };
 
 enum class Recovery { kMust, kMay, kMustNot };

@@ -94,6 +94,18 @@ TEST_F(RecoverabilityTest, AMemberCountsOnce) {
             Recovery::kMustNot);
 }
 
+// What a copy has learned since is its own.
+TEST_F(RecoverabilityTest, ACopyHoldsWhatItsOriginalHeld) {
+  KnownReplica copy = In(DiskState::kDoubtful, "b");
+  copy.disk = "copy";
+  EXPECT_EQ(Of({Dead("a"), copy, Whole("c")}).recovery, Recovery::kMustNot);
+  copy.copy_of = "b";
+  EXPECT_EQ(Of({Dead("a"), copy, Whole("c")}).recovery, Recovery::kMay);
+  copy.copy_of.clear();
+  Learn(agreement_, 1, AppendOf("x"), "copy");
+  EXPECT_EQ(Of({Dead("a"), copy, Whole("c")}).recovery, Recovery::kMay);
+}
+
 TEST_F(RecoverabilityTest, WhoMayForget) {
   const Replicas all = {Whole("a"), Whole("b"), Whole("c")};
   // Then a and c, of whom neither has the vote, would be a majority.
