@@ -208,12 +208,11 @@ void Records::CloseDb() {
 
 absl::Status Records::Closed() const {
   // Without space it is opened again when there is some.
-  const absl::StatusCode code = unopened_.ok()
-                                    ? absl::StatusCode::kResourceExhausted
-                                    : unopened_.code();
-  return absl::Status(code,
-                      absl::StrCat(path_, " could not be opened again: ",
-                                   unopened_.message()));
+  const absl::StatusCode code =
+      unopened_.ok() ? absl::StatusCode::kResourceExhausted : unopened_.code();
+  return absl::Status(
+      code,
+      absl::StrCat(path_, " could not be opened again: ", unopened_.message()));
 }
 
 absl::Status Records::Outcome(const absl::Status& status) const {

@@ -299,7 +299,8 @@ void LogSwarm::HealAll() {
   weather_.End();
   std::vector<int> sound;
   for (int i = 0; i < log_.size(); ++i) {
-    if (!DisksLie() || !MayLie(i)) sound.push_back(i);
+    const bool cloned_to = i >= founders_ && plan_.at("clone") != 0;
+    if (!DisksLie() || (!MayLie(i) && !cloned_to)) sound.push_back(i);
   }
   AwaitService(sound);
 }
