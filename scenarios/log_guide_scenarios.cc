@@ -55,6 +55,7 @@ SCENARIO(Members, AReplacedMasterThatReturnsHasNoVote) {
   EXPECT_NOW(ChangeMembers(world, log, {fresh}, {old}));
   Load(world, log, 10);
   log.Start(old);
+  world.Took(sim::Fault::kReplacedReturns, log.host(old).name());
   EXPECT_SOON(log.status(old).state == State::kJoining, 30s);
   EXPECT_NOW(Acknowledges(world, log, 30s));
   // With it there are three again that hear each other, of which two vote.

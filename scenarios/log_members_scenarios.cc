@@ -143,6 +143,7 @@ SCENARIO(Members, AChangeToMembersThatDoNotAnswerIsRefused) {
   log.ChangeMembers(leader, {fresh}, {(leader + 1) % 3, (leader + 2) % 3},
                     true);
   EXPECT_SOON(Changed(log), 90s);
+  world.Took(sim::Fault::kDeadHostAdded, log.host(fresh).name());
   EXPECT_NOW(absl::IsDeadlineExceeded(*log.change_outcome));
   EXPECT_NOW(absl::StrContains(log.change_outcome->message(), "start it"));
   EXPECT_NOW(log.Members(leader).size() == 3);
@@ -404,8 +405,8 @@ SCENARIO(Members, AClonedDiskIsQuarantined) {
   EXPECT_NOW(!log.status(copy).voting && !log.status(original).voting);
 }
 
-// A copy of a disk that starts when the original has lived on: the copy is found
-// out and says so, and the original is not disturbed.
+// A copy of a disk that starts when the original has lived on: the copy is
+// found out and says so, and the original is not disturbed.
 SCENARIO(Members, ACopyOfAnEarlierLifeIsQuarantined) {
   sim::LogCluster log(world, Electing(3));
   EXPECT_SOON(Leader(log) >= 0, 30s);

@@ -166,8 +166,9 @@ class Runner {
     std::fprintf(stderr, "Making it smaller, for %u s at most\n", seconds);
     std::fprintf(
         stderr, "%s\n",
-        ShrinkFailure(*to_shrink_, options_, std::chrono::seconds(seconds),
-                      [this] { progress_.Tick(); })
+        ShrinkFailure(
+            *to_shrink_, options_, std::chrono::seconds(seconds),
+            [this] { progress_.Tick(); }, [] { return interrupted == 0; })
             .c_str());
   }
 
@@ -219,18 +220,21 @@ class Runner {
   std::map<std::pair<size_t, uint64_t>, std::pair<uint64_t, uint64_t>> hashes_;
 };
 
-std::string Read(absl::string_view path) {
-  std::ifstream in{std::string(path)};
+std::optional<std::string> Read(const std::string& path) {
+  std::ifstream in(path);
   std::ostringstream text;
   text << in.rdbuf();
-  if (!in) std::fprintf(stderr, "cannot read %s\n", std::string(path).c_str());
-  return text.str();
+  if (in) return text.str();
+  std::fprintf(stderr, "cannot read %s\n", path.c_str());
+  return std::nullopt;
 }
 
 int Diff(const std::string& files) {
   const std::pair<std::string, std::string> both = absl::StrSplit(files, ',');
-  const auto difference =
-      sim::FirstDifference(Read(both.first), Read(both.second));
+  const auto first = Read(both.first);
+  const auto second = Read(both.second);
+  if (!first || !second) return kExitUsage;
+  const auto difference = sim::FirstDifference(*first, *second);
   std::printf("%s", difference.value_or("no difference\n").c_str());
   return ExitCodeOf(difference ? Ending::kNotDeterministic : Ending::kPassed);
 }
@@ -245,7 +249,9 @@ bool CanWrite(const std::string& path) {
 }
 
 int RunKeptSeeds(const std::string& path) {
-  const auto kept = ParseKeptSeeds(Read(path));
+  const auto text = Read(path);
+  if (!text) return kExitUsage;
+  const auto kept = ParseKeptSeeds(*text);
   if (!kept.ok()) {
     std::fprintf(stderr, "%s: %s\n", path.c_str(),
                  std::string(kept.status().message()).c_str());
@@ -295,6 +301,10 @@ int Main(const Options& options) {
   if (scenarios.empty()) {
     std::fprintf(stderr, "no scenario is called '%s'; --list shows them all\n",
                  options.scenario.c_str());
+    return kExitUsage;
+  }
+  if (options.seeds == 0) {
+    std::fprintf(stderr, "--seeds=0 would run nothing\n");
     return kExitUsage;
   }
   if (options.seed && options.shows() && scenarios.size() > 1) {

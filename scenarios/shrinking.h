@@ -13,12 +13,13 @@
 
 namespace quorate::scenarios {
 
-// The report of the smallest run that still fails, by the same kind of failure;
-// each attempt runs in a process of its own, and no new one begins after
-// `at_most`. `tick` is called now and then.
+// The report of the smallest run that still fails in the same way; each attempt
+// runs in a process of its own, and none goes on for long after `at_most`.
+// `tick` is called now and then; no attempt begins when `may_go_on` says no.
 std::string ShrinkFailure(const Result& failed, const Options& options,
                           std::chrono::seconds at_most,
-                          const std::function<void()>& tick);
+                          const std::function<void()>& tick,
+                          const std::function<bool()>& may_go_on);
 
 }  // namespace quorate::scenarios
 

@@ -72,7 +72,6 @@ constexpr const char* kNames[] = {
     "wrong-quorum",
     "extra-master",
     "replaced-returns",
-    "backup-restored",
     "wrong-path",
     "dead-host-added",
     "framework-reconnects",

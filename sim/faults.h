@@ -86,7 +86,6 @@ enum class Fault {
   kWrongQuorum,
   kExtraMaster,
   kReplacedReturns,
-  kBackupRestored,
   kWrongPath,  // two clusters meet
   kDeadHostAdded,
   // Frameworks.

@@ -113,6 +113,7 @@ LogCluster::~LogCluster() { world_.EndStory(); }
 
 int LogCluster::Add(int quorum) {
   const int i = AddMachine(quorum);
+  world_.Took(Fault::kExtraMaster, machines_[i].host->name());
   Start(i);
   return i;
 }
@@ -120,6 +121,7 @@ int LogCluster::Add(int quorum) {
 int LogCluster::AddForeign(int quorum) {
   const int i = AddMachine(quorum);
   machines_[i].foreign = true;
+  world_.Took(Fault::kWrongPath, machines_[i].host->name());
   Start(i);
   return i;
 }
@@ -177,9 +179,13 @@ void LogCluster::CountRestart(Machine& machine) {
   if (machine.process != nullptr) {
     if (machine.other_options) world_.Took(Fault::kOtherFlags, name);
     if (machine.last_protocol != protocol) world_.Took(Fault::kUpgrade, name);
+    if (machine.last_quorum != machine.quorum) {
+      world_.Took(Fault::kWrongQuorum, name);
+    }
   }
   machine.other_options = false;
   machine.last_protocol = protocol;
+  machine.last_quorum = machine.quorum;
 }
 
 void LogCluster::Start(int i) {

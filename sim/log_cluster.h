@@ -168,6 +168,7 @@ class LogCluster {
     log::LogOptions options;
     bool other_options = false;
     std::optional<wire::Versions> last_protocol;  // of its latest start
+    int last_quorum = 0;                          // the same
     bool retired = false;
     bool foreign = false;
     int disk = 0;  // counts the wipes

@@ -75,6 +75,7 @@ class ClusterSwarm {
   }
   void HealAll();
   void HealCore();
+  void AwaitAnyTask();
 
   World& world_;
   const Plan& plan_;
@@ -104,21 +105,24 @@ void ClusterSwarm::AddVictim(Node& node) {
 
 void ClusterSwarm::AddZooKeeperKinds() {
   weather_.AddKind("session-move", [this](io::Random& random) {
-    const std::vector<MasterNode*>& masters = cluster_.masters();
-    cluster_.zookeeper().BreakConnectionsOf(
-        *masters[random.Below(masters.size())]);
+    const size_t i = random.Below(cluster_.masters().size());
+    if (weather_.Spared(i)) return;
+    cluster_.zookeeper().BreakConnectionsOf(*cluster_.masters()[i]);
   });
   weather_.AddKind("session-expiry", [this](io::Random& random) {
-    const std::vector<MasterNode*>& masters = cluster_.masters();
-    cluster_.zookeeper().ExpireSessionsOf(
-        *masters[random.Below(masters.size())]);
+    const size_t i = random.Below(cluster_.masters().size());
+    if (weather_.Spared(i)) return;
+    cluster_.zookeeper().ExpireSessionsOf(*cluster_.masters()[i]);
   });
 }
 
 void ClusterSwarm::AddContainerKinds() {
   weather_.AddKind("container-kill", [this](io::Random& random) {
     const std::vector<AgentNode*>& agents = cluster_.agents();
-    agents[random.Below(agents.size())]->containers().KillAny(SIGKILL);
+    const size_t i = random.Below(agents.size());
+    const size_t first =
+        cluster_.masters().size() + cluster_.zookeepers().size();
+    if (!weather_.Spared(first + i)) agents[i]->containers().KillAny(SIGKILL);
   });
 }
 
@@ -229,6 +233,25 @@ void ClusterSwarm::HealCore() {
         absl::StrCat(well.name(), " is not registered with a leader although ",
                      "a majority of everything is well"));
   }
+  AwaitAnyTask();
+}
+
+// One may go to an agent that suffers: of many, some task ends.
+void ClusterSwarm::AwaitAnyTask() {
+  constexpr int kProbes = 30;
+  FrameworkNode& framework = cluster_.framework();
+  for (int probe = 0; probe < kProbes; ++probe) {
+    framework.Launch(absl::StrCat("probe", probe), "sleep 1");
+    const auto any = [&] {
+      for (int i = 0; i <= probe; ++i) {
+        const std::string name = absl::StrCat("probe", i);
+        if (framework.Reached(name, "TASK_FINISHED")) return true;
+      }
+      return false;
+    };
+    if (world_.RunUntil(any, 15s)) return;
+  }
+  world_.FailStuck("no task ends although a majority of everything is well");
 }
 
 }  // namespace

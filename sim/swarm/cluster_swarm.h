@@ -1,4 +1,4 @@
-// A run of the swarm over a whole cluster: masters, agents, a framework and
+// A run of the swarm over a whole cluster: masters, agents, frameworks and
 // ZooKeeper; tasks are launched, killed and end, under faults of every kind;
 // then all of them heal, or a majority of the masters and of ZooKeeper does
 // with one agent and the framework, and the cluster has to serve again in

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -135,6 +136,8 @@ class LogSwarm {
   void AwaitService(const std::vector<int>& core);
   void Await(const std::function<bool()>& condition, io::Duration at_most,
              const char* what);
+  bool MayBeQuarantined(const log::LogStatus& status) const;
+  void ReadBack(const std::vector<int>& core);
   bool CoreLeads(const std::vector<int>& core);
 
   World& world_;
@@ -175,7 +178,7 @@ void LogSwarm::AddDiskKinds() {
     if (!MayLie(i)) return;
     log_.status(i);
     log_.Kill(i);
-    if (wiped_.count(i) == 0 && !log_.id(i).empty()) wiped_[i] = log_.id(i);
+    if (!log_.id(i).empty()) wiped_[i] = log_.id(i);
     log_.Wipe(i);
   });
   weather_.AddKind("rollback", [this](io::Random& random) {
@@ -215,7 +218,8 @@ void LogSwarm::AddDamage() {
 void LogSwarm::AddSecondProcess() {
   weather_.AddKind("second-process", [this](io::Random& random) {
     const int i = static_cast<int>(random.Below(log_.size()));
-    if (log_.up(i)) log_.StartSecond(i);
+    const bool spared = weather_.Spared(static_cast<size_t>(i));
+    if (!spared && log_.up(i) && log_.host(i).up()) log_.StartSecond(i);
   });
 }
 
@@ -280,8 +284,10 @@ void LogSwarm::ChangeMembers(int leader, io::Random& random) {
 
 // As an operator should when a disk was lost.
 void LogSwarm::ReplaceWiped(int leader) {
+  const std::vector<std::string> members = log_.status(leader).members;
   for (const auto& [i, old_id] : wiped_) {
     log_.status(i);
+    if (std::count(members.begin(), members.end(), old_id) == 0) continue;
     const bool back = log_.up(i) && !log_.id(i).empty() && log_.id(i) != old_id;
     if (back) return log_.ReplaceId(leader, old_id, i);
   }
@@ -363,11 +369,29 @@ void LogSwarm::AwaitService(const std::vector<int>& core) {
       [&] {
         return std::all_of(core.begin(), core.end(), [&](int i) {
           const log::LogStatus status = log_.status(i);
-          return status.state == log::LogStatus::State::kQuarantined ||
-                 status.learned_upto >= end;
+          return MayBeQuarantined(status) || status.learned_upto >= end;
         });
       },
       5s + elections, "everybody of the majority has everything");
+  ReadBack(core);
+}
+
+// A disk that could not be read does not say any more what it promised; nor
+// does that of a member that was removed.
+bool LogSwarm::MayBeQuarantined(const log::LogStatus& status) const {
+  return status.state == log::LogStatus::State::kQuarantined &&
+         (DisksLie() || MembersChange() ||
+          world_.faults().of(Fault::kReadFailed) > 0);
+}
+
+// Everything that was ever acknowledged, from each of them.
+void LogSwarm::ReadBack(const std::vector<int>& core) {
+  for (const int i : core) {
+    if (!log_.up(i) || MayBeQuarantined(log_.status(i))) continue;
+    auto done = std::make_shared<std::optional<absl::Status>>();
+    log_.ReadBack(i, [done](const absl::Status& read) { *done = read; });
+    Await([done] { return done->has_value(); }, 60s, "the log is read");
+  }
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ absl::StatusOr<std::vector<Setting>> ParseSettings(absl::string_view text) {
     Setting setting{sides.first, 0};
     if (!absl::SimpleAtoi(sides.second, &setting.value)) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "'", part, "' is not NAME=NUMBER, as in kill=0,storm=500"));
+          "'", part, "' is not NAME=NUMBER, as in kill=0,storm-ms=500"));
     }
     settings.push_back(std::move(setting));
   }

@@ -4,7 +4,7 @@
 //
 //   Plan plan = DrawLogPlan(7);
 //   plan.Set("kill", 0);
-//   plan.ToString();  // "replicas=3 storm=41000 append=20 pause=3 ..."
+//   plan.ToString();  // "quorum=2 storm-ms=41000 append=2000 pause=3 ..."
 //
 // Each fault draws from a stream of its own, so that a run without one of them
 // has the others as before; and a run whose storm ends earlier is the same up
@@ -21,7 +21,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "io/random.h"
 
 namespace quorate::sim {
 
@@ -65,7 +64,7 @@ struct Setting {
   std::string name;
   uint64_t value = 0;
 };
-// "kill=0,storm=500".
+// "kill=0,storm-ms=500".
 absl::StatusOr<std::vector<Setting>> ParseSettings(absl::string_view text);
 
 // The smallest plan that was found to fail as well: faults are left out, the

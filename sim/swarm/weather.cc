@@ -21,8 +21,8 @@ uint64_t Milliseconds(io::Duration time) {
 }
 
 // Every fault by itself is on or off, and of very different strength.
-uint64_t DrawRate(io::Random& random, uint64_t most) {
-  if (random.Below(3) != 0) return 0;
+uint64_t DrawRate(io::Random& random, uint64_t most, uint64_t one_in) {
+  if (random.Below(one_in) != 0) return 0;
   const uint64_t tenth = std::max<uint64_t>(1, most / 10);
   const bool strong = random.Below(3) == 0;
   return 1 + random.Below(strong ? most : tenth);
@@ -80,9 +80,12 @@ constexpr FaultKnob kFaultKnobs[] = {
 }  // namespace
 
 void Weather::Draw(io::Random& random, Plan& plan) {
+  // Few of many find what all at once would hide.
+  constexpr uint64_t kOneIn[] = {16, 8, 4, 2};
+  const uint64_t one_in = kOneIn[random.Below(std::size(kOneIn))];
   for (const FaultKnob& knob : kFaultKnobs) {
-    plan.Add({knob.name, Plan::Kind::kFault, DrawRate(random, knob.most), 0,
-              100 * knob.most});
+    plan.Add({knob.name, Plan::Kind::kFault,
+              DrawRate(random, knob.most, one_in), 0, 100 * knob.most});
   }
   plan.Add({"jitter-us", Plan::Kind::kStrength,
             Milliseconds(DrawSpell(random)) % 5000, 100, 500000});
@@ -161,13 +164,14 @@ void Weather::AddProcessKinds() {
   });
   AddKind("rack-power-loss", [this](io::Random& random) {
     const uint64_t rack = random.Below(3);
-    bool any = false;
+    int struck = 0;
     for (size_t i = 0; i < victims_.size(); ++i) {
       if (i % 3 != rack || Spared(i) || Down(i)) continue;
-      any = true;
+      ++struck;
       StrikeDown(i, true);
     }
-    if (any) world_.Took(Fault::kRackPowerLoss, absl::StrCat("rack", rack));
+    if (struck > 1)
+      world_.Took(Fault::kRackPowerLoss, absl::StrCat("rack", rack));
   });
   AddKind("disk-death", [this](io::Random& random) {
     const std::optional<size_t> victim = Any(random);
@@ -350,7 +354,7 @@ std::optional<size_t> Weather::Any(io::Random& random) {
 
 bool Weather::Down(size_t victim) const {
   const Victim& v = victims_[victim];
-  if (!v.process) return !v.host->up();
+  if (!v.process) return !v.host->up() && !v.host->asleep();
   const Process* process = v.process();
   return process == nullptr || !process->alive();
 }
@@ -462,6 +466,8 @@ void Weather::Spare(const std::vector<size_t>& victims) {
   // What others suffer from they will again.
   network_.ClearLinks();
   for (const size_t i : victims) {
+    starting_.erase(i);
+    victims_[i].host->clock().Correct();
     if (victims_[i].process && !Down(i)) {
       victims_[i].process()->DieAtDiskCall(0, false);
     }

@@ -51,8 +51,8 @@ class Weather {
   Weather(World& world, Network& network, const Plan& plan);
   ~Weather();
 
+  // Victims are numbered from 0 on, as they come.
   void Add(Victim victim) { victims_.push_back(std::move(victim)); }
-  size_t size() const { return victims_.size(); }
 
   // A fault of its own kind, as often as the knob of that name says.
   void AddKind(const char* knob, std::function<void(io::Random&)> strike);
@@ -63,6 +63,8 @@ class Weather {
   void Spare(const std::vector<size_t>& victims);
   // The same for all.
   void End();
+  // For kinds that are added: whether it is to be left alone.
+  bool Spared(size_t victim) const { return spared_.count(victim) != 0; }
 
  private:
   struct Kind;
@@ -91,7 +93,6 @@ class Weather {
 
   // Any one, unless that is spared.
   std::optional<size_t> Any(io::Random& random);
-  bool Spared(size_t victim) const { return spared_.count(victim) != 0; }
   bool Down(size_t victim) const;
   void StrikeDown(size_t victim, bool power);
   // Undoes it after that time, or when the victims are spared.
