@@ -7,6 +7,7 @@
 // The lines: "idle" has no tasks; "light" launches 10 tasks in a second;
 // "storm" is the same under faults of every kind of the swarm.
 
+#include <glog/logging.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -214,6 +215,7 @@ void Main(const Arguments& arguments) {
 }  // namespace quorate::bench
 
 int main(int argc, char** argv) {
+  FLAGS_minloglevel = google::FATAL;
   quorate::bench::Main(quorate::bench::Arguments(argc, argv));
   return 0;
 }

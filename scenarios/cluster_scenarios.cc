@@ -140,7 +140,8 @@ SCENARIO(AgentRecovery, AnAgentDiesWhileItLaunchesATask) {
   c.AwaitRegistered(60s);
   AgentNode& agent = *c.agents().front();
   agent.Supervise(random->Between(100ms, 5s));
-  agent.DieAtDiskCall(1 + random->Below(60), random->Below(2) == 0);
+  const bool power = random->Below(2) == 0;
+  agent.DieAtDiskCall(1 + random->Below(60), power);
   c.framework().Launch("unlucky", "sleep 10");
   EXPECT_SOON(c.framework().Ended("unlucky"), 300s);
   c.framework().Launch("lucky", "sleep 1");
@@ -265,6 +266,11 @@ SCENARIO(ZooKeeper, AnOutageEndsTheReignAndNothingElse) {
 
 namespace {
 
+void DieAtDiskCall(sim::Node& node, io::Random& random) {
+  const bool power = random.Below(2) == 0;
+  node.DieAtDiskCall(1 + random.Below(40), power);
+}
+
 // One step of a storm: something breaks or heals.
 void Disturb(Cluster& c, io::Random& random) {
   MasterNode& master = *c.masters()[random.Below(c.masters().size())];
@@ -276,7 +282,7 @@ void Disturb(Cluster& c, io::Random& random) {
     case 1:
       return master.LosePower();
     case 2:
-      return master.DieAtDiskCall(1 + random.Below(40), random.Below(2) == 0);
+      return DieAtDiskCall(master, random);
     case 3:
       return master.PauseFor(random.Between(100ms, 30s));
     case 4:
@@ -284,7 +290,7 @@ void Disturb(Cluster& c, io::Random& random) {
     case 5:
       return agent.LosePower();
     case 6:
-      return agent.DieAtDiskCall(1 + random.Below(40), random.Below(2) == 0);
+      return DieAtDiskCall(agent, random);
     case 7:
       return agent.PauseFor(random.Between(100ms, 30s));
     case 8:

@@ -86,6 +86,18 @@ void ForEachLink(sim::LogCluster& log,
   }
 }
 
+// As Acknowledges, for a leader that may be slow: appends that are asked for
+// after each of its events would never let it catch up.
+bool Works(sim::World& world, sim::LogCluster& log, io::Duration time) {
+  const uint64_t before = log.acknowledged();
+  const io::Instant deadline = world.now() + time;
+  while (!world.failure() && world.now() < deadline) {
+    Load(world, log, 1);
+    if (log.acknowledged() > before) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // The lock in its directory ends a replica that is started twice; the first
@@ -287,7 +299,7 @@ SCENARIO(BadClocks, TheLogBearsEachKind) {
         log.process(i).SetSlowLoop(random->Between(1ms, 300ms));
     }
     Load(world, log, 50);
-    EXPECT_NOW(Acknowledges(world, log, 60s));
+    EXPECT_NOW(Works(world, log, 60s));
   }
   log.HealAll();
   EXPECT_NOW(Acknowledges(world, log, 60s));

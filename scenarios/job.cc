@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -99,7 +100,7 @@ class FatalSink final : public google::LogSink {
   }
 };
 
-[[noreturn]] void OnFatal() {
+ABSL_ATTRIBUTE_NORETURN void OnFatal() {
   if (running && tell_of_crash != nullptr) {
     const Running died = *running;
     running.reset();  // What follows may fail as well.

@@ -404,6 +404,29 @@ SCENARIO(Members, AClonedDiskIsQuarantined) {
   EXPECT_NOW(!log.status(copy).voting && !log.status(original).voting);
 }
 
+// A copy of a disk that starts when the original has lived on: the copy is found
+// out and says so, and the original is not disturbed.
+SCENARIO(Members, ACopyOfAnEarlierLifeIsQuarantined) {
+  sim::LogCluster log(world, Electing(3));
+  EXPECT_SOON(Leader(log) >= 0, 30s);
+  Load(world, log, 10);
+  const int original = (Leader(log) + 1) % 3;
+  const int copy = log.Add(2);
+  log.Kill(copy);
+  log.Kill(original);
+  log.Clone(original, copy);
+  for (int life = 0; life < 2; ++life) {
+    log.Start(original);
+    EXPECT_SOON(log.status(original).voting, 60s);
+    if (life == 0) log.Kill(original);
+  }
+  world.RunFor(5s);  // Everybody has a link to the original.
+  log.Start(copy);
+  EXPECT_SOON(log.status(copy).state == State::kQuarantined, 60s);
+  EXPECT_NOW(Acknowledges(world, log, 30s));
+  EXPECT_NOW(log.status(original).voting);
+}
+
 // With a majority of the disks gone the log stops, and says what is missing.
 SCENARIO(Members, AMajorityOfDisksLostStopsTheLog) {
   sim::LogCluster log(world, Electing(3));

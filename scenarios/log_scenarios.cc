@@ -21,7 +21,8 @@ void Storm(sim::LogCluster& log, io::Random& random) {
       break;
     case 2:
       if (log.up(i)) {
-        log.process(i).DieAtDiskCall(1 + random.Below(30), random.Below(2));
+        const bool power = random.Below(2) != 0;
+        log.process(i).DieAtDiskCall(1 + random.Below(30), power);
       }
       break;
     case 3:

@@ -53,8 +53,8 @@ void LogStorm::Break() {
       break;
     case 2:
       if (weather_.disk_calls && log_.up(i)) {
-        log_.process(i).DieAtDiskCall(1 + random_->Below(20),
-                                      random_->Below(2));
+        const bool power = random_->Below(2) != 0;
+        log_.process(i).DieAtDiskCall(1 + random_->Below(20), power);
       }
       break;
     case 3:

@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -234,6 +235,15 @@ int Diff(const std::string& files) {
   return ExitCodeOf(difference ? Ending::kNotDeterministic : Ending::kPassed);
 }
 
+// Better before hours of work than after.
+bool CanWrite(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "a");
+  if (file != nullptr) return std::fclose(file) == 0;
+  std::fprintf(stderr, "cannot write %s: %s\n", path.c_str(),
+               std::strerror(errno));
+  return false;
+}
+
 int RunKeptSeeds(const std::string& path) {
   const auto kept = ParseKeptSeeds(Read(path));
   if (!kept.ok()) {
@@ -299,6 +309,10 @@ int Main(const Options& options) {
   if (options.list) {
     for (size_t i : scenarios) std::printf("%s\n", All()[i].name.c_str());
     return 0;
+  }
+  for (const auto& path :
+       {options.trace, options.html, options.events, options.hashes}) {
+    if (path && !CanWrite(*path)) return kExitUsage;
   }
   const uint64_t first_seed =
       options.first_seed.value_or(options.minutes ? FreshSeed() : 1);

@@ -141,7 +141,7 @@ SCENARIO(Upgrade, AReleaseIsSkipped) {
   }
   EXPECT_NOW(Acknowledges(world, log, 60s));
   EXPECT_SOON(log.Converged(), 60s);
-  EXPECT_NOW(log.status(hasty).explanation.empty());
+  EXPECT_SOON(log.status(hasty).explanation.empty(), 30s);
 }
 
 // Nothing in common with anybody: the log stops rather than lose anything, and

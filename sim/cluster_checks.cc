@@ -94,10 +94,13 @@ void ClusterChecks::Check(MasterNode& node) {
   reign.Begin(absl::StrCat("leads in epoch ", master.epoch()));
   one_leader_.Acts(master.id(), master.epoch());
   const master::Cluster& cluster = master.cluster();
+  CountSlowReaders(cluster);
   admission_.Committed(master.registry());
   Seen& seen = seen_[node.name()];
   if (seen.role == &master && seen.changes == cluster.changes()) return;
-  seen = {&master, cluster.changes()};
+  const bool due = world_.now() >= seen.next_check;
+  if (cluster.agents().size() > kSmallCluster && !due) return;
+  seen = {&master, cluster.changes(), world_.now() + kSampleInterval};
   NoteRemovedFrameworks(cluster);
   for (const auto& [id, agent] : cluster.agents()) {
     resource_books_.Check(node.name(), BooksOf(cluster, *agent));
@@ -105,6 +108,22 @@ void ClusterChecks::Check(MasterNode& node) {
   admission_.Check(node.name(), cluster, master.registry());
   // It ends the process: what a checker has seen is told first.
   if (!world_.failure()) master.CheckInvariants();
+}
+
+// A framework that reads nothing has an effect when events wait for it.
+void ClusterChecks::CountSlowReaders(const master::Cluster& cluster) {
+  for (FrameworkNode* framework : frameworks_) {
+    if (!framework->reads_nothing()) {
+      counted_slow_.erase(framework->name());
+      continue;
+    }
+    const master::Framework* known = cluster.FindFramework(framework->id());
+    if (known != nullptr && known->connected() &&
+        known->subscriber->queued_bytes() > 0 &&
+        counted_slow_.insert(framework->name()).second) {
+      world_.Took(Fault::kSlowConsumer, framework->name());
+    }
+  }
 }
 
 void ClusterChecks::NoteRemovedFrameworks(const master::Cluster& cluster) {
@@ -132,7 +151,7 @@ void ClusterChecks::Check(AgentNode& node) {
   Seen& seen = seen_[node.name()];
   const uint64_t signature = Signature(agent.workload());
   if (seen.role != &agent || seen.changes != signature) {
-    seen = {&agent, signature};
+    seen = {&agent, signature, {}};
     resource_books_.Check(node.name(),
                           BooksOf(id, agent.total(), agent.workload()));
   }
@@ -143,17 +162,6 @@ void ClusterChecks::SampleQueues() {
   for (MasterNode* node : masters_) {
     if (node->role() == nullptr) continue;
     queue_bounds_.Sample(node->name(), node->role()->queues());
-    for (FrameworkNode* framework : frameworks_) {
-      const master::Framework* known =
-          node->role()->cluster().FindFramework(framework->id());
-      if (!framework->reads_nothing()) {
-        counted_slow_.erase(framework->name());
-      } else if (known != nullptr && known->connected() &&
-                 known->subscriber->queued_bytes() > 0 &&
-                 counted_slow_.insert(framework->name()).second) {
-        world_.Took(Fault::kSlowConsumer, framework->name());
-      }
-    }
   }
   for (AgentNode* node : agents_) {
     if (node->role() == nullptr) continue;

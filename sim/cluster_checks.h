@@ -28,6 +28,9 @@ class ClusterChecks {
  public:
   // Between two looks at the queues.
   static constexpr io::Duration kSampleInterval = std::chrono::seconds(1);
+  // With more agents a master's books are checked as often, and not after each
+  // change: they are gone through as a whole.
+  static constexpr size_t kSmallCluster = 16;
 
   // Both outlive the checks.
   ClusterChecks(World& world, const LogAgreement& agreement);
@@ -55,11 +58,13 @@ class ClusterChecks {
   struct Seen {
     const void* role = nullptr;  // Of which life; never followed.
     uint64_t changes = 0;
+    io::Instant next_check;
   };
 
   void Check(MasterNode& master);
   void Check(AgentNode& agent);
   void NoteRemovedFrameworks(const master::Cluster& cluster);
+  void CountSlowReaders(const master::Cluster& cluster);
   void SampleQueues();
   void OnWord(FrameworkNode& framework, const FrameworkNode::Word& word);
 

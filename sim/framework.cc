@@ -277,7 +277,8 @@ void FrameworkNode::Running::OnOffer(const mesos::v1::Offer& offer) {
   wanted.Allocate("*");
   Resources left = Resources::FromProto(offer.resources()).value();
   for (auto& [id, task] : node_.tasks_) {
-    if (!task.agent_id.empty() || !left.Contains(wanted)) continue;
+    const bool waits = task.agent_id.empty() && !task.ended;
+    if (!waits || !left.Contains(wanted)) continue;
     left -= wanted;
     AddLaunch(id, offer.agent_id().value(), &accept);
   }
@@ -430,8 +431,12 @@ void FrameworkNode::Launch(const std::string& task_id,
 }
 
 void FrameworkNode::KillTask(const std::string& task_id) {
-  tasks_[task_id].kill_wanted = true;
+  Task& task = tasks_[task_id];
+  task.kill_wanted = true;
   truth_.KillWanted(id_, task_id);
+  // It will never be launched.
+  if (task.agent_id.empty()) task.ended = true;
+  if (task.ended) return;
   Do([task_id](Running& running) { running.SendKill(task_id); });
 }
 
@@ -491,7 +496,9 @@ bool FrameworkNode::ReuseId() {
 
 int FrameworkNode::Waiting() const {
   int waiting = 0;
-  for (const auto& [id, task] : tasks_) waiting += task.agent_id.empty();
+  for (const auto& [id, task] : tasks_) {
+    waiting += task.agent_id.empty() && !task.ended ? 1 : 0;
+  }
   return waiting;
 }
 

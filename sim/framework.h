@@ -34,7 +34,8 @@ struct FrameworkOptions {
 };
 
 // What a framework may do to a cluster: chances, for each second. Each counts
-// as its Fault when the cluster has noticed.
+// as its Fault when the cluster has answered it; a stream that is left, and an
+// acknowledgement, to which there is no answer, when they are on their way.
 struct FrameworkFaults {
   // Leaves its stream and subscribes again, up to ten times in a row.
   double reconnect = 0;
@@ -70,6 +71,10 @@ class FrameworkNode final : public Node {
   // At any time; a task id once only.
   void Launch(const std::string& task_id, const std::string& command);
   void KillTask(const std::string& task_id);
+  // Whether it was asked to launch that.
+  bool Knows(const std::string& task_id) const {
+    return tasks_.count(task_id) != 0;
+  }
 
   // From now on, in every life.
   void Misbehave(const FrameworkFaults& faults);

@@ -78,9 +78,9 @@ void Link::Toggle(uint64_t flapping) {
   if (flapping != flapping_) return;
   SetCut(!cut_);
   // Short and long times alike.
-  const io::Duration shortest = kShortestFlap * (1 << random().Below(8));
+  const io::Duration shortest = kShortestFlap * (1 << fate().Below(8));
   const io::Duration time =
-      random().Between(shortest, std::min(2 * shortest, kLongestFlap));
+      fate().Between(shortest, std::min(2 * shortest, kLongestFlap));
   world_.After(time, "flap", [this, flapping] { Toggle(flapping); });
 }
 
@@ -110,7 +110,7 @@ bool Link::TakeLosesFirstBytes() {
   return std::exchange(loses_first_bytes_, false);
 }
 
-io::Random& Link::random() {
+io::Random& Link::fate() {
   if (random_ == nullptr) {
     random_ = world_.NewRandom(absl::StrCat("link ", from_, " ", to_));
   }
@@ -120,7 +120,7 @@ io::Random& Link::random() {
 io::Duration Link::DrawDelay(size_t bytes, io::Duration repeat) {
   io::Duration delay = options_.latency;
   if (options_.jitter > io::Duration::zero()) {
-    delay += Exponential(options_.jitter, random());
+    delay += Exponential(options_.jitter, fate());
   }
   if (options_.loss > 0) delay += Repeats(repeat);
   if (options_.bytes_per_second > 0) delay += QueueFor(bytes + kHeaderBytes);
@@ -138,7 +138,7 @@ io::Duration Link::DrawDelay(size_t bytes, io::Duration repeat) {
 io::Duration Link::Repeats(io::Duration first) {
   io::Duration waited{};
   io::Duration repeat = first;
-  while (random().Fraction() < options_.loss) {
+  while (fate().Fraction() < options_.loss) {
     world_.Took(Fault::kSegmentStalled, from_);
     waited += repeat;
     repeat = std::min(2 * repeat, kMaxRepeat);

@@ -76,7 +76,7 @@ class Link {
   io::Duration DrawDelay(size_t bytes, io::Duration repeat);
   io::Duration Repeats(io::Duration first);
   io::Duration QueueFor(size_t bytes);
-  io::Random& random();
+  io::Random& fate();
 
   World& world_;
   const std::string from_;

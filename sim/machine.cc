@@ -39,6 +39,7 @@ Host::~Host() { TurnOff(); }
 
 void Host::TurnOff() {
   up_ = false;
+  if (asleep_) world_.Span(name_, "asleep", false);
   asleep_ = false;
   clock_.Wake();
   // Its processes are among those here.
@@ -76,6 +77,7 @@ void Host::Suspend() {
     if (!process->paused()) process->Stop();
   }
   asleep_ = true;
+  world_.Span(name_, "asleep", true);
   clock_.Sleep();
 }
 
@@ -83,6 +85,7 @@ void Host::Wake() {
   if (!asleep_) return;
   world_.Took(Fault::kSuspend, name_);
   asleep_ = false;
+  world_.Span(name_, "asleep", false);
   clock_.Wake();
   // By index: what runs may start further processes.
   for (size_t i = 0; i < processes_.size(); ++i) {
@@ -247,9 +250,7 @@ void Process::Begin(ProgramFactory factory) {
 
 void Process::Run(std::function<void()> callback) {
   if (!alive_) return;
-  if (slow_loop_ > io::Duration::zero() || !late_.empty()) {
-    return RunLate(std::move(callback));
-  }
+  if (slow_loop_ > io::Duration::zero()) return RunLate(std::move(callback));
   if (paused()) return Defer(std::move(callback));
   RunNow(std::move(callback));
 }
@@ -261,28 +262,31 @@ void Process::Defer(std::function<void()> callback) {
 
 void Process::SetSlowLoop(io::Duration at_most) {
   slow_loop_ = at_most;
-  slowness_counted_ = at_most == io::Duration::zero();
+  slowness_counted_ = false;
   if (slow_random_ == nullptr && at_most > io::Duration::zero()) {
     slow_random_ = world().NewRandom(absl::StrCat("slow loop ", name_));
   }
+  while (slow_loop_ == io::Duration::zero() && !late_.empty()) RunFirstLate();
+}
+
+void Process::RunFirstLate() {
+  std::function<void()> callback = std::move(late_.front());
+  late_.pop_front();
+  if (paused()) return Defer(std::move(callback));
+  RunNow(std::move(callback));
 }
 
 void Process::RunLate(std::function<void()> callback) {
   if (!std::exchange(slowness_counted_, true)) {
     world().Took(Fault::kSlowLoop, name_);
   }
-  io::Duration late{};
-  if (slow_loop_ > io::Duration::zero()) {
-    late = slow_random_->Between(io::Duration::zero(), slow_loop_);
-  }
+  const io::Duration late =
+      slow_random_->Between(io::Duration::zero(), slow_loop_);
   last_late_ = std::max(last_late_, world().now() + late);
   late_.push_back(std::move(callback));
   world().After(last_late_ - world().now(), "late", [this, life = life_] {
-    if (!*life) return;
-    std::function<void()> callback = std::move(late_.front());
-    late_.pop_front();
-    if (paused()) return Defer(std::move(callback));
-    RunNow(std::move(callback));
+    // They may have run when the loop became fast again.
+    if (*life && !late_.empty()) RunFirstLate();
   });
 }
 

@@ -138,7 +138,8 @@ class Process final : public io::Environment {
   void Resume();
   // By Pause, or with its host.
   bool paused() const { return paused_ || host_.asleep(); }
-  // Each callback runs late by up to that much, all in their order. Zero: none.
+  // Each callback runs late by up to that much, all in their order. With zero
+  // those that are waiting run at once.
   void SetSlowLoop(io::Duration at_most);
   // How many callbacks of it have run.
   uint64_t turns() const { return turns_; }
@@ -179,6 +180,7 @@ class Process final : public io::Environment {
   void Stop() { stopped_at_ = world().now(); }
   void Continue();
   void RunLate(std::function<void()> callback);
+  void RunFirstLate();
   void RunNow(std::function<void()> callback);
   void End(Ended ended, bool loudly);
   absl::Status OnDiskCall(io::Duration cost);

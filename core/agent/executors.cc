@@ -68,10 +68,19 @@ void Executors::RunTask(const wire::RunTask& message) {
                  << ", which is being shut down";
     return;
   }
-  if (workload_.FindTask(framework.id(), task.task_id().value()).task !=
-      nullptr) {
+  const Task* known =
+      workload_.FindTask(framework.id(), task.task_id().value()).task;
+  if (known != nullptr && known->phase != Task::Phase::kTerminated) {
     LOG(WARNING) << "task '" << task.task_id().value() << "' is here already";
     return;
+  }
+  if (known != nullptr) {
+    // The framework has used the id again before it is durable here that it
+    // has acknowledged the end of the former task.
+    return ReportUnknown(
+        framework.info, task.task_id().value(),
+        {DroppedState(framework.info), TaskStatus::REASON_EXECUTOR_TERMINATED,
+         "The task of that id is not over yet"});
   }
   LOG(INFO) << "launching task '" << task.task_id().value() << "' of framework "
             << framework.id();
@@ -88,6 +97,12 @@ Executor* Executors::ExecutorFor(Framework& framework, const TaskInfo& task) {
   const auto it = framework.executors.find(ExecutorIdOf(task));
   if (it != framework.executors.end()) {
     Executor& executor = *it->second;
+    if (executor.generated) {
+      // It runs one task only. The framework has used the task's id again.
+      return refuse({DroppedState(framework.info),
+                     TaskStatus::REASON_EXECUTOR_TERMINATED,
+                     "The executor of the task's former run is still there"});
+    }
     if (executor.state == Executor::State::kRegistering ||
         executor.state == Executor::State::kRunning) {
       return &executor;

@@ -150,7 +150,8 @@ class LogNode::Core final : public Peers::Listener,
   void OnTransfer(const Transfer& transfer);
   void SendHello();
   void AnswerHello(const MemberId& to, bool refused);
-  void RefuseClone(const MemberId& id);
+  HelloReply WhatIsSeenOf(const MemberId& id) const;
+  void TellEach(const MemberId& id, bool cloned);
   void Stamp(LogMessage* message) const;
   void Transmit(Outgoing outgoing);
   void Release();

@@ -81,10 +81,10 @@ bool LogNode::Core::Admit(const LogMessage& message) {
       break;
     // An answer is not answered: the other side may think the same of us.
     case Acquaintances::Verdict::kOlderLife:
-      if (!message.has_hello_reply()) AnswerHello(message.from(), false);
+      if (!message.has_hello_reply()) TellEach(message.from(), false);
       return false;
     case Acquaintances::Verdict::kCloned:
-      if (!message.has_hello_reply()) RefuseClone(message.from());
+      if (!message.has_hello_reply()) TellEach(message.from(), true);
       return false;
   }
   auto facts = facts_.find(message.from());
@@ -249,20 +249,28 @@ void LogNode::Core::OnHello(const LogMessage& message) {
   AnswerHello(from, false);
 }
 
+HelloReply LogNode::Core::WhatIsSeenOf(const MemberId& id) const {
+  HelloReply reply;
+  if (auto seen = acquaintances_->SeenOf(id)) *reply.mutable_seen() = *seen;
+  *reply.mutable_genesis() = identity().members();
+  return reply;
+}
+
 void LogNode::Core::AnswerHello(const MemberId& to, bool refused) {
   Outgoing answer{to, {}, 0};
   HelloReply& reply = *answer.message.mutable_hello_reply();
-  if (auto seen = acquaintances_->SeenOf(to)) *reply.mutable_seen() = *seen;
-  *reply.mutable_genesis() = identity().members();
+  reply = WhatIsSeenOf(to);
   if (refused) reply.set_refused(true);
   Transmit(std::move(answer));
 }
 
-// Each process that uses the id is told, whichever link leads to it.
-void LogNode::Core::RefuseClone(const MemberId& id) {
+// Each process that uses the id, whichever link leads to it: the one that is
+// meant may be a copy.
+void LogNode::Core::TellEach(const MemberId& id, bool cloned) {
   LogMessage answer;
-  answer.mutable_hello_reply()->set_cloned(true);
-  *answer.mutable_hello_reply()->mutable_genesis() = identity().members();
+  HelloReply& reply = *answer.mutable_hello_reply();
+  reply = WhatIsSeenOf(id);
+  if (cloned) reply.set_cloned(true);
   Stamp(&answer);
   answer.set_to(id);
   peers_.SendToEach(id, answer.SerializeAsString());

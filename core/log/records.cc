@@ -207,8 +207,12 @@ void Records::CloseDb() {
 }
 
 absl::Status Records::Closed() const {
-  return absl::ResourceExhaustedError(
-      absl::StrCat(path_, " could not be opened again"));
+  // Without space it is opened again when there is some.
+  const absl::StatusCode code =
+      unopened_.ok() ? absl::StatusCode::kResourceExhausted : unopened_.code();
+  return absl::Status(
+      code,
+      absl::StrCat(path_, " could not be opened again: ", unopened_.message()));
 }
 
 absl::Status Records::Outcome(const absl::Status& status) const {
@@ -234,7 +238,8 @@ absl::Status Records::OpenDb() {
   db_.reset(db);
   if (!status.ok()) env_.RemoveMade();
   env_.Drain();
-  return env_.Take(status);
+  unopened_ = env_.Take(status);
+  return unopened_;
 }
 
 // Renames `from`, durably.

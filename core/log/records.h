@@ -94,6 +94,7 @@ class Records {
   std::string cluster_id_;
   LevelDbEnv env_;
   std::unique_ptr<leveldb::DB> db_;
+  absl::Status unopened_;  // Why db_ is null, after an attempt to open it.
   std::string scratch_;
   bool tolerant_ = false;
 };

@@ -65,8 +65,7 @@ class Oracle {
           });
       if (taker == line_.end()) continue;
       grants.push_back(absl::StrCat(taker->framework_id, "@", supply.agent_id));
-      line_.push_back(*taker);
-      line_.erase(taker);
+      std::rotate(taker, taker + 1, line_.end());
     }
     return grants;
   }
@@ -100,9 +99,10 @@ TEST(AllocationPropertyTest, GrantsAreDisjointPartsOfWhatIsThere) {
     io::SeededRandom random(seed);
     Case drawn = DrawCase(random);
     for (Supply& supply : drawn.supplies) {
-      supply.available += *Resources::ParseText(
-          absl::StrCat("cpus(eng):", random.Below(3), ";mem(ops):64;ports:[1-",
-                       1 + random.Below(9), "]"));
+      const uint64_t cpus = random.Below(3);
+      const uint64_t ports = 1 + random.Below(9);
+      supply.available += *Resources::ParseText(absl::StrCat(
+          "cpus(eng):", cpus, ";mem(ops):64;ports:[1-", ports, "]"));
     }
     for (Demand& demand : drawn.demands) {
       demand.role = random.Below(2) == 0 ? "eng" : "ops/ci";

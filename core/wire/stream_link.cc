@@ -83,6 +83,10 @@ void StreamLink::Drain() {
   // Without a listener frames wait in the decoder, and reading is paused.
   while (!closed_ && (!shaken_ || listener_ != nullptr)) {
     absl::StatusOr<bool> next = decoder_.Next(&payload);
+    if (!next.ok() && !shaken_) {
+      return Close(absl::InvalidArgumentError(absl::StrCat(
+          "the peer is not one of ours: ", next.status().message())));
+    }
     if (!next.ok()) return Close(next.status());
     if (!*next) return;
     if (shaken_) {

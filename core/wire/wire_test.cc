@@ -159,8 +159,8 @@ TEST_F(WireTest, RefusesAnotherCluster) {
   EXPECT_FALSE(dialer->up());
   EXPECT_EQ(link_, nullptr);
   EXPECT_EQ(client_.log, "");
-  EXPECT_EQ(client_.refusal,
-            "the peer at 10.0.0.1:5050 belongs to another cluster");
+  EXPECT_THAT(client_.refusal,
+              testing::HasSubstr("belongs to another cluster"));
   // The other is gone, and ours is back.
   cluster_ = "cluster-two";
   clock_.Advance(seconds(10));

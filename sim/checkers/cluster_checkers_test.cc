@@ -214,6 +214,15 @@ TEST(UpdateDeliveryTest, NothingIsLeftOutNorMadeUp) {
             "");
 }
 
+TEST(UpdateDeliveryTest, WhatIsNotDurableMayBeSkipped) {
+  EXPECT_EQ(Verdict<Delivery>([](Delivery& c) {
+              c.Taken("a", "f", "t", "1", false);
+              c.Taken("a", "f", "t", "2", false);
+              c.Heard("a", "f", "t", "2");
+            }),
+            "");
+}
+
 TEST(UpdateDeliveryTest, WhatMayBeLost) {
   World world(1);
   Delivery c(world);

@@ -73,11 +73,20 @@ void TaskTruth::Ended(const std::string& container_id,
   running_.erase(running);
   task.runs = false;
   task.ended_well = wait_status == 0;
-  if (wait_status && WIFSIGNALED(*wait_status) && !task.kill_wanted) {
+  if (wait_status && WIFSIGNALED(*wait_status) && !task.kill_wanted &&
+      !ContainersSuffer()) {
     world_.Fail(absl::StrCat(task.name, " was killed by signal ",
                              WTERMSIG(*wait_status),
                              ", and its framework did not want that"));
   }
+}
+
+// An executor that is killed or makes no sense takes its command with it.
+bool TaskTruth::ContainersSuffer() const {
+  const FaultCounts& faults = world_.faults();
+  return faults.of(Fault::kContainerKilled) + faults.of(Fault::kExecutorSlow) +
+             faults.of(Fault::kExecutorGarbage) !=
+         0;
 }
 
 void TaskTruth::Asked(const std::string& framework_id,

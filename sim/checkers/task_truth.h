@@ -3,8 +3,8 @@
 //
 // * A task's command starts once for each time that its framework has asked for
 //   it, whatever restarts in between: agents, executors, masters.
-// * It ends by itself, unless its framework wanted otherwise or its machine
-//   lost power.
+// * It ends by itself, unless its framework wanted otherwise, its machine lost
+//   power, or the run has had faults that end containers.
 // * A framework hears TASK_RUNNING only of what was started, TASK_FINISHED
 //   only of what ended well, and no end at all of what still runs. (That an
 //   agent is out of reach is no end.)
@@ -60,6 +60,8 @@ class TaskTruth {
   std::string Unsettled() const;
 
  private:
+  bool ContainersSuffer() const;
+
   struct Task {
     std::string name;
     int asked = 0;

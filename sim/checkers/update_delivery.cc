@@ -59,12 +59,15 @@ void UpdateDelivery::Heard(const std::string& agent,
   }
   const size_t index = found - stream.uuids.begin();
   if (index < stream.heard) return;
-  if (index > stream.heard) {
+  // A restart may have lost what was not durable.
+  const auto skipped = std::find(stream.durable.begin() + stream.heard,
+                                 stream.durable.begin() + index, true);
+  if (skipped != stream.durable.begin() + index) {
     return world_.Fail(absl::StrCat(
         "update ", index + 1, " of ", task_id, " is heard after ", stream.heard,
         " of them: ", agent, " has left out what is between"));
   }
-  ++stream.heard;
+  stream.heard = index + 1;
   ++heard_;
 }
 

@@ -1,8 +1,8 @@
 // What agents have taken of their tasks' states, frameworks hear.
 //
 // * In order: what a framework hears of a task for the first time is what the
-//   agent has taken next, with nothing left out. What is repeated may come at
-//   any time.
+//   agent has taken next, with nothing left out but what a crash may lose.
+//   What is repeated may come at any time.
 // * Nothing made up: it hears only of updates that an agent has taken, and of
 //   one that is checkpointed only when no crash can lose it any more.
 // * At least once: what is durable is heard in the end, whoever was killed or

@@ -41,7 +41,7 @@ function classOf(span) {
   if (span.name === "runs") return "runs";
   if (span.name.startsWith("leads")) return "reign";
   if (span.name.startsWith("cut off")) return "cut";
-  if (span.name === "paused") return "paused";
+  if (span.name === "paused" || span.name === "asleep") return "paused";
   if (span.name === "no power") return "power";
   return "other";
 }
@@ -199,13 +199,30 @@ function storyOfCuts() {
     {t: cuts[0].t, item: cuts[0], class: "cut", words: wordsOfCuts(cuts)}));
 }
 
+// What is told again and again is told once, with how often.
+function withoutRepeats(story) {
+  const told = [];
+  for (const entry of story) {
+    const last = told[told.length - 1];
+    if (last && last.words === entry.words) {
+      ++last.times;
+    } else {
+      told.push({...entry, times: 1});
+    }
+  }
+  for (const entry of told) {
+    if (entry.times > 1) entry.words += ` (${entry.times} times)`;
+  }
+  return told;
+}
+
 function buildStory() {
   const story = storyOfCuts();
   const powerless = new Set();
   for (const span of spans) {
     if (span.class === "power") powerless.add(span.who + " " + span.t);
     const [kind, what] = {
-      reign: ["reign", span.name], paused: ["fault", "is paused"],
+      reign: ["reign", span.name], paused: ["fault", "is " + span.name],
       power: ["crash", "loses power"]}[span.class] || [];
     if (!kind) continue;
     story.push({t: span.t, item: span, class: kind,
@@ -222,7 +239,7 @@ function buildStory() {
     entry.words = entry.words ||
       `${names[entry.item.who]} ${wordsOf(entry.item)}`;
   }
-  return story.sort((a, b) => a.t - b.t);
+  return withoutRepeats(story.sort((a, b) => a.t - b.t));
 }
 
 const story = buildStory();

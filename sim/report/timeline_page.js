@@ -285,7 +285,7 @@ const SYMBOLS = {
     pen.fill();
   },
 };
-const SYMBOL_Y = {ack: 4.5, crash: 20, fault: 20, start: 20, note: 34};
+const SYMBOL_Y = {ack: 4.5, crash: 20, fault: 34, start: 20, note: 34};
 const symbolY = (lane, style) =>
   lane.main === MAIN ? SYMBOL_Y[style] : lane.main / 2 + 2;
 

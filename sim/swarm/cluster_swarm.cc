@@ -1,12 +1,14 @@
 #include "sim/swarm/cluster_swarm.h"
 
 #include <algorithm>
+#include <csignal>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "sim/cluster.h"
+#include "sim/containers.h"
 #include "sim/swarm/weather.h"
 
 namespace quorate::sim {
@@ -27,6 +29,7 @@ ClusterOptions OptionsOf(const Plan& plan) {
   options.quorum = static_cast<int>(plan.at("quorum"));
   options.agents = static_cast<int>(plan.at("agents"));
   options.zookeepers = static_cast<int>(plan.at("zookeepers"));
+  options.frameworks = static_cast<int>(plan.at("frameworks"));
   return options;
 }
 
@@ -43,11 +46,14 @@ class ClusterSwarm {
     cluster_.AwaitRegistered(60s);
     AddVictims();
     AddZooKeeperKinds();
+    AddContainerKinds();
     AddWork();
+    Misbehave();
     cluster_.network().SetOptions(Weather::NetworkOf(plan_));
     weather_.Begin();
     world_.RunFor(std::chrono::milliseconds(plan_.at("storm-ms")));
     cluster_.network().SetOptions({});
+    EndMisbehaviour();
     if (plan_.at("heal-core") != 0) {
       HealCore();
     } else {
@@ -59,6 +65,9 @@ class ClusterSwarm {
   void AddVictims();
   void AddVictim(Node& node);
   void AddZooKeeperKinds();
+  void AddContainerKinds();
+  void Misbehave();
+  void EndMisbehaviour();
   void AddWork();
   void Recurring(const char* knob, std::function<void(io::Random&)> event) {
     Recur(world_, plan_.at(knob), world_.NewRandom(absl::StrCat("work ", knob)),
@@ -66,7 +75,6 @@ class ClusterSwarm {
   }
   void HealAll();
   void HealCore();
-  void AwaitTask(const std::string& command);
 
   World& world_;
   const Plan& plan_;
@@ -85,7 +93,7 @@ void ClusterSwarm::AddVictims() {
                   }});
   }
   for (AgentNode* agent : cluster_.agents()) AddVictim(*agent);
-  AddVictim(cluster_.framework());
+  for (FrameworkNode* framework : cluster_.frameworks()) AddVictim(*framework);
 }
 
 void ClusterSwarm::AddVictim(Node& node) {
@@ -95,11 +103,62 @@ void ClusterSwarm::AddVictim(Node& node) {
 }
 
 void ClusterSwarm::AddZooKeeperKinds() {
+  weather_.AddKind("session-move", [this](io::Random& random) {
+    const std::vector<MasterNode*>& masters = cluster_.masters();
+    cluster_.zookeeper().BreakConnectionsOf(
+        *masters[random.Below(masters.size())]);
+  });
   weather_.AddKind("session-expiry", [this](io::Random& random) {
     const std::vector<MasterNode*>& masters = cluster_.masters();
     cluster_.zookeeper().ExpireSessionsOf(
         *masters[random.Below(masters.size())]);
   });
+}
+
+void ClusterSwarm::AddContainerKinds() {
+  weather_.AddKind("container-kill", [this](io::Random& random) {
+    const std::vector<AgentNode*>& agents = cluster_.agents();
+    agents[random.Below(agents.size())]->containers().KillAny(SIGKILL);
+  });
+}
+
+// What is wrong at every turn, as long as the storm lasts.
+void ClusterSwarm::Misbehave() {
+  const auto chance = [this](const char* knob) {
+    return static_cast<double>(plan_.at(knob)) / 1000;
+  };
+  cluster_.zookeeper().faults = {
+      .max_lag = std::chrono::milliseconds(plan_.at("zookeeper-lag-ms")),
+      .reply_lost = chance("zookeeper-reply-lost")};
+  for (AgentNode* agent : cluster_.agents()) {
+    agent->containers().faults = {.fork_fails = chance("fork-fails"),
+                                  .status_lost = chance("exit-status-lost"),
+                                  .stuck = chance("container-stuck"),
+                                  .remove_busy = chance("container-busy"),
+                                  .pid_reused = chance("pid-reused")};
+    agent->executor_faults = {.slow = chance("executor-slow"),
+                              .repeats = chance("executor-repeats"),
+                              .garbage = chance("executor-garbage")};
+  }
+  for (FrameworkNode* framework : cluster_.frameworks()) {
+    framework->Misbehave({.reconnect = chance("framework-reconnects"),
+                          .subscribe_twice = chance("subscribed-twice"),
+                          .stale_accept = chance("stale-accept"),
+                          .unknown_acknowledge = chance("unknown-acknowledge"),
+                          .slow = chance("slow-consumer"),
+                          .reuse_id = chance("task-id-reused")});
+  }
+}
+
+void ClusterSwarm::EndMisbehaviour() {
+  cluster_.zookeeper().faults = {};
+  for (AgentNode* agent : cluster_.agents()) {
+    agent->containers().faults = {};
+    agent->executor_faults = {};
+  }
+  for (FrameworkNode* framework : cluster_.frameworks()) {
+    framework->Misbehave({});
+  }
 }
 
 void ClusterSwarm::AddWork() {
@@ -110,14 +169,19 @@ void ClusterSwarm::AddWork() {
     if (way == 0) command = "exit 3";
     if (way == 1) absl::StrAppend(&command, "; exit 1");
     if (way == 2) command = absl::StrCat("trap '' TERM; ", command);
-    cluster_.framework().Launch(absl::StrCat("task", tasks_++), command);
+    const std::vector<FrameworkNode*>& all = cluster_.frameworks();
+    all[random.Below(all.size())]->Launch(absl::StrCat("task", tasks_++),
+                                          command);
   });
   Recurring("kill-task", [this](io::Random& random) {
     const uint64_t drawn = random.Below(1000);
     if (tasks_ == 0) return;
     const int recent = std::min(tasks_, 20);
-    cluster_.framework().KillTask(
-        absl::StrCat("task", tasks_ - 1 - static_cast<int>(drawn) % recent));
+    const std::string task =
+        absl::StrCat("task", tasks_ - 1 - static_cast<int>(drawn) % recent);
+    for (FrameworkNode* framework : cluster_.frameworks()) {
+      if (framework->Knows(task)) framework->KillTask(task);
+    }
   });
 }
 
@@ -125,20 +189,12 @@ void ClusterSwarm::AddWork() {
 
 // After the last session timeout, back-off and health check.
 constexpr io::Duration kRegistered = 180s;
-constexpr io::Duration kServed = 120s;
-
-void ClusterSwarm::AwaitTask(const std::string& command) {
-  const std::string name = absl::StrCat("last", tasks_);
-  // What was under way when the last fault ended may still reset a link.
-  world_.RunFor(60s);
-  cluster_.framework().Launch(name, command);
-  cluster_.AwaitTask(name, "TASK_FINISHED", kServed);
-}
 
 void ClusterSwarm::HealAll() {
   weather_.End();
-  cluster_.AwaitRegistered(kRegistered);
-  AwaitTask("sleep 1");
+  cluster_.EndDisturbances();
+  cluster_.AwaitService();
+  cluster_.AwaitSettled();
 }
 
 void ClusterSwarm::HealCore() {
@@ -158,14 +214,15 @@ void ClusterSwarm::HealCore() {
   majority(masters, servers);
   const size_t agent = random->Below(agents);
   core.push_back(masters + servers + agent);
-  core.push_back(masters + servers + agents);  // the framework
+  for (size_t i = 0; i < cluster_.frameworks().size(); ++i) {
+    core.push_back(masters + servers + agents + i);
+  }
   weather_.Spare(core);
   AgentNode& well = *cluster_.agents()[agent];
   const auto registered = [&] {
     MasterNode* leader = cluster_.Leader();
     return leader != nullptr && well.role() != nullptr &&
-           well.role()->view().registered &&
-           well.role()->view().epoch == leader->epoch();
+           well.role()->registered() && well.role()->epoch() == leader->epoch();
   };
   if (!world_.RunUntil(registered, kRegistered)) {
     return world_.FailStuck(
@@ -176,22 +233,45 @@ void ClusterSwarm::HealCore() {
 
 }  // namespace
 
+namespace {
+
+constexpr const char* kPermille[] = {
+    "zookeeper-reply-lost", "fork-fails",       "exit-status-lost",
+    "container-stuck",      "container-busy",   "pid-reused",
+    "executor-slow",        "executor-repeats", "executor-garbage",
+    "framework-reconnects", "subscribed-twice", "stale-accept",
+    "unknown-acknowledge",  "slow-consumer",    "task-id-reused",
+};
+
+}  // namespace
+
 Plan DrawClusterPlan(uint64_t seed) {
   auto random = io::SeededRandom(seed).Split("cluster plan");
   constexpr uint64_t kQuorums[] = {1, 2, 2, 2, 3};
   constexpr uint64_t kServers[] = {1, 3, 3, 3, 5};
   Plan plan;
+  const auto drawn = [&](const char* name, Kind kind, uint64_t most) {
+    const uint64_t value = 1 + random->Below(most);
+    const bool on = random->Below(4) == 0;
+    plan.Add({name, kind, on ? value : 0, 0, 100 * most});
+  };
   plan.Add({"quorum", Kind::kSize, kQuorums[random->Below(5)], 1, 4});
   plan.Add({"agents", Kind::kSize, 1 + random->Below(6), 1, 1000});
   plan.Add({"zookeepers", Kind::kSize, kServers[random->Below(5)], 1, 7});
+  plan.Add({"frameworks", Kind::kSize, 1 + random->Below(3), 1, 100});
   plan.Add(
       {"storm-ms", Kind::kTime, 10000 + random->Below(170000), 0, 36000000});
   plan.Add({"heal-core", Kind::kOption, random->Below(2), 0, 1});
   plan.Add({"launch", Kind::kWork, random->Below(1000), 0, 100000});
   plan.Add({"kill-task", Kind::kWork, random->Below(300), 0, 100000});
   Weather::Draw(*random, plan);
-  plan.Add({"session-expiry", Kind::kFault,
-            random->Below(3) == 0 ? random->Below(100) : 0, 0, 10000});
+  drawn("session-expiry", Kind::kFault, 100);
+  drawn("session-move", Kind::kFault, 100);
+  drawn("container-kill", Kind::kFault, 200);
+  drawn("zookeeper-lag-ms", Kind::kStrength, 1500);
+  for (const char* permille : kPermille) {
+    drawn(permille, Kind::kStrength, 100);
+  }
   return plan;
 }
 

@@ -110,7 +110,9 @@ class LogSwarm {
  private:
   bool Rivals() const { return plan_.at("rivals") != 0; }
   bool DisksLie() const {
-    return plan_.at("wipe") + plan_.at("rollback") + plan_.at("clone") != 0;
+    return plan_.at("wipe") + plan_.at("rollback") + plan_.at("clone") +
+               plan_.at("damage") !=
+           0;
   }
   // Members that are removed leave a smaller majority, in which disks that lie
   // could be too many: it is one or the other.
@@ -122,6 +124,8 @@ class LogSwarm {
 
   void WarmUp();
   void AddDiskKinds();
+  void AddDamage();
+  void AddSecondProcess();
   void AddWork();
   void Recurring(const char* knob, std::function<void(io::Random&)> event);
   void ChangeMembers(int leader, io::Random& random);
@@ -159,6 +163,8 @@ void LogSwarm::WarmUp() {
   }
   world_.RunFor(1s);
   AddDiskKinds();
+  AddDamage();
+  AddSecondProcess();
   AddWork();
   log_.network().SetOptions(Weather::NetworkOf(plan_));
 }
@@ -192,6 +198,24 @@ void LogSwarm::AddDiskKinds() {
     log_.Kill(from);
     log_.Kill(to);
     log_.Clone(from, to);
+  });
+}
+
+// A sector at rest, of a disk that may lie.
+void LogSwarm::AddDamage() {
+  constexpr Fault kKinds[] = {Fault::kBitFlipped, Fault::kSectorZeroed,
+                              Fault::kReadFailed};
+  weather_.AddKind("damage", [this, kKinds](io::Random& random) {
+    const int i = static_cast<int>(random.Below(founders_));
+    const Fault kind = kKinds[random.Below(std::size(kKinds))];
+    if (MayLie(i)) log_.host(i).files().Damage(kind);
+  });
+}
+
+void LogSwarm::AddSecondProcess() {
+  weather_.AddKind("second-process", [this](io::Random& random) {
+    const int i = static_cast<int>(random.Below(log_.size()));
+    if (log_.up(i)) log_.StartSecond(i);
   });
 }
 
@@ -273,9 +297,12 @@ void LogSwarm::Await(const std::function<bool()>& condition,
 
 void LogSwarm::HealAll() {
   weather_.End();
-  std::vector<int> all;
-  for (int i = 0; i < log_.size(); ++i) all.push_back(i);
-  AwaitService(all);
+  std::vector<int> sound;
+  for (int i = 0; i < log_.size(); ++i) {
+    const bool cloned_to = i >= founders_ && plan_.at("clone") != 0;
+    if (!DisksLie() || (!MayLie(i) && !cloned_to)) sound.push_back(i);
+  }
+  AwaitService(sound);
 }
 
 // A majority of the founders, of disks that never lied.
@@ -284,8 +311,7 @@ void LogSwarm::HealCore() {
   std::vector<int> core;
   std::vector<size_t> spared;
   for (int i = 0; i < founders_; ++i) {
-    if (DisksLie() && MayLie(i)) continue;
-    core.push_back(i);
+    if (!DisksLie() || !MayLie(i)) core.push_back(i);
   }
   while (core.size() > static_cast<size_t>(founders_ / 2 + 1)) {
     core.erase(core.begin() +
@@ -313,6 +339,14 @@ void LogSwarm::AwaitService(const std::vector<int>& core) {
   const io::Duration elections =
       3 * std::chrono::milliseconds(plan_.at("election-ms") +
                                     plan_.at("election-more-ms"));
+  // What a slow disk was asked before, it does first.
+  Await(
+      [&] {
+        return std::none_of(core.begin(), core.end(), [&](int i) {
+          return log_.status(i).state == log::LogStatus::State::kOpening;
+        });
+      },
+      180s, "every disk is opened");
   Await([&] { return CoreLeads(core); }, 10s + elections,
         "a majority has a leader");
   const uint64_t before = log_.acknowledged();
@@ -348,7 +382,9 @@ Plan DrawLogPlan(uint64_t seed) {
   DrawOptions(*random, plan);
   DrawWork(*random, plan);
   Weather::Draw(*random, plan);
-  for (const char* lie : {"wipe", "rollback", "clone"}) {
+  plan.Add({"second-process", Kind::kFault,
+            random->Below(5) == 0 ? 1 + random->Below(50) : 0, 0, 10000});
+  for (const char* lie : {"wipe", "rollback", "clone", "damage"}) {
     const uint64_t drawn = random->Below(100);
     const bool on = random->Below(5) == 0;
     plan.Add({lie, Kind::kFault, on ? drawn : 0, 0, 10000});

@@ -67,10 +67,14 @@ struct FaultKnob {
 };
 
 constexpr FaultKnob kFaultKnobs[] = {
-    {"kill", 300},       {"power-loss", 200}, {"rack-power-loss", 50},
-    {"disk-death", 300}, {"pause", 300},      {"partition", 300},
-    {"flap", 100},       {"disk-stall", 200}, {"disk-full", 50},
-    {"sync-error", 50},  {"clock-jump", 100},
+    {"kill", 300},        {"power-loss", 200},  {"rack-power-loss", 50},
+    {"disk-death", 300},  {"pause", 300},       {"suspend", 100},
+    {"slow-loop", 100},   {"partition", 300},   {"flap", 100},
+    {"reset", 300},       {"half-open", 100},   {"first-bytes-lost", 100},
+    {"slow-link", 100},   {"lossy-link", 100},  {"clog", 100},
+    {"disk-stall", 200},  {"disk-full", 50},    {"read-error", 30},
+    {"write-error", 30},  {"sync-error", 50},   {"clock-jump", 100},
+    {"clock-drift", 100}, {"clock-freeze", 50},
 };
 
 }  // namespace
@@ -122,6 +126,7 @@ Weather::Weather(World& world, Network& network, const Plan& plan)
       supervisor_(world.NewRandom("weather supervisor")) {
   AddProcessKinds();
   AddNetworkKinds();
+  AddLinkKinds();
   AddDiskKinds();
   AddClockKinds();
 }
@@ -181,6 +186,23 @@ void Weather::AddProcessKinds() {
     process->Pause();
     For(time, {*victim}, [process] { process->Resume(); });
   });
+  AddKind("suspend", [this](io::Random& random) {
+    const std::optional<size_t> victim = Any(random);
+    const io::Duration time = DrawSpell(random);
+    if (!victim || Down(*victim)) return;
+    Host& host = *victims_[*victim].host;
+    host.Suspend();
+    For(time, {*victim}, [&host] { host.Wake(); });
+  });
+  AddKind("slow-loop", [this](io::Random& random) {
+    const std::optional<size_t> victim = Any(random);
+    const io::Duration late = random.Between(1ms, 200ms);
+    const io::Duration time = DrawSpell(random);
+    if (!victim || Down(*victim) || !victims_[*victim].process) return;
+    Process* const process = victims_[*victim].process();
+    process->SetSlowLoop(late);
+    For(time, {*victim}, [process] { process->SetSlowLoop({}); });
+  });
 }
 
 void Weather::AddNetworkKinds() {
@@ -192,6 +214,69 @@ void Weather::AddNetworkKinds() {
     const io::Duration period = random.Between(50ms, 3s);
     if (a && *a != b) Flap(*a, b, times, period);
   });
+}
+
+// Of one direction between two hosts, or of both.
+void Weather::AddLinkKind(
+    const char* knob,
+    std::function<io::Duration(const std::string& from, const std::string& to,
+                               io::Random& random)>
+        strike,
+    std::function<void(const std::string& from, const std::string& to)> undo) {
+  AddKind(knob, [this, strike = std::move(strike),
+                 undo = std::move(undo)](io::Random& random) {
+    const std::optional<size_t> a = Any(random);
+    const size_t b = random.Below(victims_.size());
+    const bool back = random.Below(2) == 0;
+    if (!a || *a == b) return;
+    const size_t from = back ? b : *a;
+    const size_t to = back ? *a : b;
+    const std::string source = victims_[from].host->ip();
+    const std::string target = victims_[to].host->ip();
+    const io::Duration time = strike(source, target, random);
+    if (undo) For(time, {from, to}, [=] { undo(source, target); });
+  });
+}
+
+void Weather::AddLinkKinds() {
+  AddLinkKind("reset", [this](const auto& from, const auto& to, io::Random&) {
+    network_.ResetConnections(from, to);
+    return io::Duration();
+  });
+  AddLinkKind("half-open",
+              [this](const auto& from, const auto& to, io::Random&) {
+                network_.HalfOpenConnections(from, to);
+                return io::Duration();
+              });
+  AddLinkKind("first-bytes-lost",
+              [this](const auto& from, const auto& to, io::Random&) {
+                network_.LoseFirstBytes(from, to);
+                return io::Duration();
+              });
+  AddLinkKind("clog",
+              [this](const auto& from, const auto& to, io::Random& random) {
+                network_.Clog(from, to, random.Between(50ms, 10s));
+                return io::Duration();
+              });
+  const auto restore = [this](const auto& from, const auto& to) {
+    network_.SetLink(from, to, {});
+  };
+  AddLinkKind(
+      "slow-link",
+      [this](const auto& from, const auto& to, io::Random& random) {
+        const uint64_t rate = 1000 + random.Below(100000);
+        network_.SetLink(from, to, {.bytes_per_second = rate});
+        return DrawSpell(random);
+      },
+      restore);
+  AddLinkKind(
+      "lossy-link",
+      [this](const auto& from, const auto& to, io::Random& random) {
+        const double loss = static_cast<double>(random.Below(300)) / 1000;
+        network_.SetLink(from, to, {.loss = loss});
+        return DrawSpell(random);
+      },
+      restore);
 }
 
 void Weather::AddDiskKinds() {
@@ -212,13 +297,20 @@ void Weather::AddDiskKinds() {
     host.files().full = true;
     For(time, {*victim}, [&host] { host.files().full = false; });
   });
-  AddKind("sync-error", [this](io::Random& random) {
+  AddDiskError("read-error", &FileSystem::failing_reads);
+  AddDiskError("write-error", &FileSystem::failing_writes);
+  AddDiskError("sync-error", &FileSystem::failing_syncs);
+}
+
+// The next call fails.
+void Weather::AddDiskError(const char* knob, int FileSystem::* failing) {
+  AddKind(knob, [this, failing](io::Random& random) {
     const std::optional<size_t> victim = Any(random);
+    const io::Duration time = DrawSpell(random);
     if (!victim) return;
-    Host& host = *victims_[*victim].host;
-    host.files().failing_syncs = 1;
-    For(DrawSpell(random), {*victim},
-        [&host] { host.files().failing_syncs = 0; });
+    FileSystem& files = victims_[*victim].host->files();
+    files.*failing = 1;
+    For(time, {*victim}, [&files, failing] { files.*failing = 0; });
   });
 }
 
@@ -228,6 +320,23 @@ void Weather::AddClockKinds() {
     const io::Duration jump = random.Between(-1h, 1h);
     if (!victim) return;
     victims_[*victim].host->clock().JumpWall(jump);
+  });
+  AddKind("clock-drift", [this](io::Random& random) {
+    const std::optional<size_t> victim = Any(random);
+    const int ppm = static_cast<int>(random.Below(100000)) - 50000;
+    const io::Duration time = DrawSpell(random);
+    if (!victim) return;
+    HostClock& clock = victims_[*victim].host->clock();
+    clock.SetDrift(ppm);
+    For(time, {*victim}, [&clock] { clock.SetDrift(0); });
+  });
+  AddKind("clock-freeze", [this](io::Random& random) {
+    const std::optional<size_t> victim = Any(random);
+    const io::Duration time = DrawSpell(random);
+    if (!victim) return;
+    HostClock& clock = victims_[*victim].host->clock();
+    clock.FreezeWall(true);
+    For(time, {*victim}, [&clock] { clock.FreezeWall(false); });
   });
 }
 
@@ -256,17 +365,17 @@ void Weather::StrikeDown(size_t victim, bool power) {
   }
 }
 
-// Whatever is down, for whatever reason, is started again some time.
+// Whatever is down, for whatever reason, is started again some time; for ever,
+// as a supervisor would.
 void Weather::Tend() {
-  if (over_) return;
   for (size_t i = 0; i < victims_.size(); ++i) {
     if (!Down(i) || !starting_.insert(i).second) continue;
-    const io::Duration wait =
-        supervisor_->Below(4) == 0 ? io::Duration(0) : DrawSpell(*supervisor_);
+    const bool at_once = Spared(i) || supervisor_->Below(4) == 0;
+    const io::Duration wait = at_once ? kTendEvery : DrawSpell(*supervisor_);
     world_.After(wait, "supervisor", [this, i, life = life_] {
       if (!*life) return;
       starting_.erase(i);
-      victims_[i].start();
+      if (Down(i)) victims_[i].start();
     });
   }
   world_.After(kTendEvery, "supervisor looks", [this, life = life_] {
@@ -350,6 +459,8 @@ void Weather::Spare(const std::vector<size_t>& victims) {
     if (all) over.push_back(id);
   }
   for (const uint64_t spell : over) Undo(spell);
+  // What others suffer from they will again.
+  network_.ClearLinks();
   for (const size_t i : victims) {
     if (victims_[i].process && !Down(i)) {
       victims_[i].process()->DieAtDiskCall(0, false);

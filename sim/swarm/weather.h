@@ -40,8 +40,6 @@ class Weather {
     std::function<Process*()> process;
     // Boots the host and starts the program; nothing happens if both are there.
     std::function<void()> start;
-    // Its disk may be lost or lie: enough others keep what they promised.
-    bool disk_may_lie = false;
   };
 
   // The knobs of every fault that strikes, as a seed draws them.
@@ -77,7 +75,17 @@ class Weather {
 
   void AddProcessKinds();
   void AddNetworkKinds();
+  void AddLinkKinds();
+  // `strike` says for how long; without `undo` it is over by itself.
+  void AddLinkKind(
+      const char* knob,
+      std::function<io::Duration(const std::string& from, const std::string& to,
+                                 io::Random& random)>
+          strike,
+      std::function<void(const std::string& from, const std::string& to)> undo =
+          nullptr);
   void AddDiskKinds();
+  void AddDiskError(const char* knob, int FileSystem::* failing);
   void AddClockKinds();
   void Tend();
 

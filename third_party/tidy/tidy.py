@@ -147,6 +147,70 @@ def check_iteration_order(code, header, lines):
                 "or sort first" % name.group(1))
 
 
+# Each call takes the next number of a stream.
+_DRAW = re.compile(
+    r"(?:\.|->)\s*(?:Below|Between|Fraction|Next|UuidBytes|Uuid)\s*\(|"
+    r"\bDraw\w*\s*\(")
+_ORDERED = re.compile(r"&&|(?<!:):(?!:)|\|\||\?|<<|>>|;|(?<![=<>!])=(?!=)")
+
+
+def enclosing_brackets(code, offsets):
+    """For each of the sorted offsets, where the brackets around it open."""
+    paths, stack, last = [], [], 0
+    for offset in offsets:
+        for at in range(last, offset):
+            if code[at] in "([{":
+                stack.append(at)
+            elif code[at] in ")]}" and stack:
+                stack.pop()
+        last = offset
+        paths.append(tuple(stack))
+    return paths
+
+
+def outside_brackets(text):
+    """The text without what is in brackets; those that only close or only
+    open belong to the ends of it.
+    """
+    while True:
+        # A block is a statement, and ends the one before.
+        shorter = re.sub(r"\([^()\[\]{}]*\)|\[[^()\[\]{}]*\]|"
+                         r"\{[^()\[\]{}]*\}",
+                         lambda match: ";" if ";" in match.group() and
+                         match.group()[0] == "{" else " ", text)
+        if shorter == text:
+            return re.sub(r"^[^\[({]*[\])}]|[\[({][^\])}]*$", " ", text)
+        text = shorter
+
+
+def unordered(code, first, second, path, other):
+    """Whether the compiler may choose which of two draws comes first."""
+    common = [a for a, b in zip(path, other) if a == b]
+    if code.index("(", first) in other:
+        return False  # an argument, which is drawn before
+    for at in path[len(common):] + other[len(common):]:
+        before = code[:at].rstrip()
+        if code[at] == "{" and re.search(r"[)\]]$|\b(mutable|const|else|do)$",
+                                         before):
+            return False  # the body of a function
+    between = outside_brackets(code[code.index("(", first):second])
+    if _ORDERED.search(between):
+        return False
+    return not ("," in between and (not common or code[common[-1]] == "{"))
+
+
+def check_evaluation_order(code, lines):
+    """gcc and clang evaluate arguments and operands in different orders."""
+    draws = [match.start() for match in _DRAW.finditer(code)]
+    paths = enclosing_brackets(code, draws)
+    pairs = zip(zip(draws, paths), zip(draws[1:], paths[1:]))
+    for (first, path), (second, other) in pairs:
+        if unordered(code, first, second, path, other):
+            yield lines.of(second), "evaluation-order", (
+                "two random numbers in one expression: draw each in a "
+                "statement of its own")
+
+
 def check_layers(path, text, lines):
     unseen = _UNSEEN.get(folder_of(path), ())
     for match in _INCLUDE.finditer(text):
@@ -211,6 +275,8 @@ def check_cpp(path, text, header=""):
     yield from check_layers(path, text, lines)
     yield from check_include_guard(path, text, lines)
     yield from check_using_namespace(code, lines)
+    if folder_of(path) in (*DETERMINISTIC, "scenarios"):
+        yield from check_evaluation_order(code, lines)
     if folder_of(path) in DETERMINISTIC:
         yield from check_determinism(code, lines)
         yield from check_iteration_order(code, source.strip(header), lines)

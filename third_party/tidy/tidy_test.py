@@ -42,6 +42,38 @@ class DeterminismTest(unittest.TestCase):
             'LOG(INFO) << "steady_clock";',
         )
 
+    def test_evaluation_order(self):
+        for text in [
+                "f(random.Below(2), random.Below(3));",
+                "node.Die(1 + random->Below(2), random->Below(3) == 0);",
+                "int x = random.Below(2) + random.Below(3);",
+                "if (random.Below(2) < random.Below(3)) f();",
+                "f(g(random.Below(2)), {random.Below(3)});",
+                "x = f(1,\n      DrawTime(), 2, random.Fraction());"]:
+            with self.subTest(text):
+                self.assertEqual(rules(text, "scenarios/a.cc"),
+                                 {"evaluation-order"})
+                self.assertEqual(rules(text, "prod/a.cc"), set())
+        self.assert_passes(
+            "int x = random.Below(2); int y = random.Below(3);",
+            "int x = random.Below(2), y = random.Below(3);",
+            "if (random.Below(2) == 0 && random.Below(3) == 0) f();",
+            "int x = b ? random.Below(2) : random.Below(3);",
+            "int x = random.Below(1 + random.Below(3));",
+            "Pair p{random.Below(2), random.Below(3)};",
+            "f({random.Below(2), random.Below(3)});",
+            "f([&] { x = random.Below(2); }, [&] { y = random.Below(3); });",
+            "int f() { return random.Below(2); }\n"
+            "int g() { return random.Below(2); }",
+            "for (int i = random.Below(2); i < random.Below(3);) f();",
+            "if (random.Below(2) == 0) {\n  f();\n} else {\n"
+            "  g(random.Below(2));\n}",
+            "m[random.Below(2)] = random.Below(3);",
+            "if (random.Below(2) == 0) {\n  f();\n}\ng(random.Below(2));",
+            "if (Draw(x)) {\n  return f(g(1), {2});\n}\n"
+            "if (a || !Draw(y)) return;",
+        )
+
     def test_threads_and_sleep(self):
         self.assert_breaks(
             "thread",
