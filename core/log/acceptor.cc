@@ -127,10 +127,17 @@ SlotProto Acceptor::Describe(uint64_t position) const {
     return described;
   }
   auto found = slots_.find(position);
+  const bool blind = position < blind_below_ && !Planted(Bug::kDamagedIsNone);
   if (found == slots_.end()) {
-    const bool unknown = (InHole(position) || position < blind_below_) &&
-                         !Planted(Bug::kDamagedIsNone);
+    const bool unknown =
+        blind || (InHole(position) && !Planted(Bug::kDamagedIsNone));
     described.set_state(unknown ? SlotProto::UNKNOWN : SlotProto::NONE);
+    return described;
+  }
+  // A vote that the disk has lost may have come after this one.
+  if (blind && found->second.state != Slot::State::kLearned &&
+      found->second.ballot < blind_promised_) {
+    described.set_state(SlotProto::UNKNOWN);
     return described;
   }
   const Slot& slot = found->second;

@@ -469,13 +469,13 @@ void LogNode::Core::Check(const absl::Status& learned) {
 }
 
 // A vote that was durable when the process ended was told to nobody. What is
-// learned may have been so at a lower ballot than the latest vote for it.
+// learned is told as such, and what is not known to be the latest vote not.
 void LogNode::Core::ObserveOpened() {
   LogObserver* const observer = options_.observer;
   if (observer == nullptr) return;
   observer->OnOpened(me());
   for (const auto& [position, slot] : acceptor_->Unsettled()) {
-    if (slot.state != Slot::State::kAccepted) continue;
+    if (acceptor_->Describe(position).state() != SlotProto::ACCEPTED) continue;
     observer->OnVoted(position, slot.ballot.round, slot.ballot.member,
                       slot.hash);
   }

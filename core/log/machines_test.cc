@@ -206,6 +206,28 @@ TEST(Acceptor, AVoteForWhatItLearnedElsewhereIsDurable) {
   EXPECT_TRUE(durable.promised.has_value());
 }
 
+// The disk shows a vote of round 1 and has lost others, up to round 3: one of
+// them may be for another entry at the same position.
+TEST(Acceptor, AnOlderVoteIsNotTakenForTheLatest) {
+  const auto state_of = [](uint64_t round, Slot::State found) {
+    ReplicaState state;
+    state.promised = state.blind_promised = {3, "B"};
+    state.blind_below = 10;
+    Slot slot;
+    slot.state = found;
+    slot.ballot = {round, "B"};
+    slot.entry = Text("v");
+    slot.hash = EntryHash(*slot.entry);
+    if (found == Slot::State::kFaulty) slot.entry.reset();
+    state.slots[6] = slot;
+    return Acceptor("A", state).Describe(6).state();
+  };
+  EXPECT_EQ(state_of(1, Slot::State::kAccepted), SlotProto::UNKNOWN);
+  EXPECT_EQ(state_of(1, Slot::State::kFaulty), SlotProto::UNKNOWN);
+  EXPECT_EQ(state_of(1, Slot::State::kLearned), SlotProto::LEARNED);
+  EXPECT_EQ(state_of(3, Slot::State::kAccepted), SlotProto::ACCEPTED);
+}
+
 // Others would miss it after a crash that came before the base was durable,
 // and take the disk for a backup.
 TEST(Acceptor, ABaseThatItAdoptsIsNoVote) {

@@ -252,10 +252,14 @@ std::set<uint64_t> LogAgreement::Chosen() const {
 
 bool LogAgreement::HasHeld(const std::string& disk, uint64_t position) const {
   const Observer* observer = Find(disk);
-  if (observer == nullptr) return false;
-  if (observer->learned().count(position) != 0) return true;
+  return observer != nullptr &&
+         (observer->learned().count(position) != 0 || HasVoted(disk, position));
+}
+
+bool LogAgreement::HasVoted(const std::string& disk, uint64_t position) const {
+  const Observer* observer = Find(disk);
   auto at = positions_.find(position);
-  return at != positions_.end() &&
+  return observer != nullptr && at != positions_.end() &&
          observer->HasVoted(position, at->second.chosen);
 }
 

@@ -72,6 +72,8 @@ class LogAgreement {
   // Whether that disk has ever held a vote for what is chosen at the position,
   // or the entry itself as learned.
   bool HasHeld(const std::string& disk, uint64_t position) const;
+  // The vote alone.
+  bool HasVoted(const std::string& disk, uint64_t position) const;
   // The highest promise that was ever durable on that disk.
   using BallotKey = std::pair<uint64_t, std::string>;
   BallotKey Promised(const std::string& disk) const;

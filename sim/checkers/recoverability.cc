@@ -26,6 +26,17 @@ bool MayHold(const LogAgreement& agreement, const KnownReplica& replica,
          HasHeld(agreement, replica, position);
 }
 
+// It says, asked for the entry, that it has voted for it or does not know. What
+// it has only learned it need not miss when its disk has lost it.
+bool Confirms(const LogAgreement& agreement, const KnownReplica& replica,
+              uint64_t position) {
+  if (replica.state == DiskState::kDoubtful) return false;
+  if (replica.state == DiskState::kWhole) {
+    return HasHeld(agreement, replica, position);
+  }
+  return agreement.HasVoted(replica.disk, position);
+}
+
 // The lowest chosen position whose entry is on no disk that runs.
 std::optional<uint64_t> MissingPosition(
     const LogAgreement& agreement, const std::vector<KnownReplica>& replicas,
@@ -110,10 +121,7 @@ bool MayForget(const LogAgreement& agreement,
     for (size_t i = 0; i < replicas.size(); ++i) {
       const KnownReplica& replica = replicas[i];
       if (!IsMember(members, replica)) continue;
-      // Who knows that he has lost votes does not deny them.
-      if (replica.state == DiskState::kLost) continue;
-      if (i == forgetful || replica.state == DiskState::kDoubtful ||
-          !HasHeld(agreement, replica, position)) {
+      if (i == forgetful || !Confirms(agreement, replica, position)) {
         deniers.insert(replica.member);
       }
     }
