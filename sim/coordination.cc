@@ -222,17 +222,17 @@ bool Ensemble::HasChanged(size_t server, const std::string& path,
 
 Ensemble::Backup Ensemble::BackUp() const {
   Backup backup;
-  backup.tree = committed_;
-  backup.sessions = sessions_;
+  backup.tree_ = committed_;
+  backup.sessions_ = sessions_;
   return backup;
 }
 
 void Ensemble::RollBack(const Backup& backup) {
   world_.Took(Fault::kEnsembleRolledBack, kName);
   ++incarnation_;
-  committed_ = backup.tree;
-  for (Server& server : state_) server = Server{backup.tree, {}, {}};
-  std::map<int64_t, Session> sessions = backup.sessions;
+  committed_ = backup.tree_;
+  for (Server& server : state_) server = Server{backup.tree_, {}, {}};
+  std::map<int64_t, Session> sessions = backup.sessions_;
   for (auto& [id, session] : sessions) {
     session.heard = world_.now();
     auto still = sessions_.find(id);

@@ -83,8 +83,8 @@ class Ensemble {
   class Backup {
    private:
     friend class Ensemble;
-    ZnodeTree tree;
-    std::map<int64_t, Session> sessions;
+    ZnodeTree tree_;
+    std::map<int64_t, Session> sessions_;
   };
   Backup BackUp() const;
   void RollBack(const Backup& backup);

@@ -268,12 +268,12 @@ template <typename Result>
 void ProcessSession::Reply(uint64_t call, bool writes, Result result,
                            std::function<void(Result)> reply) {
   const double chance = ensemble_.faults.reply_lost;
-  const bool loses = writes && chance > 0 && result.ok() &&
-                     ensemble_.random_->Fraction() < chance;
+  const bool carried_out = writes && result.ok();
+  const bool loses =
+      carried_out && chance > 0 && ensemble_.random_->Fraction() < chance;
   Later(NextArrival(&last_back_), "zk reply",
-        [this, call, loses, carried_out = writes && result.ok(),
-         zxid = ensemble_.applied(server_), reply = std::move(reply),
-         result = std::move(result)] {
+        [this, call, loses, carried_out, zxid = ensemble_.applied(server_),
+         reply = std::move(reply), result = std::move(result)] {
           if (pending_.count(call) == 0) return;
           if (loses || !LinkUp()) {
             if (carried_out) {
