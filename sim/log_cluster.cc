@@ -245,6 +245,7 @@ void LogCluster::Clone(int from, int to) {
   if (machines_[to].process != nullptr) agreement_.DiskLost(DiskName(to));
   ++machines_[to].disk;
   host(to).files().Replace(Backup(from));
+  agreement_.DiskCopied(DiskName(from), DiskName(to));
   world_.Took(Fault::kDiskCloned, host(to).name());
   agreement_.DiskRolledBack(DiskName(from));
   machines_[from].state = machines_[to].state = DiskState::kDoubtful;

@@ -128,6 +128,14 @@ void LogAgreement::DiskRolledBack(const std::string& disk) {
   if (observer != observers_.end()) observer->second->RolledBack();
 }
 
+void LogAgreement::DiskCopied(const std::string& from, const std::string& to) {
+  auto original = observers_.find(from);
+  if (original == observers_.end() || original->second->member().empty()) {
+    return;
+  }
+  Observe(to)->OnOpened(original->second->member());
+}
+
 void LogAgreement::Learned(const std::string& disk, uint64_t position,
                            const log::EntryProto& parsed,
                            const std::string& entry) {

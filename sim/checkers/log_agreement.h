@@ -55,6 +55,8 @@ class LogAgreement {
   // votes are not held against it.
   void DiskLost(const std::string& disk);
   void DiskRolledBack(const std::string& disk);
+  // Whoever runs from the copy is the same member, once it runs.
+  void DiskCopied(const std::string& from, const std::string& to);
 
   // Positions that anybody has learned.
   size_t learned() const { return learned_.size(); }
