@@ -30,7 +30,7 @@ std::string ShrinkFailure(const Result& failed, const Options& options,
   const Scenario& scenario = All()[failed.job.scenario];
   const sim::Plan drawn = scenario.draw(failed.job.seed);
   const auto began = std::chrono::steady_clock::now();
-  const auto Left = [&] {
+  const auto left = [&] {
     return std::chrono::duration_cast<std::chrono::seconds>(
         began + at_most - std::chrono::steady_clock::now());
   };
@@ -42,7 +42,7 @@ std::string ShrinkFailure(const Result& failed, const Options& options,
     again.seed = failed.job.seed;
     again.trace = again.html = again.events = std::nullopt;
     again.run_timeout = std::min<flags::Duration>(
-        again.run_timeout, std::max(std::chrono::seconds(1), Left()));
+        again.run_timeout, std::max(std::chrono::seconds(1), left()));
     again.set = plan.Difference(drawn);
     Workers worker(1, again);
     std::optional<Job> next = failed.job;
@@ -58,7 +58,7 @@ std::string ShrinkFailure(const Result& failed, const Options& options,
   };
   const auto plan = PlanOf(scenario, failed.job.seed, options);
   const sim::Plan small = sim::Shrink(plan.value_or(drawn), fails, [&] {
-    return may_go_on() && Left() > std::chrono::seconds(0);
+    return may_go_on() && left() > std::chrono::seconds(0);
   });
   return absl::StrCat("The smallest run that fails like it, found in ", runs,
                       " more:\n  ", small.ToString(), "\n", smallest.report);
