@@ -21,11 +21,8 @@ namespace quorate::log {
 class LogObserver;
 }
 namespace quorate::registry {
-class RegistryState;
-}
-
-namespace quorate::registry {
 class RegistryObserver;
+class RegistryState;
 }
 
 namespace quorate::master {
