@@ -89,28 +89,8 @@ void LogStorm::Work() {
       const uint64_t end = log_.status(leader).learned_upto;
       log_.Truncate(leader, end - std::min<uint64_t>(end, random_->Below(4)));
     }
-    if (weather_.members && random_->Below(4) == 0) ChangeMembers(leader);
-  }
-}
-
-// Any change that leaves somebody.
-void LogStorm::ChangeMembers(int leader) {
-  const std::vector<int> members = log_.Members(leader);
-  std::vector<int> others;
-  for (int i = 0; i < log_.size(); ++i) {
-    const bool is_member = std::count(members.begin(), members.end(), i) != 0;
-    if (!is_member && !log_.id(i).empty()) others.push_back(i);
-  }
-  std::vector<int> add;
-  std::vector<int> remove;
-  if (!others.empty() && random_->Below(2) == 0) {
-    add.push_back(others[random_->Below(others.size())]);
-  }
-  if (members.size() > 1 && (add.empty() || random_->Below(2) == 0)) {
-    remove.push_back(members[random_->Below(members.size())]);
-  }
-  if (!add.empty() || !remove.empty()) {
-    log_.ChangeMembers(leader, add, remove);
+    if (weather_.members && random_->Below(4) == 0)
+      log_.ChangeAnyMembers(leader, *random_);
   }
 }
 

@@ -48,7 +48,6 @@ class LogStorm {
   int Any() { return static_cast<int>(random_->Below(log_.size())); }
   void Break();
   void Work();
-  void ChangeMembers(int leader);
 
   sim::World& world_;
   sim::LogCluster& log_;

@@ -200,7 +200,9 @@ class Runner {
 
   void PrintResult() const {
     if (options_.json) {
-      std::printf("%s", totals_.Json(Elapsed(), first_seed_).c_str());
+      std::printf(
+          "%s",
+          totals_.Json(Elapsed(), first_seed_, FlagsOf(options_)).c_str());
       return;
     }
     if (!options_.seed) std::printf("%s\n", totals_.Line(Elapsed()).c_str());

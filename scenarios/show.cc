@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "absl/strings/str_cat.h"
+#include "scenarios/variation.h"
 #include "sim/report/chrome_trace.h"
 #include "sim/report/timeline_page.h"
 
@@ -70,12 +72,14 @@ void Show::WriteFiles(io::Instant end, const Scenario& scenario, uint64_t seed,
   if (options_.html) {
     WriteFile(*options_.html,
               sim::TimelinePage(
-                  recording_, {.title = scenario.name,
-                               .seed = seed,
-                               .failed = ending != Ending::kPassed,
-                               .verdict = NameOf(ending),
-                               .cause = cause,
-                               .replay = ReplayCommand(scenario.name, seed)}));
+                  recording_,
+                  {.title = scenario.name,
+                   .seed = seed,
+                   .failed = ending != Ending::kPassed,
+                   .verdict = NameOf(ending),
+                   .cause = cause,
+                   .replay = absl::StrCat(ReplayCommand(scenario.name, seed),
+                                          FlagsOf(options_))}));
   }
   if (!events_) return;
   events_->Flush();

@@ -68,7 +68,8 @@ std::string Totals::Verdict() const {
   return absl::StrCat(stories_.size() - failed, " passed, ", failed, " failed");
 }
 
-std::string Totals::Json(double real_seconds, uint64_t first_seed) const {
+std::string Totals::Json(double real_seconds, uint64_t first_seed,
+                         const std::string& flags) const {
   std::string text;
   json::JsonWriter json(&text);
   json.StartObject().Key("result").String(NameOf(worst_));
@@ -91,7 +92,8 @@ std::string Totals::Json(double real_seconds, uint64_t first_seed) const {
     json.Key("seed").Uint(failure.job.seed);
     json.Key("kind").String(NameOf(failure.ending));
     json.Key("cause").String(failure.cause);
-    json.Key("replay").String(ReplayCommand(name, failure.job.seed));
+    json.Key("replay").String(
+        absl::StrCat(ReplayCommand(name, failure.job.seed), flags));
     json.EndObject();
   }
   json.EndArray().Key("faults").StartObject();

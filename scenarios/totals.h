@@ -39,8 +39,10 @@ class Totals {
   std::string StoryLine(size_t scenario) const;
   // "12 passed, 0 failed": stories.
   std::string Verdict() const;
-  // One object with everything, for scripts.
-  std::string Json(double real_seconds, uint64_t first_seed) const;
+  // One object with everything, for scripts. `flags` are what a replay needs
+  // beside the seed.
+  std::string Json(double real_seconds, uint64_t first_seed,
+                   const std::string& flags) const;
 
  private:
   std::map<size_t, Story> stories_;

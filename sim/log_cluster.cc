@@ -379,6 +379,24 @@ void LogCluster::Truncate(int i, uint64_t to) {
   });
 }
 
+void LogCluster::ChangeAnyMembers(int at, io::Random& random) {
+  const std::vector<int> members = Members(at);
+  std::vector<int> others;
+  for (int i = 0; i < size(); ++i) {
+    const bool is_member = std::count(members.begin(), members.end(), i) != 0;
+    if (!is_member && !id(i).empty()) others.push_back(i);
+  }
+  std::vector<int> add;
+  std::vector<int> remove;
+  if (!others.empty() && random.Below(2) == 0) {
+    add.push_back(others[random.Below(others.size())]);
+  }
+  if (members.size() > 1 && (add.empty() || random.Below(2) == 0)) {
+    remove.push_back(members[random.Below(members.size())]);
+  }
+  if (!add.empty() || !remove.empty()) ChangeMembers(at, add, remove);
+}
+
 void LogCluster::ChangeMembers(int at, const std::vector<int>& add,
                                const std::vector<int>& remove, bool bulk) {
   change_outcome.reset();

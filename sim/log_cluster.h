@@ -122,6 +122,8 @@ class LogCluster {
   // goes to the checker.
   void Append(int i, size_t bytes = 0);
   void Truncate(int i, uint64_t to);
+  // A change that leaves somebody: one is added, one removed, or both.
+  void ChangeAnyMembers(int at, io::Random& random);
   // Asks for a change of the members, by the numbers of their machines.
   void ChangeMembers(int at, const std::vector<int>& add,
                      const std::vector<int>& remove, bool bulk = false);

@@ -23,7 +23,7 @@ class LogObserver;
 namespace quorate::registry {
 class RegistryObserver;
 class RegistryState;
-}
+}  // namespace quorate::registry
 
 namespace quorate::master {
 

@@ -129,7 +129,6 @@ class LogSwarm {
   void AddSecondProcess();
   void AddWork();
   void Recurring(const char* knob, std::function<void(io::Random&)> event);
-  void ChangeMembers(int leader, io::Random& random);
   void ReplaceWiped(int leader);
   void HealAll();
   void HealCore();
@@ -250,7 +249,7 @@ void LogSwarm::AddWork() {
   Recurring("change-members", [this](io::Random& random) {
     for (const int leader : log_.Leaders()) {
       if (MembersChange()) {
-        ChangeMembers(leader, random);
+        log_.ChangeAnyMembers(leader, random);
       } else {
         ReplaceWiped(leader);
       }
@@ -261,25 +260,6 @@ void LogSwarm::AddWork() {
     const int i = static_cast<int>(random.Below(log_.size()));
     log_.SetQuorum(i, 2 + static_cast<int>(random.Below(3)));
   });
-}
-
-// Any change that leaves somebody.
-void LogSwarm::ChangeMembers(int leader, io::Random& random) {
-  const std::vector<int> members = log_.Members(leader);
-  std::vector<int> others;
-  for (int i = 0; i < log_.size(); ++i) {
-    const bool is_member = std::count(members.begin(), members.end(), i) != 0;
-    if (!is_member && !log_.id(i).empty()) others.push_back(i);
-  }
-  std::vector<int> add;
-  std::vector<int> remove;
-  if (!others.empty() && random.Below(2) == 0) {
-    add.push_back(others[random.Below(others.size())]);
-  }
-  if (members.size() > 1 && (add.empty() || random.Below(2) == 0)) {
-    remove.push_back(members[random.Below(members.size())]);
-  }
-  if (!add.empty() || !remove.empty()) log_.ChangeMembers(leader, add, remove);
 }
 
 // As an operator should when a disk was lost.
