@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/api/mesos.pb.h"
@@ -66,7 +67,7 @@ struct Agent {
   std::optional<io::WallTime> reregistered_time;
   Resources total;
 
-  // Null when disconnected.
+  // Null when disconnected. Set by Cluster.
   AgentPeer* peer = nullptr;
 
   // By framework. Executors are those that frameworks bring; the command
@@ -179,6 +180,7 @@ class Cluster {
   void RemoveAgent(Agent& agent);
   void SetTotal(Agent& agent, Resources total);
   void SetAddress(Agent& agent, const io::Endpoint& address);
+  void SetPeer(Agent& agent, AgentPeer* peer);
 
   Framework& AddFramework(std::unique_ptr<Framework> framework);
   // The framework has no tasks and no offers any more. At most
@@ -215,12 +217,18 @@ class Cluster {
 
   // Rises with each change of what agents have or of who holds it.
   uint64_t changes() const { return changes_; }
+  // The agents of which that, or whether they are connected, may have changed
+  // since this was last called; also those that are gone since.
+  std::set<std::string> TakeChangedAgents() {
+    return std::exchange(changed_agents_, {});
+  }
 
   // Ends the process when the books do not agree with each other.
   void CheckInvariants() const;
 
  private:
   void ForgetAddress(const Agent& agent);
+  void NoteChange(const Agent& agent);
   void Recount(Agent& agent);
   void RecountOffers(Agent& agent);
   // Unlinks the task from its agent, if that is still here.
@@ -234,6 +242,7 @@ class Cluster {
   std::map<std::string, Offer> offers_;
   std::function<void()> on_available_;
   uint64_t changes_ = 0;
+  std::set<std::string> changed_agents_;
 };
 
 }  // namespace quorate::master

@@ -51,7 +51,7 @@ class Offers {
 
  private:
   void Run();
-  std::vector<Supply> Supplies() const;
+  void UpdateSupplies();
   std::vector<Demand> Demands() const;
   Offer& Make(const Grant& grant);
   mesos::v1::Offer ToProto(const Offer& offer) const;
