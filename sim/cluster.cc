@@ -21,7 +21,9 @@ constexpr io::Duration kExecutorPatience = std::chrono::minutes(1);
 constexpr char kAgentResources[] =
     "cpus:4;mem:4096;disk:4096;ports:[31000-32000]";
 
-std::string Ip(int net, int i) { return absl::StrCat("10.0.", net, ".", i); }
+std::string Ip(int net, int i) {
+  return absl::StrCat("10.", i / 256, ".", net, ".", i % 256);
+}
 
 election::ZooKeeperUrl UrlOf(const std::vector<Host*>& servers) {
   election::ZooKeeperUrl url;
@@ -172,13 +174,18 @@ MasterNode* Cluster::Leader() {
 bool Cluster::Registered(MasterNode& master) {
   if (!master.leads()) return false;
   const master::Cluster& cluster = master.role()->cluster();
-  return std::all_of(
-      agent_list_.begin(), agent_list_.end(), [&](AgentNode* agent) {
-        if (agent->role() == nullptr) return false;
-        const master::Agent* known = cluster.FindAgent(agent->id());
-        return known != nullptr && known->connected() &&
-               agent->role()->registered();
-      });
+  const auto missing = [&](AgentNode* agent) {
+    if (agent->role() == nullptr) return true;
+    const master::Agent* known = cluster.FindAgent(agent->id());
+    return known == nullptr || !known->connected() ||
+           !agent->role()->registered();
+  };
+  // This is asked after each event: who was missing is, most often, still.
+  if (missing_ != nullptr && missing(missing_)) return false;
+  const auto one =
+      std::find_if(agent_list_.begin(), agent_list_.end(), missing);
+  missing_ = one == agent_list_.end() ? nullptr : *one;
+  return missing_ == nullptr;
 }
 
 AgentNode* Cluster::AgentWithId(const std::string& id) {

@@ -153,6 +153,7 @@ class Cluster {
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;
   std::vector<FrameworkNode*> framework_list_;
+  AgentNode* missing_ = nullptr;  // When Registered last looked, or null.
   int probes_ = 0;
   std::optional<io::Instant> last_master_end_;
   World::Witness witness_;

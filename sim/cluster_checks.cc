@@ -29,6 +29,11 @@ uint64_t Signature(const agent::Workload& workload) {
   return signature;
 }
 
+const std::vector<size_t>& Sorted(std::vector<size_t>* moved) {
+  if (moved->size() > 1) std::sort(moved->begin(), moved->end());
+  return *moved;
+}
+
 }  // namespace
 
 ClusterChecks::ClusterChecks(World& world, const LogAgreement& agreement)
@@ -43,11 +48,13 @@ ClusterChecks::ClusterChecks(World& world, const LogAgreement& agreement)
       queue_bounds_(world) {}
 
 void ClusterChecks::Watch(MasterNode& master) {
+  master.on_turn = [this, i = masters_.size()] { moved_masters_.push_back(i); };
   masters_.push_back(&master);
   reigns_.try_emplace(master.name(), world_, master.name());
 }
 
 void ClusterChecks::Watch(AgentNode& agent) {
+  agent.on_turn = [this, i = agents_.size()] { moved_agents_.push_back(i); };
   agents_.push_back(&agent);
   task_truth_.Watch(agent);
 }
@@ -74,14 +81,15 @@ void ClusterChecks::Ended(const Node& master) {
   reigns_.at(master.name()).End();
 }
 
-// What did not run has not changed.
 void ClusterChecks::AfterEvent() {
-  for (MasterNode* master : masters_) {
-    if (master->HasMoved() && !world_.failure()) Check(*master);
+  for (size_t i : Sorted(&moved_masters_)) {
+    if (masters_[i]->HasMoved() && !world_.failure()) Check(*masters_[i]);
   }
-  for (AgentNode* agent : agents_) {
-    if (agent->HasMoved() && !world_.failure()) Check(*agent);
+  for (size_t i : Sorted(&moved_agents_)) {
+    if (agents_[i]->HasMoved() && !world_.failure()) Check(*agents_[i]);
   }
+  moved_masters_.clear();
+  moved_agents_.clear();
   if (world_.now() < next_sample_ || world_.failure()) return;
   next_sample_ = world_.now() + kSampleInterval;
   SampleQueues();
@@ -96,18 +104,29 @@ void ClusterChecks::Check(MasterNode& node) {
   const master::Cluster& cluster = master.cluster();
   CountSlowReaders(cluster);
   admission_.Committed(master.registry());
+  CheckBooks(node);
   Seen& seen = seen_[node.name()];
-  if (seen.role == &master && seen.changes == cluster.changes()) return;
+  if (seen.changes_at_check == cluster.changes()) return;
   const bool due = world_.now() >= seen.next_check;
   if (cluster.agents().size() > kSmallCluster && !due) return;
-  seen = {&master, cluster.changes(), world_.now() + kSampleInterval};
+  seen.changes_at_check = cluster.changes();
+  seen.next_check = world_.now() + kSampleInterval;
   NoteRemovedFrameworks(cluster);
-  for (const auto& [id, agent] : cluster.agents()) {
-    resource_books_.Check(node.name(), BooksOf(cluster, *agent));
-  }
   admission_.Check(node.name(), cluster, master.registry());
   // It ends the process: what a checker has seen is told first.
   if (!world_.failure()) master.CheckInvariants();
+}
+
+// Of the agents of which something has changed.
+void ClusterChecks::CheckBooks(MasterNode& node) {
+  const master::Cluster& cluster = node.role()->cluster();
+  Seen& seen = seen_[node.name()];
+  if (seen.role != node.role()) seen = {node.role()};
+  if (seen.changes == cluster.changes()) return;
+  for (const master::Agent* agent : cluster.ChangedSince(seen.changes)) {
+    resource_books_.Check(node.name(), BooksOf(cluster, *agent));
+  }
+  seen.changes = cluster.changes();
 }
 
 // A framework that reads nothing has an effect when events wait for it.

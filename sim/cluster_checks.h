@@ -1,5 +1,6 @@
 // All that is checked of a whole cluster beyond its log, in one place: feeds
-// each checker with what it has to see, after every event and each second.
+// each checker with what it has to see, after every event and each second. What
+// did not run has not changed, and is not looked at.
 
 #ifndef QUORATE_SIM_CLUSTER_CHECKS_H_
 #define QUORATE_SIM_CLUSTER_CHECKS_H_
@@ -28,8 +29,8 @@ class ClusterChecks {
  public:
   // Between two looks at the queues.
   static constexpr io::Duration kSampleInterval = std::chrono::seconds(1);
-  // With more agents a master's books are checked as often, and not after each
-  // change: they are gone through as a whole.
+  // With more agents what goes through a master's books as a whole is done as
+  // often, and not after each change. What agents have is always checked.
   static constexpr size_t kSmallCluster = 16;
 
   // Both outlive the checks.
@@ -59,9 +60,11 @@ class ClusterChecks {
     const void* role = nullptr;  // Of which life; never followed.
     uint64_t changes = 0;
     io::Instant next_check;
+    uint64_t changes_at_check = 0;
   };
 
   void Check(MasterNode& master);
+  void CheckBooks(MasterNode& node);
   void Check(AgentNode& agent);
   void NoteRemovedFrameworks(const master::Cluster& cluster);
   void CountSlowReaders(const master::Cluster& cluster);
@@ -80,6 +83,9 @@ class ClusterChecks {
 
   std::vector<MasterNode*> masters_;
   std::vector<AgentNode*> agents_;
+  // Which of them have run since the last event.
+  std::vector<size_t> moved_masters_;
+  std::vector<size_t> moved_agents_;
   std::vector<FrameworkNode*> frameworks_;
   std::map<std::string, Seen> seen_;        // By the node's name.
   std::map<std::string, OpenSpan> reigns_;  // By the master's name.

@@ -69,6 +69,8 @@ class Host {
   Ensemble* ensemble = nullptr;
   // Added to the time of every disk call here.
   io::Duration disk_stall{};
+  // Called when something begins to run here.
+  std::function<void()> on_turn;
 
   // Starts a program under a name that is unique among the running processes
   // of this host. The host keeps the process, also after its end.

@@ -90,7 +90,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void Stall(int from);
   void GiveUp(int from);
   void TearDown();
-  void Arrive(int to, InFlight packet);
+  // `first` of those that arrive with one event.
+  void Arrive(int to, InFlight packet, bool first);
+  bool HasNews(int to) const;
   void Deliver(int to);
   void DeliverNow(int to);
   void Break(int end, const absl::Status& reason);

@@ -1,5 +1,7 @@
 #include "sim/world.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -36,30 +38,44 @@ std::unique_ptr<io::Random> World::NewRandom(absl::string_view name) const {
 
 uint64_t World::After(io::Duration delay, const char* kind,
                       std::function<void()> callback) {
-  const uint64_t id = first_id_ + events_.size();
-  events_.push_back({kind, std::move(callback)});
+  uint32_t index = static_cast<uint32_t>(slots_.size());
+  if (free_slots_.empty()) {
+    CHECK_LT(index, uint32_t{1} << kSlotBits) << "too many events at a time";
+    slots_.emplace_back();
+  } else {
+    index = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  const uint64_t id = ++created_ << kSlotBits | index;
+  slots_[index] = {id, kind, std::move(callback)};
   heap_.push_back({now_ + std::max(delay, io::Duration::zero()), id});
   std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   return id;
 }
 
-World::Event* World::Find(uint64_t id) {
-  if (id < first_id_ || id >= first_id_ + events_.size()) return nullptr;
-  return &events_[id - first_id_];
+// A slot is free for others when its event is no more in the heap.
+void World::Free(uint64_t id) {
+  std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+  heap_.pop_back();
+  Slot& slot = SlotOf(id);
+  slot.id = 0;
+  free_slots_.push_back(static_cast<uint32_t>(&slot - slots_.data()));
 }
 
 void World::Cancel(uint64_t id) {
+  if (id == 0) return;
+  Slot& slot = SlotOf(id);
+  if (slot.id != id) return;
+  slot.id = 0;
   // What the callback holds may cancel further events when it is destroyed.
-  std::function<void()> dropped;
-  if (Event* event = Find(id)) dropped.swap(event->callback);
+  const std::function<void()> dropped = std::exchange(slot.callback, nullptr);
 }
 
 const World::Queued* World::Next() {
   while (!heap_.empty()) {
-    const Event* event = Find(heap_.front().id);
-    if (event != nullptr && event->callback) return &heap_.front();
-    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-    heap_.pop_back();
+    const uint64_t id = heap_.front().id;
+    if (SlotOf(id).id == id) return &heap_.front();
+    Free(id);
   }
   return nullptr;
 }
@@ -68,30 +84,18 @@ bool World::Step() {
   const Queued* next = Next();
   if (failure_ || next == nullptr) return false;
   now_ = next->when;
-  Event* event = Find(next->id);
-  std::function<void()> callback;
-  callback.swap(event->callback);
+  const uint64_t id = next->id;
+  const char* kind = SlotOf(id).kind;
+  std::function<void()> callback = std::exchange(SlotOf(id).callback, nullptr);
+  Free(id);
   Fold(static_cast<uint64_t>(now_.time_since_epoch().count()));
-  Fold(StableHash(event->kind));
-  if (spectator != nullptr) spectator->OnEvent(now_, event->kind, hash_);
+  Fold(HashOf(kind));
+  if (spectator != nullptr) spectator->OnEvent(now_, kind, hash_);
   callback();
   callback = nullptr;
-  Forget();
   for (const auto& check : checks_) check();
   if (++events_run_ > max_events) FailStuck("too many events: something spins");
   return !failure_;
-}
-
-// Lets go of events that are over, from the oldest on, many at a time.
-void World::Forget() {
-  constexpr size_t kMany = 1000;
-  while (finished_ < events_.size() && !events_[finished_].callback) {
-    ++finished_;
-  }
-  if (finished_ <= kMany || finished_ * 2 <= events_.size()) return;
-  events_.erase(events_.begin(), events_.begin() + finished_);
-  first_id_ += finished_;
-  finished_ = 0;
 }
 
 bool World::RunUntil(const std::function<bool()>& condition,
@@ -113,6 +117,16 @@ void World::RunFor(io::Duration time) {
   RunUntil([] { return false; }, time);
 }
 
+uint64_t World::HashOf(const char* kind) {
+  auto& [known, hash] =
+      kind_hashes_[reinterpret_cast<uintptr_t>(kind) / 8 % kind_hashes_.size()];
+  if (known != kind) {
+    known = kind;
+    hash = StableHash(kind);
+  }
+  return hash;
+}
+
 void World::Fold(uint64_t value) {
   hash_ = (hash_ ^ value) * 0x100000001b3;
   hash_ ^= hash_ >> 29;
@@ -123,7 +137,7 @@ void World::Record(absl::string_view who, const char* what,
   // What happens after a failure is only its clearing up.
   if (failure_ || story_over_) return;
   Fold(StableHash(who));
-  Fold(StableHash(what));
+  Fold(HashOf(what));
   Fold(number);
   if (spectator != nullptr) {
     spectator->OnNote({now_, who, what, whom, number});

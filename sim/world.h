@@ -13,6 +13,7 @@
 #ifndef QUORATE_SIM_WORLD_H_
 #define QUORATE_SIM_WORLD_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -159,9 +160,11 @@ class World {
       return a.when != b.when ? a.when > b.when : a.id > b.id;
     }
   };
-  struct Event {
+  // Of the event that has it now; 0 when it is free or was cancelled.
+  struct Slot {
+    uint64_t id = 0;
     const char* kind = nullptr;
-    std::function<void()> callback;  // Empty when cancelled or run.
+    std::function<void()> callback;
   };
   struct NoteRecord {
     io::Instant when;
@@ -172,11 +175,17 @@ class World {
   };
   static constexpr size_t kNotes = 50;
 
-  Event* Find(uint64_t id);
+  // Ids rise in order of creation; their lower bits are the event's slot.
+  static constexpr int kSlotBits = 24;
+
+  Slot& SlotOf(uint64_t id) {
+    return slots_[id & ((uint64_t{1} << kSlotBits) - 1)];
+  }
+  void Free(uint64_t id);
   // The next event, past those that were cancelled; null when none is left.
   const Queued* Next();
-  void Forget();
   void Fold(uint64_t value);
+  uint64_t HashOf(const char* kind);
   void Record(absl::string_view who, const char* what, absl::string_view whom,
               uint64_t number);
 
@@ -184,10 +193,11 @@ class World {
   io::SeededRandom random_;
   io::Instant now_;
   std::vector<Queued> heap_;
-  // Events by id, from first_id_ on; the front is dropped as it finishes.
-  std::vector<Event> events_;
-  uint64_t first_id_ = 1;
-  size_t finished_ = 0;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  uint64_t created_ = 0;
+  // Of literals that were hashed lately, by address.
+  std::array<std::pair<const char*, uint64_t>, 256> kind_hashes_{};
   uint64_t events_run_ = 0;
   uint64_t hash_ = 0xcbf29ce484222325;
   std::vector<std::weak_ptr<const std::function<std::string()>>> witnesses_;
@@ -224,7 +234,7 @@ class OpenSpan {
   std::string name_;  // Empty: none is open.
 };
 
-// A 64-bit hash that is the same everywhere (FNV-1a).
+// A 64-bit hash that is the same everywhere.
 uint64_t StableHash(absl::string_view bytes);
 
 }  // namespace quorate::sim

@@ -120,8 +120,9 @@ Agent& Cluster::AddAgent(std::unique_ptr<Agent> agent) {
 void Cluster::RemoveAgent(Agent& agent) {
   CHECK(agent.tasks.empty() && agent.offers.empty()) << agent.id;
   ForgetAddress(agent);
-  NoteChange(agent);
+  agents_by_change_.erase(agent.changed);
   agents_.erase(std::string(agent.id));
+  ++changes_;
 }
 
 void Cluster::SetAddress(Agent& agent, const io::Endpoint& address) {
@@ -132,12 +133,22 @@ void Cluster::SetAddress(Agent& agent, const io::Endpoint& address) {
 
 void Cluster::SetPeer(Agent& agent, AgentPeer* peer) {
   agent.peer = peer;
-  changed_agents_.insert(agent.id);
+  NoteChange(agent);
 }
 
-void Cluster::NoteChange(const Agent& agent) {
-  ++changes_;
-  changed_agents_.insert(agent.id);
+void Cluster::NoteChange(Agent& agent) {
+  agents_by_change_.erase(agent.changed);
+  agent.changed = ++changes_;
+  agents_by_change_.emplace_hint(agents_by_change_.end(), changes_, &agent);
+}
+
+std::vector<const Agent*> Cluster::ChangedSince(uint64_t changes) const {
+  std::vector<const Agent*> changed;
+  for (auto it = agents_by_change_.upper_bound(changes);
+       it != agents_by_change_.end(); ++it) {
+    changed.push_back(it->second);
+  }
+  return changed;
 }
 
 void Cluster::ForgetAddress(const Agent& agent) {

@@ -16,7 +16,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/api/mesos.pb.h"
@@ -91,6 +90,8 @@ struct Agent {
   // Maintained by Cluster, without allocation marks.
   Resources used;
   Resources offered;
+  // When any of this, or who holds it, last changed: Cluster::changes.
+  uint64_t changed = 0;
 };
 
 // An agent of the registry that has not registered with this master yet.
@@ -217,18 +218,16 @@ class Cluster {
 
   // Rises with each change of what agents have or of who holds it.
   uint64_t changes() const { return changes_; }
-  // The agents of which that, or whether they are connected, may have changed
-  // since this was last called; also those that are gone since.
-  std::set<std::string> TakeChangedAgents() {
-    return std::exchange(changed_agents_, {});
-  }
+  // The agents of which that, or whether they are connected, has changed since
+  // changes() was so; the latest last.
+  std::vector<const Agent*> ChangedSince(uint64_t changes) const;
 
   // Ends the process when the books do not agree with each other.
   void CheckInvariants() const;
 
  private:
   void ForgetAddress(const Agent& agent);
-  void NoteChange(const Agent& agent);
+  void NoteChange(Agent& agent);
   void Recount(Agent& agent);
   void RecountOffers(Agent& agent);
   // Unlinks the task from its agent, if that is still here.
@@ -242,7 +241,7 @@ class Cluster {
   std::map<std::string, Offer> offers_;
   std::function<void()> on_available_;
   uint64_t changes_ = 0;
-  std::set<std::string> changed_agents_;
+  std::map<uint64_t, Agent*> agents_by_change_;  // Of each the latest.
 };
 
 }  // namespace quorate::master

@@ -55,16 +55,17 @@ void Offers::Run() {
 }
 
 void Offers::UpdateSupplies() {
-  for (const std::string& id : context_.cluster.TakeChangedAgents()) {
-    const Agent* agent = context_.cluster.FindAgent(id);
-    if (agent == nullptr || !agent->connected()) {
-      allocation_.RemoveSupply(id);
+  const Cluster& cluster = context_.cluster;
+  for (const Agent* agent : cluster.ChangedSince(seen_changes_)) {
+    if (!agent->connected()) {
+      allocation_.RemoveSupply(agent->id);
       continue;
     }
-    allocation_.SetSupply({.agent_id = id,
+    allocation_.SetSupply({.agent_id = agent->id,
                            .available = Cluster::Available(*agent),
                            .has_gpus = agent->total.Scalar("gpus") > 0});
   }
+  seen_changes_ = cluster.changes();
 }
 
 std::vector<Demand> Offers::Demands() const {
@@ -205,6 +206,9 @@ void Offers::Forget(const Framework& framework) {
   allocation_.ForgetFramework(framework.id);
 }
 
-void Offers::Forget(const Agent& agent) { allocation_.ForgetAgent(agent.id); }
+void Offers::Forget(const Agent& agent) {
+  allocation_.RemoveSupply(agent.id);
+  allocation_.ForgetAgent(agent.id);
+}
 
 }  // namespace quorate::master
