@@ -58,6 +58,8 @@ class VirtualLog final : public google::LogSink {
 
 // Simulated processes log by the hundred: to nowhere, unless asked for.
 void InitLogging(bool verbose) {
+  // Otherwise each line, also one that nobody sees, asks what zone this is.
+  setenv("TZ", "UTC0", 1);
   google::InitGoogleLogging("sim");
   for (auto severity : {google::INFO, google::WARNING, google::ERROR}) {
     google::SetLogDestination(severity, "");

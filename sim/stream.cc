@@ -278,7 +278,7 @@ void Stream::Arrive(int to, InFlight packet, bool first) {
     end.received.push_back(std::move(packet.bytes));
   }
   // One callback an event, so that checkers see what each does.
-  if (!first || true) return Deliver(to);
+  if (!first) return Deliver(to);
   if (!HasNews(to)) return;
   end.delivering = true;
   end.process->Run([self = shared_from_this(), to] { self->DeliverNow(to); });
