@@ -56,16 +56,27 @@ class ClusterChecks {
   QueueBounds& queue_bounds() { return queue_bounds_; }
 
  private:
+  // What was last seen of a master or an agent.
   struct Seen {
     const void* role = nullptr;  // Of which life; never followed.
     uint64_t changes = 0;
+    uint64_t epoch = 0;            // That an agent obeys.
+    uint64_t checked_changes = 0;  // When a master was checked as a whole.
     io::Instant next_check;
-    uint64_t changes_at_check = 0;
+  };
+  struct WatchedMaster {
+    MasterNode* node;
+    Seen seen;
+  };
+  struct WatchedAgent {
+    AgentNode* node;
+    Seen seen;
+    std::string id;  // The latest.
   };
 
-  void Check(MasterNode& master);
-  void CheckBooks(MasterNode& node);
-  void Check(AgentNode& agent);
+  void Check(WatchedMaster& master);
+  void CheckBooks(WatchedMaster& master);
+  void Check(WatchedAgent& agent);
   void NoteRemovedFrameworks(const master::Cluster& cluster);
   void CountSlowReaders(const master::Cluster& cluster);
   void SampleQueues();
@@ -81,17 +92,14 @@ class ClusterChecks {
   Admission admission_;
   QueueBounds queue_bounds_;
 
-  std::vector<MasterNode*> masters_;
-  std::vector<AgentNode*> agents_;
+  std::vector<WatchedMaster> masters_;
+  std::vector<WatchedAgent> agents_;
   // Which of them have run since the last event.
   std::vector<size_t> moved_masters_;
   std::vector<size_t> moved_agents_;
   std::vector<FrameworkNode*> frameworks_;
-  std::map<std::string, Seen> seen_;        // By the node's name.
-  std::map<std::string, OpenSpan> reigns_;  // By the master's name.
-  // Of agents: by id, and the latest id by name.
-  std::map<std::string, std::string> agent_names_;
-  std::map<std::string, std::string> agent_ids_;
+  std::map<std::string, OpenSpan> reigns_;          // By the master's name.
+  std::map<std::string, std::string> agent_names_;  // By id.
   std::set<std::string> removed_frameworks_;
   std::set<std::string> counted_slow_;
   io::Instant next_sample_;

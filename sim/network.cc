@@ -198,7 +198,7 @@ Host* Network::Find(const std::string& ip) const {
 }
 
 Link& Network::link(const std::string& from, const std::string& to) {
-  const auto found = links_.find({from, to});
+  const auto found = links_.find(Ends(from, to));
   if (found != links_.end()) return found->second;
   return links_
       .emplace(std::piecewise_construct, std::forward_as_tuple(from, to),
@@ -225,7 +225,7 @@ void Network::MendAll() {
 }
 
 bool Network::Reaches(const std::string& from, const std::string& to) const {
-  const auto found = links_.find({from, to});
+  const auto found = links_.find(Ends(from, to));
   return found == links_.end() || !found->second.cut();
 }
 

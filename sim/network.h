@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "io/network.h"
 #include "sim/link.h"
 #include "sim/world.h"
@@ -118,6 +119,13 @@ class Network {
   friend class Stream;
   friend class SimConnection;
 
+  using Ends = std::pair<absl::string_view, absl::string_view>;
+  // So that a look copies no strings.
+  struct EndsInOrder {
+    using is_transparent = void;
+    bool operator()(const Ends& a, const Ends& b) const { return a < b; }
+  };
+
   // Stays where it is.
   Link& link(const std::string& from, const std::string& to);
   io::Duration DrawLatency(Link& link, size_t bytes, io::Duration repeat);
@@ -130,7 +138,8 @@ class Network {
   NetworkOptions options_;
   std::unique_ptr<io::Random> random_;
   std::map<std::string, Host*> hosts_;
-  std::map<std::pair<std::string, std::string>, Link> links_;
+  // By where they lead from and to.
+  std::map<std::pair<std::string, std::string>, Link, EndsInOrder> links_;
   std::map<io::Endpoint, Listening> listening_;
   // By whom a chosen port was first bound.
   std::map<io::Endpoint, std::string> owners_;

@@ -74,11 +74,11 @@ void Allocation::Refuse(const std::string& framework_id,
   const io::Instant until = now + std::max(duration, options_.interval);
   Agent& agent = AgentOf(agent_id);
   Taker& taker = TakerOf(framework_id, role);
-  std::deque<Filter>& filters = agent.filters[&taker];
+  std::vector<Filter>& filters = agent.filters[&taker];
   filters.push_back({refused, ends_.insert({until, {&agent, &taker}})});
   if (filters.size() <= kMaxFiltersPerAgent) return;
   ends_.erase(filters.front().end);
-  filters.pop_front();
+  filters.erase(filters.begin());
   Touch(agent);
 }
 
@@ -130,7 +130,7 @@ void Allocation::ForgetAgent(const std::string& agent_id) {
 void Allocation::DropExpired(io::Instant now) {
   while (!ends_.empty() && ends_.begin()->first <= now) {
     const auto [agent, taker] = ends_.begin()->second;
-    std::deque<Filter>& filters = agent->filters.at(taker);
+    std::vector<Filter>& filters = agent->filters.at(taker);
     filters.erase(std::find_if(
         filters.begin(), filters.end(),
         [this](const Filter& filter) { return filter.end == ends_.begin(); }));

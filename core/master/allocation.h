@@ -18,7 +18,6 @@
 #define QUORATE_CORE_MASTER_ALLOCATION_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -111,7 +110,7 @@ class Allocation {
     bool has_supply = false;
     bool has_gpus = false;
     Resources left;
-    absl::flat_hash_map<const Taker*, std::deque<Filter>> filters;
+    absl::flat_hash_map<const Taker*, std::vector<Filter>> filters;
   };
 
   Agent& AgentOf(const std::string& agent_id);
