@@ -49,7 +49,7 @@ void Allocation::RemoveSupply(const std::string& agent_id) {
 }
 
 void Allocation::EraseIfEmpty(const Agent& agent) {
-  if (agent.has_supply || !agent.filters.empty()) return;
+  if (agent.has_supply || !agent.refused_by.empty()) return;
   touched_.erase(agent.id);
   agents_.erase(std::string(agent.id));
 }
@@ -74,7 +74,7 @@ void Allocation::Refuse(const std::string& framework_id,
   const io::Instant until = now + std::max(duration, options_.interval);
   Agent& agent = AgentOf(agent_id);
   Taker& taker = TakerOf(framework_id, role);
-  std::vector<Filter>& filters = agent.filters[&taker];
+  std::vector<Filter>& filters = agent.refused_by[&taker];
   filters.push_back({refused, ends_.insert({until, {&agent, &taker}})});
   if (filters.size() <= kMaxFiltersPerAgent) return;
   ends_.erase(filters.front().end);
@@ -83,10 +83,10 @@ void Allocation::Refuse(const std::string& framework_id,
 }
 
 void Allocation::ForgetRefusals(Agent& agent, const Taker& taker) {
-  auto filters = agent.filters.find(&taker);
-  if (filters == agent.filters.end()) return;
+  auto filters = agent.refused_by.find(&taker);
+  if (filters == agent.refused_by.end()) return;
   for (const Filter& filter : filters->second) ends_.erase(filter.end);
-  agent.filters.erase(filters);
+  agent.refused_by.erase(filters);
   Touch(agent);
   EraseIfEmpty(agent);
 }
@@ -119,10 +119,10 @@ void Allocation::ForgetAgent(const std::string& agent_id) {
   if (known == agents_.end()) return;
   Agent& agent = known->second;
   // tidy-allow(iteration-order): all of them are erased
-  for (const auto& [taker, filters] : agent.filters) {
+  for (const auto& [taker, filters] : agent.refused_by) {
     for (const Filter& filter : filters) ends_.erase(filter.end);
   }
-  agent.filters.clear();
+  agent.refused_by.clear();
   Touch(agent);
   EraseIfEmpty(agent);
 }
@@ -130,12 +130,12 @@ void Allocation::ForgetAgent(const std::string& agent_id) {
 void Allocation::DropExpired(io::Instant now) {
   while (!ends_.empty() && ends_.begin()->first <= now) {
     const auto [agent, taker] = ends_.begin()->second;
-    std::vector<Filter>& filters = agent->filters.at(taker);
+    std::vector<Filter>& filters = agent->refused_by.at(taker);
     filters.erase(std::find_if(
         filters.begin(), filters.end(),
         [this](const Filter& filter) { return filter.end == ends_.begin(); }));
     ends_.erase(ends_.begin());
-    if (filters.empty()) agent->filters.erase(taker);
+    if (filters.empty()) agent->refused_by.erase(taker);
     Touch(*agent);
     EraseIfEmpty(*agent);
   }
@@ -143,9 +143,9 @@ void Allocation::DropExpired(io::Instant now) {
 
 bool Allocation::IsRefused(const Agent& agent, const Taker& taker,
                            const Resources& resources) {
-  if (agent.filters.empty()) return false;
-  auto it = agent.filters.find(&taker);
-  if (it == agent.filters.end()) return false;
+  if (agent.refused_by.empty()) return false;
+  auto it = agent.refused_by.find(&taker);
+  if (it == agent.refused_by.end()) return false;
   return std::any_of(
       it->second.begin(), it->second.end(),
       [&](const Filter& filter) { return filter.refused.Contains(resources); });

@@ -110,7 +110,7 @@ class Allocation {
     bool has_supply = false;
     bool has_gpus = false;
     Resources left;
-    absl::flat_hash_map<const Taker*, std::vector<Filter>> filters;
+    absl::flat_hash_map<const Taker*, std::vector<Filter>> refused_by;
   };
 
   Agent& AgentOf(const std::string& agent_id);
