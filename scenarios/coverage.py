@@ -73,7 +73,8 @@ def jobs_of(program, tests, seeds):
             yield [*program, "--scenario=" + name, "--seeds=1",
                    "--extra_fault=each", "--extra_fault_steps=2"]
     for test in tests:
-        yield [str(test)]
+        target = re.fullmatch(r".*/fuzz/(\w+)_corpus_test", test)
+        yield [test, "fuzz/corpus/" + target.group(1)] if target else [test]
 
 
 def run(job, folder, number):
@@ -81,7 +82,7 @@ def run(job, folder, number):
     program = pathlib.Path(job[0]).resolve()
     # Tests look for their data where Bazel puts it.
     runfiles = pathlib.Path("%s.runfiles/quorate" % program)
-    is_test = len(job) == 1
+    is_test = program.name != "scenarios"
     profile = folder / ("%d.profraw" % number)
     scratch = folder / ("%d.tmp" % number)
     scratch.mkdir()
