@@ -35,7 +35,7 @@ class Reader {
                                   google::protobuf::Message* message);
   // Names in a directory; none when it is missing.
   absl::StatusOr<std::vector<std::string>> List(const std::string& path);
-  bool Exists(const std::string& path) { return disk_.Stat(path).ok(); }
+  absl::StatusOr<bool> Exists(const std::string& path);
   // OK when the damage is given up.
   absl::Status GiveUp(const std::string& path, const absl::Status& damage);
 
@@ -61,6 +61,12 @@ absl::StatusOr<std::vector<std::string>> Reader::List(const std::string& path) {
   auto names = disk_.List(path);
   if (absl::IsNotFound(names.status())) return std::vector<std::string>();
   return names;
+}
+
+absl::StatusOr<bool> Reader::Exists(const std::string& path) {
+  const absl::Status status = disk_.Stat(path).status();
+  if (status.ok() || absl::IsNotFound(status)) return status.ok();
+  return status;
 }
 
 absl::StatusOr<bool> Reader::ReadRecord(const std::string& path,
@@ -137,10 +143,10 @@ absl::Status Reader::ReadExecutor(const Run& run,
   for (const std::string& name : *names) {
     Run one = run;
     one.container_id = name;
-    if (name == "latest" ||
-        Exists(paths_.MetaRun(one) + "/executor.sentinel")) {
-      continue;
-    }
+    if (name == "latest") continue;
+    const auto over = Exists(paths_.MetaRun(one) + "/executor.sentinel");
+    if (!over.ok()) return over.status();
+    if (*over) continue;
     ExecutorRecord record;
     const auto found =
         ReadRecord(paths_.MetaExecutor(run) + "/executor.info", &record);

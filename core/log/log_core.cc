@@ -372,9 +372,11 @@ void LogNode::Core::ReadAhead() {
                         if (at >= applied_) fresh_[at] = std::move(entry);
                         ++at;
                       }
-                      if (read.damaged) {
-                        ++damaged_found_;
-                        acceptor_->OnDamaged(at);
+                      if (read.damaged && persistence_.disk_full()) {
+                        // It goes on when there is space: see OnDiskFull.
+                        if (read.entries.empty()) return;
+                      } else if (read.damaged) {
+                        NoteDamaged(at);
                       }
                       Settle();
                     });

@@ -557,6 +557,14 @@ TEST(LogDamage, AFullDiskStillTakesVotes) {
   EXPECT_TRUE(absl::IsResourceExhausted(absorbed)) << absorbed;
   EXPECT_TRUE(absl::IsResourceExhausted(replica.storage().Reopen()));
   EXPECT_TRUE(absl::IsResourceExhausted(replica.Learn(0, 1)));
+  // What cannot be read meanwhile is missing, and no failure of the disk.
+  auto read = replica.storage().Read(0, 1, 1000);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(read->damaged && read->entries.empty());
+  auto scrubbed = replica.storage().Scrub(0, 1, 1000);
+  ASSERT_TRUE(scrubbed.ok()) << scrubbed.status();
+  EXPECT_TRUE(scrubbed->damaged.empty());
+  EXPECT_EQ(scrubbed->next, 1u);
   files.full = false;
   ASSERT_TRUE(replica.storage().Reopen().ok());
   ASSERT_TRUE(replica.Learn(0, next).ok());

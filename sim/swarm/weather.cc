@@ -291,7 +291,11 @@ void Weather::AddDiskKinds() {
     if (!victim) return;
     Host& host = *victims_[*victim].host;
     host.disk_stall = stall;
-    For(time, {*victim}, [&host] { host.disk_stall = {}; });
+    host.disk_stall_until = world_.elapsed() + time;
+    For(time, {*victim}, [&host] {
+      host.disk_stall = {};
+      host.disk_stall_until = io::Duration::max();
+    });
   });
   AddKind("disk-full", [this](io::Random& random) {
     const std::optional<size_t> victim = Any(random);
