@@ -63,6 +63,8 @@ class Cluster {
   }
   Network& network() { return network_; }
   Ensemble& zookeeper() { return ensemble_; }
+  // Under which masters stand for leadership.
+  const std::string& zookeeper_path() const { return zk_.path; }
   ClusterChecks& checks() { return checks_; }
 
   // The master that leads; of several, all but one of which have yet to find

@@ -57,17 +57,38 @@ void Persistence::Open(OnOpened done) {
         opened->state = storage_->TakeState();
       },
       [this, opened, done = std::move(done)] {
+        if (absl::IsResourceExhausted(opened->status)) {
+          return AwaitSpace(opened->status, done);
+        }
         if (!opened->status.ok()) return done(opened->status);
+        const bool waited = std::exchange(disk_full_, false);
         identity_ = storage_->identity();
         base_ = opened->state.base;
         stored_upto_ = opened->state.settled;
         room_ = storage_->room();
         const bool full = opened->state.disk_full;
         done(std::move(opened->state));
-        if (full)
+        if (full) {
           OnRecordsStatus(absl::ResourceExhaustedError("the reserve is used"));
+        } else if (waited) {
+          OnSpace();
+        }
         if (room_.wants_checkpoint) Checkpoint();
       });
+}
+
+// Votes could be taken without the records; but LevelDB does not open without
+// a write, and what is on disk is told as a whole.
+void Persistence::AwaitSpace(const absl::Status& status, OnOpened done) {
+  if (!std::exchange(disk_full_, true)) {
+    LOG(ERROR) << "the disk of the log in " << options_.directory
+               << " is full: this replica cannot start until there is space: "
+               << status.message();
+    listener_->OnDiskFull(true);
+  }
+  retry_ = environment_.clock().RunAfter(
+      kDiskFullRetry,
+      [this, done = std::move(done)]() mutable { Open(std::move(done)); });
 }
 
 bool Persistence::CanWrite(uint64_t bytes) const {
@@ -267,11 +288,24 @@ void Persistence::TryAgain() {
         }
         if (!status->ok()) return Fail(*status);
         disk_full_ = false;
-        LOG(INFO) << "the disk of the log in " << options_.directory
-                  << " has space again";
-        listener_->OnDiskFull(false);
+        OnSpace();
         Checkpoint();
       });
+}
+
+void Persistence::OnSpace() {
+  LOG(INFO) << "the disk of the log in " << options_.directory
+            << " has space again";
+  listener_->OnDiskFull(false);
+  for (const auto& retry : std::exchange(postponed_, {})) retry();
+}
+
+bool Persistence::Postponed(const absl::Status& status,
+                            std::function<void()> retry) {
+  if (status.ok()) return false;
+  OnRecordsStatus(status);
+  if (!failed_) postponed_.push_back(std::move(retry));
+  return true;
 }
 
 void Persistence::Read(uint64_t position, uint64_t end, size_t max_bytes,
@@ -282,9 +316,11 @@ void Persistence::Read(uint64_t position, uint64_t end, size_t max_bytes,
       [this, result, position, end, max_bytes] {
         *result = storage_->Read(position, end, max_bytes);
       },
-      [this, result, done = std::move(done)] {
-        if (!result->ok()) return Fail(result->status());
-        done(*std::move(*result));
+      [this, result, position, end, max_bytes, done = std::move(done)] {
+        const bool postponed = Postponed(result->status(), [=, this] {
+          Read(position, end, max_bytes, done);
+        });
+        if (!postponed) done(*std::move(*result));
       });
 }
 
@@ -296,9 +332,11 @@ void Persistence::Scrub(uint64_t position, uint64_t end, size_t max_bytes,
       [this, result, position, end, max_bytes] {
         *result = storage_->Scrub(position, end, max_bytes);
       },
-      [this, result, done = std::move(done)] {
-        if (!result->ok()) return Fail(result->status());
-        done(*std::move(*result));
+      [this, result, position, end, max_bytes, done = std::move(done)] {
+        const bool postponed = Postponed(result->status(), [=, this] {
+          Scrub(position, end, max_bytes, done);
+        });
+        if (!postponed) done(*std::move(*result));
       });
 }
 

@@ -43,7 +43,8 @@ class Persistence {
               Listener* listener);
   ~Persistence();
 
-  // Once, before everything else.
+  // Once, before everything else. Without space to open in it waits for some,
+  // and OnDiskFull tells.
   void Open(OnOpened done);
   // Kept up to date by SetIdentity; requires that Open has succeeded.
   const SuperblockProto& identity() const { return identity_; }
@@ -61,7 +62,8 @@ class Persistence {
 
   // Stored in the background; read-your-writes holds.
   void Absorb(std::vector<LearnedEntry> entries);
-  // Learned entries of [position, end); the first up to that many bytes.
+  // Learned entries of [position, end); the first up to that many bytes. Where
+  // a full disk keeps the records shut both answer when there is space.
   void Read(uint64_t position, uint64_t end, size_t max_bytes, OnRead done);
   void Scrub(uint64_t position, uint64_t end, size_t max_bytes,
              OnScrubbed done);
@@ -85,6 +87,11 @@ class Persistence {
   void OnCheckpoint(uint64_t settled, std::map<uint64_t, Slot> unsettled,
                     const absl::Status& status, size_t absorbed);
   void OnRecordsStatus(const absl::Status& status);
+  void AwaitSpace(const absl::Status& status, OnOpened done);
+  void OnSpace();
+  // Whether there is no result: `retry` runs when there is space, or the disk
+  // has failed.
+  bool Postponed(const absl::Status& status, std::function<void()> retry);
   void TryAgain();
   void Fail(const absl::Status& status);
 
@@ -114,6 +121,7 @@ class Persistence {
   uint64_t checkpoints_ = 0;
   uint64_t writes_ = 0;
   io::Timer retry_;
+  std::vector<std::function<void()>> postponed_;  // until there is space
   // Last: destroyed first, so that no work outlives what it touches.
   std::unique_ptr<io::Lane> records_;
   std::unique_ptr<io::Lane> journal_;

@@ -76,6 +76,20 @@ log::LogOptions OptionsOf(const Plan& plan) {
   return options;
 }
 
+// Of those that an operator may change from one start to the next.
+constexpr io::Duration kLongestOtherElection = 1500ms;
+void DrawFlags(io::Random& random, log::LogOptions& options) {
+  options.heartbeat_interval = random.Between(20ms, 300ms);
+  options.check_quorum_timeout = random.Between(800ms, 5s);
+  options.min_election_timeout = random.Between(450ms, 1s);
+  options.max_election_timeout =
+      options.min_election_timeout + random.Between(1ms, 500ms);
+  options.retry_interval = random.Between(10ms, 1s);
+  options.scrub_interval = random.Between(1s, 60s);
+  options.segment_bytes = (64 + random.Below(448)) << 10;
+  options.reserve_bytes = (8 + random.Below(24)) << 10;
+}
+
 LogClusterOptions ClusterOptionsOf(const Plan& plan) {
   LogClusterOptions options;
   options.replicas = FoundersOf(plan);
@@ -124,6 +138,7 @@ class LogSwarm {
   bool MayLie(int i) const { return i < (founders_ - 1) / 2; }
 
   void WarmUp();
+  void AddVictim(int i);
   void AddDiskKinds();
   void AddDamage();
   void AddSecondProcess();
@@ -155,20 +170,35 @@ void LogSwarm::WarmUp() {
     // A fresh master with --quorum=1 would form a log of its own.
     log_.Add(std::max(2, founders_ / 2 + 1));
   }
-  for (int i = 0; i < log_.size(); ++i) {
-    weather_.Add({.host = &log_.host(i),
-                  .process = [this, i] { return &log_.process(i); },
-                  .start =
-                      [this, i] {
-                        if (!log_.up(i)) log_.Start(i);
-                      }});
-  }
+  for (int i = 0; i < log_.size(); ++i) AddVictim(i);
   world_.RunFor(1s);
   AddDiskKinds();
   AddDamage();
   AddSecondProcess();
   AddWork();
   log_.network().SetOptions(Weather::NetworkOf(plan_));
+}
+
+void LogSwarm::AddVictim(int i) {
+  weather_.Add({
+      .host = &log_.host(i),
+      .process = [this, i] { return &log_.process(i); },
+      .start =
+          [this, i] {
+            if (!log_.up(i)) log_.Start(i);
+          },
+      .other_flags =
+          [this, i](io::Random& random) {
+            log_.ChangeOptions(i, [&random](log::LogOptions& options) {
+              DrawFlags(random, options);
+            });
+          },
+      .set_protocol =
+          [this, i](const wire::Versions& versions) {
+            log_.SetProtocol(i, versions);
+          },
+      .address = log_.address(i),
+  });
 }
 
 void LogSwarm::AddDiskKinds() {
@@ -322,9 +352,12 @@ bool LogSwarm::CoreLeads(const std::vector<int>& core) {
 // The bound of the protocol: a leader, then an append, then everybody of the
 // core has everything.
 void LogSwarm::AwaitService(const std::vector<int>& core) {
+  const io::Duration election = std::chrono::milliseconds(
+      plan_.at("election-ms") + plan_.at("election-more-ms"));
   const io::Duration elections =
-      3 * std::chrono::milliseconds(plan_.at("election-ms") +
-                                    plan_.at("election-more-ms"));
+      3 * (plan_.at("other-flags") == 0
+               ? election
+               : std::max(election, kLongestOtherElection));
   // What a slow disk was asked before, it does first.
   Await(
       [&] {
@@ -393,6 +426,7 @@ Plan DrawLogPlan(uint64_t seed) {
     const bool on = random->Below(5) == 0;
     plan.Add({lie, Kind::kFault, on ? drawn : 0, 0, 10000});
   }
+  Weather::DrawRestarts(*random, plan);
   return plan;
 }
 
