@@ -175,15 +175,10 @@ void ClusterSwarm::AddZooKeeperDataKinds() {
     weather_.For(time, {},
                  [&zookeeper, path] { zookeeper.Restrict(path, ""); });
   });
-  // There is no number left until an operator makes the node anew, which
-  // begins to count again.
-  weather_.AddKind("sequence-end", [this, &zookeeper, path](auto& random) {
+  weather_.AddKind("sequence-overflow", [this, &zookeeper, path](auto& random) {
     const auto left = static_cast<int32_t>(random.Below(3));
-    const io::Duration time = DrawSpell(random);
     if (weather_.SparesAny()) return;
     zookeeper.SetSequence(path, std::numeric_limits<int32_t>::max() - left);
-    weather_.For(time, {},
-                 [&zookeeper, path] { zookeeper.SetSequence(path, 0); });
   });
   // A copy is made, and next time restored.
   weather_.AddKind("zookeeper-rollback", [this, &zookeeper](io::Random&) {
@@ -394,7 +389,7 @@ Plan DrawClusterPlan(uint64_t seed) {
   }
   Weather::DrawRestarts(*random, plan);
   drawn("access-denied", Kind::kFault, 50);
-  drawn("sequence-end", Kind::kFault, 30);
+  drawn("sequence-overflow", Kind::kFault, 30);
   drawn("zookeeper-rollback", Kind::kFault, 100);
   drawn("call-flood", Kind::kFault, 50);
   drawn("reconnect-storm", Kind::kFault, 100);
