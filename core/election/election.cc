@@ -48,20 +48,26 @@ class ZooKeeperDetector final : public Detector, public Group::Listener {
   void OnMembers(const std::optional<Members>& members) override {
     std::optional<Leader> leader;
     if (members.has_value()) leader = LowestOf(*members);
-    const std::optional<int32_t> sequence =
-        leader.has_value() ? std::optional(leader->sequence) : std::nullopt;
-    if (told_ && sequence == sequence_) return;
+    // Neither alone tells one reign from the next: a master may lead again,
+    // and numbers may come back.
+    std::optional<Reign> reign;
+    if (leader.has_value()) {
+      reign = {leader->sequence, leader->info.SerializeAsString()};
+    }
+    if (told_ && reign == reign_) return;
     told_ = true;
-    sequence_ = sequence;
+    reign_ = std::move(reign);
     on_leader_(InfoOf(leader));
   }
   void OnJoined(int32_t) override {}
   void OnMembershipLost(const absl::Status&) override {}
 
  private:
+  using Reign = std::pair<int32_t, std::string>;  // number and master
+
   OnLeader on_leader_;
   bool told_ = false;
-  std::optional<int32_t> sequence_;
+  std::optional<Reign> reign_;
   Group group_;
 };
 

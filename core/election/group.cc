@@ -62,6 +62,8 @@ class Group::Core final : public io::CoordinationSession::Listener {
     connected_ = false;
     creating_ = false;
     ++generation_;
+    // Servers whose data was restored may give a name to somebody else.
+    for (auto& [name, node] : nodes_) node.read = false;
     // The servers may be unreachable for longer than they keep the session:
     // after its timeout nobody here may count on it any more.
     expiry_ = environment_.clock().RunAfter(options_.session_timeout, [this] {

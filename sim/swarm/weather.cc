@@ -500,10 +500,16 @@ void Weather::Partition(io::Random& random) {
         return side[a] == 0 && side[b] != 0;
     }
   };
+  // Whether that is the direction from the one side to the other.
+  const auto forth = [&](size_t a, size_t b) {
+    return shape == 0 ? a == alone : shape == 1 ? side[a] % 2 == 0 : a < b;
+  };
+  const bool back = one_way && random.Below(2) == 0;
   Links links;
   for (size_t a = 0; a < n; ++a) {
     for (size_t b = 0; b < n; ++b) {
-      if (a != b && apart(a, b) && (!one_way || a < b)) links.push_back({a, b});
+      if (a == b || !apart(a, b)) continue;
+      if (!one_way || forth(a, b) != back) links.push_back({a, b});
     }
   }
   Cut(links, time);
