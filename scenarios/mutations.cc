@@ -1,10 +1,9 @@
 #include "scenarios/mutations.h"
 
-#include <algorithm>
 #include <iterator>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "core/base/planted_bugs.h"
 #include "scenarios/scenario.h"
 
@@ -18,12 +17,8 @@ const Scenario* Story(const std::string& name) {
   return nullptr;
 }
 
-// The cause, without the last events and the replay command.
-std::string Cause(const std::string& failure) {
-  const std::vector<std::string> lines = absl::StrSplit(failure, '\n');
-  return lines.size() > 1
-             ? lines[1].substr(std::min<size_t>(2, lines[1].size()))
-             : failure;
+std::string FirstLine(const std::string& text) {
+  return text.substr(0, text.find('\n'));
 }
 
 // kIteratorStatusIgnored needs one damaged sector of many: the sweep of
@@ -78,6 +73,8 @@ const Mutation kMutations[] = {
      "Damage.OfTheLatestLargeVote"},
     {Bug::kNoPreVote, "a candidate does not ask first",
      "Members.ADeafMemberDisturbsNobody"},
+    {Bug::kRegistryStale, "a change is answered by the state that it found",
+     "Registry.ChangesThatMeetAreAnsweredInOrder"},
     {Bug::kUpdateBeforeDurable, "an update is told before it is durable",
      "AgentRecovery.AnAgentDiesWhileItLaunchesATask"},
     {Bug::kForwardAcknowledges, "an update that was sent needs no answer",
@@ -115,11 +112,16 @@ Verdict Hunt(const Mutation& mutation, uint64_t max_seeds) {
     const Outcome outcome = Run(*story, seed);
     Plant(Bug::kNone);
     if (!outcome.failure) continue;
+    if (!absl::StrContains(outcome.cause, mutation.sees)) {
+      return {std::nullopt,
+              absl::StrCat("seed ", seed, " fails, but not as '", mutation.sees,
+                           "': ", FirstLine(outcome.cause))};
+    }
     if (Run(*story, seed).failure) {
       return {std::nullopt,
               absl::StrCat("seed ", seed, " fails without the bug, too")};
     }
-    return {seed, Cause(*outcome.failure)};
+    return {seed, FirstLine(outcome.cause)};
   }
   return {std::nullopt, absl::StrCat("survived ", max_seeds, " seeds")};
 }

@@ -137,7 +137,9 @@ class Cluster {
   }
   void AwaitLaunch(FrameworkNode& framework);
   void OnEnded(Node& node, const Process::Ended& ended);
-  bool DiskExcuses(const std::string& message) const;
+  bool ReignExplains(const Node& node, const Process::Ended& ended) const;
+  bool DiskExplains(const Node& node, const Process::Ended& ended) const;
+  bool SquatterExplains(const Node& node, const Process::Ended& ended) const;
   bool MasterWasDown(const Node& but) const;
   std::string Testimony();
   std::vector<Host*> AllHosts() const;
