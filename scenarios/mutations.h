@@ -30,7 +30,8 @@ struct Verdict {
 };
 
 // Runs the story with the bug from seed 1 on. A seed that fails in another way
-// than it has to, or without the bug, too, is no finding, and ends the search.
+// than it has to is no finding; one that fails without the bug, too, is none
+// either, and ends the search.
 Verdict Hunt(const Mutation& mutation, uint64_t max_seeds);
 
 }  // namespace quorate::scenarios

@@ -25,6 +25,8 @@ struct Case {
   std::string knob;
   uint64_t value;
   Fault fault;
+  // What else it takes, as for ParseSettings.
+  std::string with = "";
 };
 
 class SwarmTest : public ::testing::Test {
@@ -43,6 +45,11 @@ class SwarmTest : public ::testing::Test {
   // Faults that are up to chance have some seeds.
   static void Expect(const Swarm& swarm, Plan calm, const Case& one) {
     ASSERT_TRUE(calm.Set(one.knob, one.value).ok()) << one.knob;
+    const auto with = ParseSettings(one.with);
+    ASSERT_TRUE(with.ok()) << with.status();
+    for (const Setting& setting : *with) {
+      ASSERT_TRUE(calm.Set(setting.name, setting.value).ok()) << setting.name;
+    }
     for (uint64_t seed = 1; seed <= 10; ++seed) {
       World world(seed);
       swarm.run(world, calm);
@@ -59,7 +66,7 @@ TEST_F(SwarmTest, OfTheLog) {
   for (const Case& one : std::vector<Case>{
            {"kill", 1000, Fault::kKill},
            {"power-loss", 1000, Fault::kPowerLoss},
-           {"rack-power-loss", 1000, Fault::kRackPowerLoss},
+           {"rack-power-loss", 1000, Fault::kRackPowerLoss, "quorum=3"},
            {"disk-death", 1000, Fault::kDiesAtDiskCall},
            {"pause", 1000, Fault::kPause},
            {"suspend", 1000, Fault::kSuspend},
@@ -69,13 +76,13 @@ TEST_F(SwarmTest, OfTheLog) {
            {"flap", 1000, Fault::kLinkFlapped},
            {"reset", 1000, Fault::kConnectionReset},
            {"half-open", 1000, Fault::kConnectionHalfOpen},
-           {"first-bytes-lost", 10000, Fault::kFirstBytesLost},
+           {"first-bytes-lost", 1000, Fault::kFirstBytesLost, "reset=1000"},
            {"slow-link", 1000, Fault::kSlowLink},
            {"lossy-link", 1000, Fault::kSegmentStalled},
            {"clog", 1000, Fault::kClog},
            {"disk-stall", 1000, Fault::kDiskStall},
            {"disk-full", 1000, Fault::kDiskFull},
-           {"read-error", 1000, Fault::kReadFailed},
+           {"read-error", 1000, Fault::kReadFailed, "kill=1000"},
            {"write-error", 1000, Fault::kWriteFailed},
            {"sync-error", 1000, Fault::kSyncFailed},
            {"clock-jump", 1000, Fault::kClockJump},
@@ -88,8 +95,11 @@ TEST_F(SwarmTest, OfTheLog) {
            {"second-process", 1000, Fault::kSecondProcess},
            {"wipe", 100, Fault::kDiskWiped},
            {"rollback", 200, Fault::kDiskRolledBack},
-           {"clone", 100, Fault::kDiskCloned},
+           {"clone", 200, Fault::kDiskCloned, "spares=2"},
            {"damage", 1000, Fault::kBitFlipped},
+           {"lost-write-permille", 30, Fault::kWriteLost},
+           {"misdirected-permille", 30, Fault::kWriteMisdirected},
+           {"stale-sector", 1000, Fault::kSectorStale},
        }) {
     Expect(kLog, calm, one);
   }
@@ -106,15 +116,17 @@ TEST_F(SwarmTest, OfTheCluster) {
            {"address-reuse", 1000, Fault::kAddressReused},
            {"session-expiry", 1000, Fault::kSessionExpired},
            {"session-move", 1000, Fault::kSessionMoved},
-           {"zookeeper-lag-ms", 1500, Fault::kStaleRead},
-           {"zookeeper-reply-lost", 100, Fault::kReplyLost},
-           {"access-denied", 1000, Fault::kAccessDenied},
-           {"sequence-overflow", 1000, Fault::kSequenceOverflow},
+           {"zookeeper-lag-ms", 1500, Fault::kStaleRead, "session-expiry=1000"},
+           {"zookeeper-reply-lost", 300, Fault::kReplyLost,
+            "session-expiry=1000"},
+           {"access-denied", 1000, Fault::kAccessDenied, "session-expiry=1000"},
+           {"sequence-overflow", 1000, Fault::kSequenceOverflow,
+            "session-expiry=1000"},
            {"zookeeper-rollback", 1000, Fault::kEnsembleRolledBack},
            {"container-kill", 1000, Fault::kContainerKilled},
            {"fork-fails", 100, Fault::kForkFailed},
            {"exit-status-lost", 100, Fault::kExitStatusLost},
-           {"container-stuck", 300, Fault::kContainerStuck},
+           {"container-stuck", 300, Fault::kContainerStuck, "kill-task=3000"},
            {"container-busy", 100, Fault::kContainerRemoveBusy},
            {"pid-reused", 300, Fault::kPidReused},
            {"executor-slow", 100, Fault::kExecutorSlow},
@@ -126,7 +138,7 @@ TEST_F(SwarmTest, OfTheCluster) {
            {"subscribed-twice", 100, Fault::kSubscribedTwice},
            {"stale-accept", 100, Fault::kStaleOfferAccepted},
            {"unknown-acknowledge", 100, Fault::kUnknownAcknowledged},
-           {"slow-consumer", 300, Fault::kSlowConsumer},
+           {"slow-consumer", 300, Fault::kSlowConsumer, "call-flood=300"},
            {"task-id-reused", 300, Fault::kTaskIdReused},
        }) {
     Expect(kCluster, calm, one);
