@@ -103,10 +103,11 @@ class Runner {
     }
     progress_.Clear();
     if (options_.shows() && !options_.seed) ShowFirstFailure();
-    if (options_.hashes) WriteHashes();
+    const bool written = !options_.hashes || WriteHashes();
     ShrinkFirstFailure();
     PrintResult();
-    return ExitCodeOf(totals_.worst());
+    const int code = ExitCodeOf(totals_.worst());
+    return code == 0 && !written ? kExitUsage : code;
   }
 
  private:
@@ -189,7 +190,7 @@ class Runner {
                [](const Result&) {}, [] {});
   }
 
-  void WriteHashes() const {
+  bool WriteHashes() const {
     std::ofstream out(*options_.hashes);
     for (const auto& [run, hash] : hashes_) {
       out << All()[run.first].name << "\t" << run.second << "\t"
@@ -198,6 +199,7 @@ class Runner {
     }
     out.close();
     if (!out) std::perror(options_.hashes->c_str());
+    return !out.fail();
   }
 
   void PrintResult() const {

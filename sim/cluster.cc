@@ -8,6 +8,7 @@
 #include "core/agent/model.h"
 #include "core/master/cluster.h"
 #include "sim/log_cluster.h"
+#include "sim/squatter.h"
 
 namespace quorate::sim {
 namespace {
@@ -130,34 +131,54 @@ bool Cluster::MasterWasDown(const Node& but) const {
       [&](MasterNode* master) { return master != &but && !master->running(); });
 }
 
-// A program ends by itself only where the guides say that it does.
 void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
-  const bool master_was_down = MasterWasDown(node);
-  if (dynamic_cast<MasterNode*>(&node) != nullptr) {
+  const bool is_master = dynamic_cast<MasterNode*>(&node) != nullptr;
+  const bool explained = ended.killed || DiskExplains(node, ended) ||
+                         SquatterExplains(node, ended) ||
+                         (is_master && ReignExplains(node, ended));
+  if (is_master) {
     last_master_end_ = world_.now();
     checks_.Ended(node);
   }
-  if (ended.killed || ended.code == io::kExitLostLeadership) return;
-  // A master that is cut off, or of which the others are down, gives up after
-  // its --registry_fetch_timeout or --registry_store_timeout.
-  if (absl::StrContains(ended.message, " the registry:") &&
-      (network_.stalled_segments() > 0 || master_was_down)) {
-    return;
-  }
-  if (DiskExcuses(ended.message)) return;
+  if (explained) return;
   world_.Fail(absl::StrCat(node.name(), " exits with ", ended.code, ": ",
                            ended.message));
 }
 
-// A program whose disk fails ends, and says so.
-bool Cluster::DiskExcuses(const std::string& message) const {
-  const FaultCounts& faults = world_.faults();
+// A program ends by itself only where the guides say that it does: a master
+// that does not lead any more, for which something has to have gone wrong; and
+// one that did not reach the others, or of which the others were down, after
+// its --registry_fetch_timeout or --registry_store_timeout.
+bool Cluster::ReignExplains(const Node& node,
+                            const Process::Ended& ended) const {
+  if (ended.code == io::kExitLostLeadership) {
+    return world_.faults().total() > 0;
+  }
+  const std::optional<io::Instant> stall = network_.LastStall(node.ip());
+  const bool was_cut_off =
+      stall && world_.now() - *stall < kLongestRegistryWait;
+  return absl::StrContains(ended.message, " the registry:") &&
+         (was_cut_off || MasterWasDown(node));
+}
+
+// Its own disk failed, or was full: a log waits for space, an agent does not.
+bool Cluster::DiskExplains(const Node& node,
+                           const Process::Ended& ended) const {
+  if (ended.code != io::kExitDiskFailure) return false;
+  const FaultCounts& faults = world_.faults_of(node.name());
   const uint64_t failed = faults.of(Fault::kReadFailed) +
                           faults.of(Fault::kWriteFailed) +
                           faults.of(Fault::kSyncFailed);
-  return (failed > 0 && absl::StrContains(message, "input/output error")) ||
-         (faults.of(Fault::kDiskFull) > 0 &&
-          absl::StrContains(message, "no space left"));
+  const bool is_agent = dynamic_cast<const AgentNode*>(&node) != nullptr;
+  return (failed > 0 &&
+          absl::StrContains(ended.message, "input/output error")) ||
+         (is_agent && faults.of(Fault::kDiskFull) > 0 &&
+          absl::StrContains(ended.message, "no space left"));
+}
+
+bool Cluster::SquatterExplains(const Node& node,
+                               const Process::Ended& ended) const {
+  return IsSquatted(node) && absl::StrContains(ended.message, " is in use");
 }
 
 // -----------------------------------------------------------------------------

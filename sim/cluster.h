@@ -63,6 +63,8 @@ class Cluster {
   }
   Network& network() { return network_; }
   Ensemble& zookeeper() { return ensemble_; }
+  // Under which masters stand for leadership.
+  const std::string& zookeeper_path() const { return zk_.path; }
   ClusterChecks& checks() { return checks_; }
 
   // The master that leads; of several, all but one of which have yet to find
@@ -135,7 +137,9 @@ class Cluster {
   }
   void AwaitLaunch(FrameworkNode& framework);
   void OnEnded(Node& node, const Process::Ended& ended);
-  bool DiskExcuses(const std::string& message) const;
+  bool ReignExplains(const Node& node, const Process::Ended& ended) const;
+  bool DiskExplains(const Node& node, const Process::Ended& ended) const;
+  bool SquatterExplains(const Node& node, const Process::Ended& ended) const;
   bool MasterWasDown(const Node& but) const;
   std::string Testimony();
   std::vector<Host*> AllHosts() const;

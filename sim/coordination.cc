@@ -283,6 +283,7 @@ absl::StatusOr<std::string> Ensemble::Create(
   std::string created = path;
   if (options.sequential) {
     absl::StrAppendFormat(&created, "%010d", parent->creations);
+    if (parent->creations < 0) world_.Took(Fault::kSequenceOverflow, kName);
   }
   const std::string name = ZnodeTree::NameOf(created);
   if (name.empty() || parent->children.count(name) != 0) {

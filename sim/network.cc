@@ -281,6 +281,16 @@ io::Duration Network::DrawLatency(Link& link, size_t bytes,
   return latency + link.Delay(bytes, repeat);
 }
 
+std::optional<io::Instant> Network::LastStall(const std::string& ip) const {
+  const auto last = last_stalls_.find(ip);
+  if (last == last_stalls_.end()) return std::nullopt;
+  return last->second;
+}
+
+void Network::NoteStall(const std::string& one, const std::string& other) {
+  last_stalls_[one] = last_stalls_[other] = world_.now();
+}
+
 uint16_t Network::NextPort() {
   const uint16_t port = next_port_++;
   if (next_port_ == 0) next_port_ = kFirstFreePort;

@@ -38,6 +38,14 @@ uint64_t StableHash(absl::string_view bytes) {
   return hash;
 }
 
+std::string ToString(const Spectator::Note& note) {
+  const double seconds =
+      std::chrono::duration<double>(note.when.time_since_epoch()).count();
+  return absl::StrFormat("%12.6f  %-14s %s%s%s %d", seconds, note.who,
+                         note.what, note.whom.empty() ? "" : " ", note.whom,
+                         note.number);
+}
+
 World::World(uint64_t seed) : seed_(seed), random_(seed) {
   notes_.resize(kNotes);
 }
@@ -184,7 +192,14 @@ void World::Note(absl::string_view who, const char* what,
 void World::Took(Fault fault, absl::string_view who) {
   if (failure_ || story_over_) return;
   faults_.Add(fault);
+  faults_of_[std::string(who)].Add(fault);
   Record(who, NameOf(fault), "", faults_.of(fault));
+}
+
+const FaultCounts& World::faults_of(absl::string_view who) const {
+  static const auto& none = *new FaultCounts;
+  const auto found = faults_of_.find(std::string(who));
+  return found == faults_of_.end() ? none : found->second;
 }
 
 void World::Span(absl::string_view who, absl::string_view name, bool begins) {
@@ -229,11 +244,8 @@ std::vector<std::string> World::LastNotes() const {
   const size_t count = std::min(next_note_, kNotes);
   for (size_t i = next_note_ - count; i < next_note_; ++i) {
     const NoteRecord& note = notes_[i % kNotes];
-    const double seconds =
-        std::chrono::duration<double>(note.when.time_since_epoch()).count();
     lines.push_back(
-        absl::StrFormat("%12.6f  %-14s %s%s%s %d", seconds, note.who, note.what,
-                        note.whom.empty() ? "" : " ", note.whom, note.number));
+        ToString({note.when, note.who, note.what, note.whom, note.number}));
   }
   return lines;
 }

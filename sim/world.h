@@ -16,6 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +65,9 @@ class Spectator {
                         io::Instant /*sent*/, io::Instant /*arrived*/,
                         uint64_t /*bytes*/) {}
 };
+
+// A line of a report.
+std::string ToString(const Spectator::Note& note);
 
 class World {
  public:
@@ -116,6 +120,8 @@ class World {
   // A fault has taken effect on `who`.
   void Took(Fault fault, absl::string_view who);
   const FaultCounts& faults() const { return faults_; }
+  // Those that took effect on that one.
+  const FaultCounts& faults_of(absl::string_view who) const;
 
   // For the spectator; see there.
   void Span(absl::string_view who, absl::string_view name, bool begins);
@@ -207,6 +213,7 @@ class World {
   std::optional<std::string> failure_;
   FailureKind failure_kind_ = FailureKind::kViolation;
   FaultCounts faults_;
+  std::map<std::string, FaultCounts> faults_of_;
   uint64_t steps_ = 0;
   bool story_over_ = false;
 };

@@ -90,7 +90,7 @@ void Leadership::OnMembers(const std::optional<election::Members>& members) {
   registrar_.log().SetPeers(peers);
 }
 
-void Leadership::OnJoined(uint64_t) {}
+void Leadership::OnJoined(int32_t) {}
 
 void Leadership::OnMembershipLost(const absl::Status&) {
   replicas_->Join(ReplicaName());

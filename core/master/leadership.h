@@ -50,7 +50,7 @@ class Leadership final : public RegistryWriter,
 
   // Of the masters' replicas of the log.
   void OnMembers(const std::optional<election::Members>& members) override;
-  void OnJoined(uint64_t sequence) override;
+  void OnJoined(int32_t sequence) override;
   void OnMembershipLost(const absl::Status& reason) override;
 
   void OnRecovered(const absl::StatusOr<uint64_t>& epoch);

@@ -59,6 +59,10 @@ void TaskTruth::Started(const std::string& container_id,
     world_.Fail(absl::StrCat(task_id, " was started ", task.started,
                              " times, and asked for ", task.asked, " times"));
   }
+  if (IsEnd(task.told)) {
+    world_.Fail(absl::StrCat(task_id, " is started after it was told to be ",
+                             task.told));
+  }
   task.runs = true;
   task.ended_well = false;
   running_[container_id] = &task;
@@ -94,6 +98,7 @@ void TaskTruth::Asked(const std::string& framework_id,
   Task& task = Find(framework_id, task_id);
   ++task.asked;
   task.told.clear();
+  task.given_up = false;
 }
 
 void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
@@ -102,6 +107,7 @@ void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
     if (!absl::StartsWith(id, prefix)) continue;
     task.kill_wanted = true;
     task.told.clear();
+    task.given_up = true;
   }
 }
 
@@ -113,9 +119,13 @@ void TaskTruth::KilledFromOutside(const std::string& container_id) {
 std::string TaskTruth::Unsettled() const {
   std::string unsettled;
   for (const auto& [id, task] : tasks_) {
-    if (task.told != kRunning || task.runs) continue;
-    absl::StrAppend(&unsettled, task.name,
-                    " does not run, and its framework was not told; ");
+    if (task.told == kRunning && !task.runs) {
+      absl::StrAppend(&unsettled, task.name,
+                      " does not run, and its framework was not told; ");
+    }
+    if (task.asked > 0 && task.told.empty() && !task.given_up) {
+      absl::StrAppend(&unsettled, "nothing was told of ", task.name, "; ");
+    }
   }
   return unsettled;
 }
