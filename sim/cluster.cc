@@ -41,7 +41,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
       registry_witness_(world),
       checks_(world, log_agreement_),
       ensemble_(world, MakeZooKeepers(options.zookeepers)),
-      zk_(UrlOf(ensemble_.servers())) {
+      location_(LocationOf(options)) {
   log_agreement_.appends_differ = false;
   log_agreement_.on_entry = [this](uint64_t position,
                                    const log::EntryProto& entry) {
@@ -64,7 +64,8 @@ void Cluster::AddMasters(const ClusterOptions& options) {
   for (int i = 0; i < options.masters; ++i) {
     const std::string name = absl::StrCat("master", i);
     master::MasterOptions flags;
-    flags.zk = zk_;
+    flags.zk = location_.zookeeper;
+    flags.masters = location_.masters;
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
     flags.registry_observer = registry_witness_.Observe(name);
@@ -82,7 +83,7 @@ void Cluster::AddAgents(int count) {
   for (int i = 0; i < count; ++i) {
     const std::string name = absl::StrCat("agent", i);
     agent::AgentOptions flags;
-    flags.master.zookeeper = zk_;
+    flags.master = location_;
     flags.resources = kAgentResources;
     flags.executor_reregistration_timeout = kExecutorPatience;
     flags.update_observer = checks_.update_delivery().Observe(name);
@@ -98,11 +99,24 @@ void Cluster::AddFrameworks(const ClusterOptions& options) {
     const std::string name =
         i == 0 ? std::string("framework") : absl::StrCat("framework", i);
     framework_list_.push_back(
-        new FrameworkNode(world_, network_, ensemble_, name, Ip(4, i + 1), zk_,
+        new FrameworkNode(world_, network_, ensemble_, name, Ip(4, i + 1), location_,
                           options.framework, checks_.task_truth()));
     nodes_.emplace_back(framework_list_.back());
     checks_.Watch(*framework_list_.back());
   }
+}
+
+election::MasterLocation Cluster::LocationOf(
+    const ClusterOptions& options) const {
+  election::MasterLocation location;
+  if (!options.builtin_election) {
+    location.zookeeper = UrlOf(ensemble_.servers());
+    return location;
+  }
+  for (int i = 0; i < options.masters; ++i) {
+    location.masters.push_back({Ip(2, i + 1), kMasterPort});
+  }
+  return location;
 }
 
 Cluster::~Cluster() { world_.EndStory(); }

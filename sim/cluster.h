@@ -36,6 +36,8 @@ struct ClusterOptions {
   int quorum = 2;
   int agents = 2;
   int zookeepers = 3;
+  // Without ZooKeeper, by the masters themselves.
+  bool builtin_election = false;
   int frameworks = 1;
   FrameworkOptions framework;  // Of each.
   NetworkOptions network;
@@ -123,6 +125,7 @@ class Cluster {
 
  private:
   std::vector<Host*> MakeZooKeepers(int count);
+  election::MasterLocation LocationOf(const ClusterOptions& options) const;
   void AddMasters(const ClusterOptions& options);
   void AddAgents(int count);
   void AddFrameworks(const ClusterOptions& options);
@@ -148,7 +151,8 @@ class Cluster {
   ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
-  const election::ZooKeeperUrl zk_;
+  // Where agents and frameworks find the leader.
+  election::MasterLocation location_;
   std::vector<std::unique_ptr<Node>> nodes_;  // the frameworks' as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;

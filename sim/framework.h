@@ -64,7 +64,7 @@ class FrameworkNode final : public Node {
  public:
   // `truth` outlives the node.
   FrameworkNode(World& world, Network& network, Ensemble& ensemble,
-                std::string name, std::string ip, election::ZooKeeperUrl zk,
+                std::string name, std::string ip, election::MasterLocation masters,
                 FrameworkOptions options, TaskTruth& truth);
   ~FrameworkNode() override;
 
@@ -148,7 +148,7 @@ class FrameworkNode final : public Node {
   void Do(std::function<void(Running&)> deed);
   void OnRemoved();
 
-  const election::ZooKeeperUrl zk_;
+  election::MasterLocation masters_;
   const FrameworkOptions options_;
   TaskTruth& truth_;
   const std::unique_ptr<io::Random> misdeeds_;

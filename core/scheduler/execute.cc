@@ -179,8 +179,6 @@ absl::Status Execute::Core::Start() {
   driver_ = std::make_unique<Driver>(
       environment_,
       DriverOptions{.master = options_.master,
-                    .master_ip = options_.master_ip,
-                    .zk_session_timeout = options_.zk_session_timeout,
                     .framework = *std::move(framework),
                     .media = options_.content_type},
       this);

@@ -109,15 +109,9 @@ void Driver::Core::Start() {
   auto on_leader = [this](const std::optional<MasterInfo>& leader) {
     OnLeader(leader);
   };
-  if (options_.master.zookeeper.has_value()) {
-    detector_ = election::NewZooKeeperDetector(
-        environment_, {*options_.master.zookeeper, options_.zk_session_timeout},
-        on_leader);
-  } else {
-    detector_ = election::NewStaticDetector(
-        environment_, {options_.master_ip, options_.master.port},
-        options_.master.host, on_leader);
-  }
+  // Which cluster that is, only its masters know.
+  detector_ = election::NewDetector(environment_, options_.master,
+                                    /*cluster_id=*/"", on_leader);
 }
 
 void Driver::Core::OnLeader(const std::optional<MasterInfo>& leader) {

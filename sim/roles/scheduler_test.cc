@@ -203,9 +203,7 @@ class SchedulerTest : public testing::Test {
         first_(world_, network_, "m1", "10.0.0.1"),
         second_(world_, network_, "m2", "10.0.0.2"),
         host_(world_, network_, "client", "10.0.0.9") {
-    options_.master.host = "10.0.0.1";
-    options_.master.port = kPort;
-    options_.master_ip = "10.0.0.1";
+    options_.master.masters = {{"10.0.0.1", kPort}};
     options_.framework.set_user("root");
     options_.framework.set_name("test");
   }
@@ -384,7 +382,6 @@ class ExecuteTest : public SchedulerTest {
  protected:
   ExecuteTest() {
     execute_.master = options_.master;
-    execute_.master_ip = options_.master_ip;
     execute_.name = "hello";
     execute_.command = "echo hello";
     execute_.user = "root";
