@@ -170,9 +170,8 @@ std::unique_ptr<Detector> NewDetector(io::Environment& environment,
         GroupOptions{*location.zookeeper, location.zk_session_timeout},
         std::move(on_leader));
   }
-  return std::make_unique<NewsDetector>(environment, location,
-                                        std::move(cluster_id),
-                                        std::move(on_leader));
+  return std::make_unique<NewsDetector>(
+      environment, location, std::move(cluster_id), std::move(on_leader));
 }
 
 std::unique_ptr<Announcement> NewZooKeeperAnnouncement(
