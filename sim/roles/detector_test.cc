@@ -1,5 +1,6 @@
 // Finding the leader through links to masters, which are scripted here.
 
+#include <glog/logging.h>
 #include <gtest/gtest.h>
 
 #include <memory>
