@@ -36,6 +36,8 @@ struct ClusterOptions {
   int quorum = 2;
   int agents = 2;
   int zookeepers = 3;
+  // Without ZooKeeper, by the masters themselves.
+  bool builtin_election = false;
   int frameworks = 1;
   FrameworkOptions framework;  // Of each.
   NetworkOptions network;
@@ -53,6 +55,9 @@ class Cluster {
   const std::vector<MasterNode*>& masters() const { return master_list_; }
   const std::vector<AgentNode*>& agents() const { return agent_list_; }
   const std::vector<Host*>& zookeepers() const { return ensemble_.servers(); }
+  // For the flags of programs that find each other in another way from now on.
+  election::ZooKeeperUrl zookeeper_url() const;
+  std::vector<io::Endpoint> master_endpoints() const;
   // The first, and all.
   FrameworkNode& framework() { return *framework_list_.front(); }
   const std::vector<FrameworkNode*>& frameworks() const {
@@ -125,8 +130,9 @@ class Cluster {
 
  private:
   std::vector<Host*> MakeZooKeepers(int count);
+  election::MasterLocation LocationOf(const ClusterOptions& options) const;
   void AddMasters(const ClusterOptions& options);
-  void AddAgents(int count);
+  void AddAgents(const ClusterOptions& options);
   void AddFrameworks(const ClusterOptions& options);
   // What it lacks is asked for when the time is over.
   void Await(const std::function<bool()>& condition, io::Duration at_most,
@@ -152,7 +158,6 @@ class Cluster {
   ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
-  const election::ZooKeeperUrl zk_;
   std::vector<std::unique_ptr<Node>> nodes_;  // the frameworks' as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;

@@ -30,11 +30,11 @@ constexpr size_t kMaxOldOffers = 20;
 constexpr int kMaxReconnects = 10;
 constexpr char kRemoved[] = "Framework has been removed";
 
-scheduler::DriverOptions OptionsFor(const election::ZooKeeperUrl& zk,
+scheduler::DriverOptions OptionsFor(const election::MasterLocation& masters,
                                     const FrameworkOptions& mine,
                                     const std::string& id) {
   scheduler::DriverOptions options;
-  options.master.zookeeper = zk;
+  options.master = masters;
   FrameworkInfo& framework = options.framework;
   framework.set_user("root");
   framework.set_name("simulated");
@@ -144,7 +144,8 @@ class FrameworkNode::Running final : public Program,
 
 void FrameworkNode::Running::Begin() {
   driver_ = std::make_unique<scheduler::Driver>(
-      environment_, OptionsFor(node_.zk_, node_.options_, node_.id_), this);
+      environment_, OptionsFor(node_.masters_, node_.options_, node_.id_),
+      this);
   driver_->Start();
 }
 
@@ -360,7 +361,7 @@ void FrameworkNode::Running::Reconnect(int times) {
 void FrameworkNode::Running::SubscribeTwice() {
   if (!subscribed()) return;
   twin_ = std::make_unique<Twin>(
-      environment_, OptionsFor(node_.zk_, node_.options_, node_.id_),
+      environment_, OptionsFor(node_.masters_, node_.options_, node_.id_),
       [this] { world().Took(Fault::kSubscribedTwice, node_.name()); });
   twin_leaves_ = environment_.clock().RunAfter(
       node_.misdeeds_->Between(std::chrono::milliseconds(500),
@@ -421,10 +422,10 @@ void FrameworkNode::Running::Flood(int calls, int events) {
 
 FrameworkNode::FrameworkNode(World& world, Network& network, Ensemble& ensemble,
                              std::string name, std::string ip,
-                             election::ZooKeeperUrl zk,
+                             election::MasterLocation masters,
                              FrameworkOptions options, TaskTruth& truth)
     : Node(world, network, ensemble, std::move(name), std::move(ip)),
-      zk_(std::move(zk)),
+      masters_(std::move(masters)),
       options_(options),
       truth_(truth),
       misdeeds_(world.NewRandom(absl::StrCat("misdeeds of ", this->name()))) {}

@@ -67,8 +67,9 @@ class FrameworkNode final : public Node {
  public:
   // `truth` outlives the node.
   FrameworkNode(World& world, Network& network, Ensemble& ensemble,
-                std::string name, std::string ip, election::ZooKeeperUrl zk,
-                FrameworkOptions options, TaskTruth& truth);
+                std::string name, std::string ip,
+                election::MasterLocation masters, FrameworkOptions options,
+                TaskTruth& truth);
   ~FrameworkNode() override;
 
   // At any time; a task id once only.
@@ -77,6 +78,11 @@ class FrameworkNode final : public Node {
   // Whether it was asked to launch that.
   bool Knows(const std::string& task_id) const {
     return tasks_.count(task_id) != 0;
+  }
+
+  // Where it looks for the leader, from its next life on.
+  void LookFor(election::MasterLocation masters) {
+    masters_ = std::move(masters);
   }
 
   // From now on, in every life.
@@ -151,7 +157,7 @@ class FrameworkNode final : public Node {
   void Do(std::function<void(Running&)> deed);
   void OnRemoved();
 
-  const election::ZooKeeperUrl zk_;
+  election::MasterLocation masters_;
   const FrameworkOptions options_;
   TaskTruth& truth_;
   const std::unique_ptr<io::Random> misdeeds_;

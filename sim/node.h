@@ -24,6 +24,8 @@
 
 namespace quorate::sim {
 
+inline constexpr uint16_t kMasterPort = 5050;
+
 class Ensemble;
 
 class Node : public Host {

@@ -6,6 +6,7 @@
 
 #include "core/api/json.h"
 #include "core/api/mesos.pb.h"
+#include "core/election/news_detector.h"
 
 namespace quorate::election {
 namespace {
@@ -71,20 +72,19 @@ class ZooKeeperDetector final : public Detector, public Group::Listener {
   Group group_;
 };
 
+// The only master, reported once at the next turn of the loop.
 class StaticDetector final : public Detector {
  public:
-  StaticDetector(io::Environment& environment, io::Endpoint master,
-                 std::string hostname, OnLeader on_leader)
+  StaticDetector(io::Environment& environment, const io::Endpoint& master,
+                 OnLeader on_leader)
       : timer_(environment.clock().RunAfter(
-            io::Duration::zero(),
-            [on_leader = std::move(on_leader), master = std::move(master),
-             hostname = std::move(hostname)] {
+            io::Duration::zero(), [on_leader = std::move(on_leader), master] {
               MasterInfo info;
               info.set_id("");
               info.set_ip(0);
               info.set_port(master.port);
-              info.set_hostname(hostname);
-              info.mutable_address()->set_hostname(hostname);
+              info.set_hostname(master.ip);
+              info.mutable_address()->set_hostname(master.ip);
               info.mutable_address()->set_ip(master.ip);
               info.mutable_address()->set_port(master.port);
               on_leader(info);
@@ -150,6 +150,28 @@ class ZooKeeperContender final : public Contender, public Group::Listener {
   Group group_;
 };
 
+class ZooKeeperAnnouncement final : public Announcement,
+                                    public Group::Listener {
+ public:
+  ZooKeeperAnnouncement(io::Environment& environment, GroupOptions options,
+                        const MasterInfo& me)
+      : content_(api::MessageToJson(me)),
+        group_(environment, std::move(options), kLabel, this) {
+    group_.Start();
+    group_.Join(content_);
+  }
+
+  void OnMembers(const std::optional<Members>&) override {}
+  void OnJoined(uint64_t sequence) override {
+    LOG(INFO) << "announced in ZooKeeper with sequence " << sequence;
+  }
+  void OnMembershipLost(const absl::Status&) override { group_.Join(content_); }
+
+ private:
+  const std::string content_;
+  Group group_;
+};
+
 class StandaloneContender final : public Contender {
  public:
   StandaloneContender(io::Environment& environment, const MasterInfo& me,
@@ -166,20 +188,29 @@ class StandaloneContender final : public Contender {
 
 }  // namespace
 
-std::unique_ptr<Detector> NewZooKeeperDetector(io::Environment& environment,
-                                               GroupOptions options,
-                                               OnLeader on_leader) {
-  return std::make_unique<ZooKeeperDetector>(environment, std::move(options),
-                                             std::move(on_leader));
+std::unique_ptr<Detector> NewDetector(io::Environment& environment,
+                                      const MasterLocation& location,
+                                      std::string cluster_id,
+                                      OnLeader on_leader) {
+  if (location.zookeeper) {
+    return std::make_unique<ZooKeeperDetector>(
+        environment,
+        GroupOptions{*location.zookeeper, location.zk_session_timeout},
+        std::move(on_leader));
+  }
+  CHECK(!location.masters.empty());
+  if (location.masters.size() == 1) {
+    return std::make_unique<StaticDetector>(
+        environment, location.masters.front(), std::move(on_leader));
+  }
+  return std::make_unique<NewsDetector>(
+      environment, location, std::move(cluster_id), std::move(on_leader));
 }
 
-std::unique_ptr<Detector> NewStaticDetector(io::Environment& environment,
-                                            io::Endpoint master,
-                                            std::string hostname,
-                                            OnLeader on_leader) {
-  return std::make_unique<StaticDetector>(environment, std::move(master),
-                                          std::move(hostname),
-                                          std::move(on_leader));
+std::unique_ptr<Announcement> NewZooKeeperAnnouncement(
+    io::Environment& environment, GroupOptions options, const MasterInfo& me) {
+  return std::make_unique<ZooKeeperAnnouncement>(environment,
+                                                 std::move(options), me);
 }
 
 std::unique_ptr<Contender> NewZooKeeperContender(

@@ -328,6 +328,15 @@ void LogNode::Core::Settle() {
   AnswerAppends();
   NextEntry();
   Flush();
+  TellLeader();
+}
+
+void LogNode::Core::TellLeader() {
+  const absl::string_view address = LeaderAddress();
+  if (address == told_address_ && leader_epoch_ == told_epoch_) return;
+  told_address_ = std::string(address);
+  told_epoch_ = leader_epoch_;
+  listener_->OnLeaderChanged(told_address_, told_epoch_);
 }
 
 // What was learned goes to the disk, and waits to be delivered.

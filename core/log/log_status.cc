@@ -104,9 +104,9 @@ std::string LogNode::Core::Explain() const {
       absl::StrJoin(unheard, ", "));
 }
 
-std::string LogNode::Core::LeaderAddress() const {
+absl::string_view LogNode::Core::LeaderAddress() const {
   const bool gone = election_ && !leading_ && !election_->Hears(Now());
-  return gone ? "" : leader_address_;
+  return gone ? absl::string_view() : leader_address_;
 }
 
 // Whether anybody leads it.
@@ -234,7 +234,7 @@ LogStatus LogNode::Core::status() const {
   status.members = MembersOf(config());
   status.config_position = config_position();
   status.epoch = leader_epoch_;
-  status.leader_address = LeaderAddress();
+  status.leader_address = std::string(LeaderAddress());
   status.voting = acceptor_->voting() && Votes(me());
   std::map<MemberId, PeerFacts> peers = facts_;
   for (const Member& member : config().members()) {
@@ -294,7 +294,7 @@ void LogNode::Core::AnswerAdmin(const MemberId& to, uint64_t id,
   reply.set_code(static_cast<int>(status.code()));
   reply.set_message(std::string(status.message()));
   if (!leading_ && !LeaderAddress().empty()) {
-    reply.set_leader_address(LeaderAddress());
+    reply.set_leader_address(std::string(LeaderAddress()));
   }
   Outgoing message{to, {}, 0};
   *message.message.mutable_admin_reply() = std::move(reply);
