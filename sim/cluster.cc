@@ -92,6 +92,9 @@ void Cluster::AddMasters(const ClusterOptions& options) {
     master::MasterOptions flags;
     flags.zk = location.zookeeper;
     flags.masters = location.masters;
+    if (options.standby) {
+      flags.on_lost_leadership = master::LostLeadership::kStandby;
+    }
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
     flags.registry_observer = registry_witness_.Observe(name);

@@ -38,6 +38,8 @@ struct ClusterOptions {
   int zookeepers = 3;
   // Without ZooKeeper, by the masters themselves.
   bool builtin_election = false;
+  // A master that leads no more stands by in its process.
+  bool standby = false;
   int frameworks = 1;
   FrameworkOptions framework;  // Of each.
   NetworkOptions network;

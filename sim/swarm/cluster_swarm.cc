@@ -32,6 +32,8 @@ ClusterOptions OptionsOf(const Plan& plan) {
   options.agents = static_cast<int>(plan.at("agents"));
   options.zookeepers = static_cast<int>(plan.at("zookeepers"));
   options.frameworks = static_cast<int>(plan.at("frameworks"));
+  options.builtin_election = plan.at("builtin-election") != 0;
+  options.standby = plan.at("standby") != 0;
   return options;
 }
 
@@ -393,6 +395,8 @@ Plan DrawClusterPlan(uint64_t seed) {
   drawn("zookeeper-rollback", Kind::kFault, 100);
   drawn("call-flood", Kind::kFault, 50);
   drawn("reconnect-storm", Kind::kFault, 100);
+  plan.Add({"builtin-election", Kind::kOption, random->Below(2), 0, 1});
+  plan.Add({"standby", Kind::kOption, random->Below(2), 0, 1});
   return plan;
 }
 
