@@ -212,6 +212,26 @@ SCENARIO(SplitBrain, AnAgentForgetsNoMaster) {
   c.AwaitRegistered(60s);
 }
 
+// A leader was suspended, and ZooKeeper's data is restored from before: it says
+// again that this one leads, and so it believes itself for a moment. An agent
+// that has obeyed its successor does not obey it any more.
+SCENARIO(SplitBrain, AnAgentMeetsAMasterOfThePast) {
+  Cluster c(world, {.masters = 3, .quorum = 2, .agents = 1});
+  auto random = world.NewRandom("story");
+  c.Supervise();
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  const sim::Ensemble::Backup backup = c.zookeeper().BackUp();
+  old.Pause();
+  MasterNode& next = c.AwaitLeaderOtherThan(old, 60s);
+  c.AwaitRegistered(next, 90s);
+  c.zookeeper().RollBack(backup);
+  world.RunFor(random->Between(0s, 8s));
+  old.Resume();
+  world.RunFor(random->Between(0s, 30s));
+  c.AwaitRegistered(180s);
+}
+
 // A leader that ZooKeeper still hears, but the other masters do not, cannot
 // write its registry: it steps down as well.
 SCENARIO(SplitBrain, ALeaderWithoutAQuorumOfTheLogStepsDown) {
