@@ -25,9 +25,9 @@ std::string FirstLine(const std::string& text) {
 // //sim/roles:log_damage_test finds it.
 const Mutation kMutations[] = {
     {Bug::kAcceptKeepsPromise, "accepting does not raise the promise",
-     "Storm.OfRivals", "proposed another entry"},
+     "Storm.OfRivals", "voted at position"},
     {Bug::kPromiseBeforeDurable, "a promise is answered before it is durable",
-     "Log.TheOnlyWitnessLosesItsPower", "proposed another entry"},
+     "Log.TheOnlyWitnessLosesItsPower", "log.Leaders() =="},
     {Bug::kWriteAckBeforeDurable, "a vote is answered before it is durable",
      "Log.TheOnlyWitnessLosesItsPower", "learned what no quorum has voted for"},
     {Bug::kAckBeforeIdentifier,
@@ -43,7 +43,7 @@ const Mutation kMutations[] = {
      "Members.AQuorumOfOneDecidesNothing",
      "learned what no quorum has voted for"},
     {Bug::kEpochIgnored, "an agent obeys an older epoch",
-     "SplitBrain.AnAgentForgetsNoMaster", "obeys a master of epoch"},
+     "SplitBrain.AnAgentMeetsAMasterOfThePast", "obeys a master of epoch"},
     {Bug::kReadWithoutQuorum, "a read is answered without asking a quorum",
      "Members.ReadsAreLinearizable", "answered a read without position"},
     {Bug::kLearnedWithoutHash, "what is accepted is learned without its hash",

@@ -91,6 +91,8 @@ TEST(TaskTruthTest, SomethingIsToldOfEachLaunch) {
   TaskTruth c(world);
   c.Asked("f", "t");
   EXPECT_EQ(c.Unsettled(), "nothing was told of t; ");
+  c.Told("f", "t", "TASK_STAGING");
+  EXPECT_EQ(c.Unsettled(), "nothing was told of t but TASK_STAGING; ");
   c.Told("f", "t", "TASK_LOST");
   EXPECT_EQ(c.Unsettled(), "");
   c.Asked("f", "t");

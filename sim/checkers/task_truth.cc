@@ -23,6 +23,11 @@ bool IsEnd(const std::string& state) {
   return ends.count(state) != 0;
 }
 
+// Whether it came to run, or not, is still to be told.
+bool IsNoAnswer(const std::string& state) {
+  return state.empty() || state == "TASK_STAGING" || state == "TASK_STARTING";
+}
+
 std::string ValueOf(const std::map<std::string, std::string>& variables,
                     const std::string& name) {
   auto variable = variables.find(name);
@@ -123,8 +128,9 @@ std::string TaskTruth::Unsettled() const {
       absl::StrAppend(&unsettled, task.name,
                       " does not run, and its framework was not told; ");
     }
-    if (task.asked > 0 && task.told.empty() && !task.given_up) {
-      absl::StrAppend(&unsettled, "nothing was told of ", task.name, "; ");
+    if (task.asked > 0 && !task.given_up && IsNoAnswer(task.told)) {
+      absl::StrAppend(&unsettled, "nothing was told of ", task.name,
+                      task.told.empty() ? "" : " but ", task.told, "; ");
     }
   }
   return unsettled;

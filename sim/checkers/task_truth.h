@@ -9,8 +9,8 @@
 //   only of what ended well, and no end at all of what still runs. (That an
 //   agent is out of reach is no end.)
 // * What it was told to be over does not start any more, unless it asks anew.
-// * Something is told of all that it has asked for, and what it believes to run
-//   does run, or it will be told: when all is quiet, Unsettled is empty.
+// * What became of all that it has asked for is told, and what it believes to
+//   run does run, or it will be told: when all is quiet, Unsettled is empty.
 
 #ifndef QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
 #define QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
