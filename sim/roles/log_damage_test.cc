@@ -355,6 +355,19 @@ TEST(LogDamage, ALostSuperblockIsNotCreatedAnew) {
       Storage::Open(disk.disk(), SmallOptions()).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(opened)) << opened;
   EXPECT_TRUE(absl::StrContains(opened.message(), "start it empty")) << opened;
+  // Nor when the disk does not say for a moment what else is there.
+  for (uint64_t call = 1; call <= 12; ++call) {
+    std::unique_ptr<FileSystem> again = files->Copy();
+    WatchedDisk failing(*again);
+    failing.on_call = [&]() -> absl::Status {
+      return failing.calls() == call || failing.calls() == call + 1
+                 ? absl::UnavailableError("input/output error")
+                 : absl::OkStatus();
+    };
+    EXPECT_FALSE(Storage::Open(failing.disk(), SmallOptions()).ok()) << call;
+    WatchedDisk well(*again);
+    EXPECT_FALSE(Storage::Open(well.disk(), SmallOptions()).ok()) << call;
+  }
 }
 
 TEST(LogDamage, AnOlderSuperblockQuarantines) {
