@@ -162,7 +162,7 @@ class ZooKeeperAnnouncement final : public Announcement,
   }
 
   void OnMembers(const std::optional<Members>&) override {}
-  void OnJoined(uint64_t sequence) override {
+  void OnJoined(int32_t sequence) override {
     LOG(INFO) << "announced in ZooKeeper with sequence " << sequence;
   }
   void OnMembershipLost(const absl::Status&) override { group_.Join(content_); }
