@@ -138,6 +138,7 @@ void Agents::Attach(Agent& agent, Connection& connection) {
   agent.missed_pings = 0;
   agent.awaits_pong = false;
   agent.reregister_timer.Cancel();
+  CancelUnreachable(agent.id);
 }
 
 void Agents::SendRegistered(Agent& agent) {
@@ -207,7 +208,7 @@ bool Agents::RefuseReregistration(Connection& connection,
     return true;
   }
   if (context_.registry->state().gone().count(id) > 0) {
-    Refuse(connection, "The agent has been marked gone by an operator");
+    Refuse(connection, kMarkedGone);
     return true;
   }
   if (!IsSupported(message.version())) {
@@ -247,7 +248,7 @@ void Agents::OnReadmitted(const std::string& id) {
   if (agent == nullptr) {
     agent = &Add(message.agent_info(), *connection,
                  *Resources::FromProto(message.agent_info().resources()));
-    recovered.erase(id);
+    ForgetRecovered(id);
   } else {
     Attach(*agent, *connection);
     context_.cluster.SetAddress(*agent, connection->address());
@@ -285,7 +286,7 @@ void Agents::RecoverFrameworks(Agent& agent,
     const std::string& id = info.id().value();
     if (!ValidateId("Framework", id).ok()) continue;
     if (context_.cluster.FindFramework(id) != nullptr) continue;
-    if (context_.cluster.FindCompleted(id) != nullptr) {
+    if (context_.registry->state().HasEnded(id)) {
       frameworks_.ShutDownOn(agent, id);
     } else if (context_.cluster.frameworks().size() < kMaxFrameworks) {
       frameworks_.Recover(info);

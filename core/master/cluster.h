@@ -102,7 +102,8 @@ struct Framework {
   std::string id;
   mesos::v1::FrameworkInfo info;  // With id.
   std::set<std::string> suppressed_roles;
-  // Known from agents only: it has not subscribed with this master yet.
+  // Known from the registry, or from agents: it has not subscribed with this
+  // master yet.
   bool recovered = false;
   io::WallTime registered_time;
   std::optional<io::WallTime> reregistered_time;
@@ -184,6 +185,8 @@ class Cluster {
   // The framework has no tasks and no offers any more. At most
   // `max_completed` are kept.
   void CompleteFramework(Framework& framework, size_t max_completed);
+  // One that has ended under a leader before this one.
+  void AddCompleted(std::unique_ptr<Framework> framework, size_t max_completed);
 
   // Its framework and its agent are here, and no task of that id.
   Task& AddTask(Task task);
