@@ -97,6 +97,14 @@ const Mutation kMutations[] = {
      "Tasks.ALaunchIsLostOnItsWay"},
     {Bug::kSlowReaderKept, "a framework that does not read is not cut off",
      "Frameworks.ASlowReaderIsCutOff"},
+    {Bug::kSubscribedUncommitted,
+     "a framework is subscribed before the registry says so",
+     "FailOver.AnEndedFrameworkStaysEnded"},
+    {Bug::kEndedRecovered,
+     "what an agent still runs brings back a framework that has ended",
+     "FailOver.AnEndedFrameworkStaysEnded"},
+    {Bug::kGoneReadmitted, "an agent that was marked gone may register again",
+     "FailOver.AnAgentThatIsGoneStaysGone"},
 };
 
 }  // namespace

@@ -40,6 +40,7 @@ ClusterChecks::ClusterChecks(World& world, const LogAgreement& agreement)
       resource_books_(world),
       update_delivery_(world),
       admission_(world),
+      framework_ends_(world),
       queue_bounds_(world) {}
 
 void ClusterChecks::Watch(MasterNode& master) {
@@ -67,6 +68,9 @@ void ClusterChecks::OnWord(FrameworkNode& framework,
   }
   if (word.state == "TASK_UNREACHABLE" && !word.agent_id.empty()) {
     admission_.Unreachable(framework.name(), word.agent_id);
+  }
+  if (word.state == "TASK_GONE_BY_OPERATOR") {
+    admission_.GoneByOperator(framework.name(), word.agent_id);
   }
 }
 
@@ -96,12 +100,14 @@ void ClusterChecks::Check(MasterNode& node) {
   const master::Cluster& cluster = master.cluster();
   CountSlowReaders(cluster);
   admission_.Committed(master.registry());
+  NoteGoneAgents();
   Seen& seen = seen_[node.name()];
   if (seen.role == &master && seen.changes == cluster.changes()) return;
   const bool due = world_.now() >= seen.next_check;
   if (cluster.agents().size() > kSmallCluster && !due) return;
   seen = {&master, cluster.changes(), world_.now() + kSampleInterval};
-  NoteRemovedFrameworks(cluster);
+  framework_ends_.Check(node.name(), cluster, master.registry());
+  NoteRemovedFrameworks();
   for (const auto& [id, agent] : cluster.agents()) {
     resource_books_.Check(node.name(), BooksOf(cluster, *agent));
   }
@@ -126,11 +132,24 @@ void ClusterChecks::CountSlowReaders(const master::Cluster& cluster) {
   }
 }
 
-void ClusterChecks::NoteRemovedFrameworks(const master::Cluster& cluster) {
-  for (const auto& framework : cluster.completed_frameworks()) {
-    if (!removed_frameworks_.insert(framework->id).second) continue;
-    task_truth_.FrameworkRemoved(framework->id);
-    update_delivery_.FrameworkRemoved(framework->id);
+void ClusterChecks::NoteRemovedFrameworks() {
+  if (removed_frameworks_.size() == framework_ends_.ended().size()) return;
+  for (const std::string& id : framework_ends_.ended()) {
+    if (!removed_frameworks_.insert(id).second) continue;
+    task_truth_.FrameworkRemoved(id);
+    update_delivery_.FrameworkRemoved(id);
+  }
+}
+
+// What the agent runs there ends, and its updates with it.
+void ClusterChecks::NoteGoneAgents() {
+  if (noted_gone_.size() == admission_.gone().size()) return;
+  for (const std::string& id : admission_.gone()) {
+    if (!noted_gone_.insert(id).second) continue;
+    auto name = agent_names_.find(id);
+    if (name == agent_names_.end() || agent_ids_[name->second] != id) continue;
+    task_truth_.AgentGone(name->second);
+    update_delivery_.Forgotten(name->second);
   }
 }
 
@@ -147,6 +166,7 @@ void ClusterChecks::Check(AgentNode& node) {
     if (!id.empty()) update_delivery_.Forgotten(node.name());
     id = agent.id();
     agent_names_[id] = node.name();
+    task_truth_.AgentBegins(node.name());
   }
   Seen& seen = seen_[node.name()];
   const uint64_t signature = Signature(agent.workload());

@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 #include "core/master/agent_connection.h"
 #include "core/master/agents.h"
 #include "core/master/limits.h"
@@ -207,7 +208,8 @@ bool Agents::RefuseReregistration(Connection& connection,
     Refuse(connection, "The agent has changed its id");
     return true;
   }
-  if (context_.registry->state().gone().count(id) > 0) {
+  if (context_.registry->state().gone().count(id) > 0 &&
+      !Planted(Bug::kGoneReadmitted)) {
     Refuse(connection, kMarkedGone);
     return true;
   }
@@ -286,7 +288,8 @@ void Agents::RecoverFrameworks(Agent& agent,
     const std::string& id = info.id().value();
     if (!ValidateId("Framework", id).ok()) continue;
     if (context_.cluster.FindFramework(id) != nullptr) continue;
-    if (context_.registry->state().HasEnded(id)) {
+    if (context_.registry->state().HasEnded(id) &&
+        !Planted(Bug::kEndedRecovered)) {
       frameworks_.ShutDownOn(agent, id);
     } else if (context_.cluster.frameworks().size() < kMaxFrameworks) {
       frameworks_.Recover(info);

@@ -146,6 +146,7 @@ void Cluster::SetTotal(Agent& agent, Resources total) {
 Framework& Cluster::AddFramework(std::unique_ptr<Framework> framework) {
   Framework& added = *framework;
   CHECK(frameworks_.emplace(added.id, std::move(framework)).second) << added.id;
+  ++changes_;
   return added;
 }
 

@@ -216,7 +216,8 @@ class Cluster {
   // Allocated to roles, on one agent.
   Resources UsedOn(const Agent& agent) const;
 
-  // Rises with each change of what agents have or of who holds it.
+  // Rises with each change of what agents have or of who holds it, and of which
+  // frameworks there are.
   uint64_t changes() const { return changes_; }
 
   // Ends the process when the books do not agree with each other.

@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/planted.h"
 #include "core/master/events.h"
 #include "core/master/limits.h"
 #include "core/master/subscriber.h"
@@ -117,6 +118,10 @@ void Frameworks::Proceed(const std::string& id) {
   const bool durable = known != registry.frameworks().end() &&
                        MessageDifferencer::Equals(known->second.info(), info);
   if (!registry.HasEnded(id) && !durable && !it->second.left) {
+    if (Planted(Bug::kSubscribedUncommitted)) {
+      Write(info, [] {});
+      return Accept(std::move(waiting_.extract(it).mapped()));
+    }
     it->second.writing = true;
     return Write(info, [this, id] {
       waiting_.at(id).writing = false;
