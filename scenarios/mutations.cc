@@ -101,6 +101,14 @@ const Mutation kMutations[] = {
      "Tasks.ALaunchIsLostOnItsWay", "nothing was told of"},
     {Bug::kSlowReaderKept, "a framework that does not read is not cut off",
      "Frameworks.ASlowReaderIsCutOff", "unread events; the limit is"},
+    {Bug::kSubscribedUncommitted,
+     "a framework is subscribed before the registry says so",
+     "FailOver.AnEndedFrameworkStaysEnded", "whose registry does not know it"},
+    {Bug::kEndedRecovered,
+     "what an agent still runs brings back a framework that has ended",
+     "FailOver.AnEndedFrameworkStaysEnded", "has ended, and is back with"},
+    {Bug::kGoneReadmitted, "an agent that was marked gone may register again",
+     "FailOver.AnAgentThatIsGoneStaysGone", "was gone, and is registered with"},
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/agent/model.h"
+#include "core/master/agents.h"
 #include "core/master/cluster.h"
 #include "sim/log_cluster.h"
 #include "sim/squatter.h"
@@ -42,7 +43,8 @@ Cluster::Cluster(World& world, ClusterOptions options)
       log_agreement_(world),
       registry_witness_(world),
       checks_(world, log_agreement_),
-      ensemble_(world, MakeZooKeepers(options.zookeepers)) {
+      ensemble_(world, MakeZooKeepers(options.zookeepers)),
+      console_(world, network_, [this] { return Leader(); }) {
   log_agreement_.appends_differ = false;
   log_agreement_.on_entry = [this](uint64_t position,
                                    const log::EntryProto& entry) {
@@ -168,6 +170,12 @@ void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
     checks_.Ended(node);
   }
   if (explained) return;
+  // As an operator wants it.
+  auto* agent = dynamic_cast<AgentNode*>(&node);
+  if (agent != nullptr && checks_.IsGone(agent->id()) &&
+      absl::StrContains(ended.message, master::kMarkedGone)) {
+    return;
+  }
   world_.Fail(absl::StrCat(node.name(), " exits with ", ended.code, ": ",
                            ended.message));
 }

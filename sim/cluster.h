@@ -23,6 +23,7 @@
 #include "sim/checkers/log_agreement.h"
 #include "sim/checkers/registry_witness.h"
 #include "sim/cluster_checks.h"
+#include "sim/console.h"
 #include "sim/coordination.h"
 #include "sim/framework.h"
 #include "sim/network.h"
@@ -71,7 +72,8 @@ class Cluster {
   Network& network() { return network_; }
   Ensemble& zookeeper() { return ensemble_; }
   // Under which masters stand for leadership.
-  const std::string& zookeeper_path() const { return zk_.path; }
+  std::string zookeeper_path() const { return zookeeper_url().path; }
+  Console& console() { return console_; }
   ClusterChecks& checks() { return checks_; }
 
   // The master that leads; of several, all but one of which have yet to find
@@ -160,6 +162,7 @@ class Cluster {
   ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
+  Console console_;
   std::vector<std::unique_ptr<Node>> nodes_;  // the frameworks' as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;

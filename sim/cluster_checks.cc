@@ -45,6 +45,7 @@ ClusterChecks::ClusterChecks(World& world, const LogAgreement& agreement)
       resource_books_(world),
       update_delivery_(world),
       admission_(world),
+      framework_ends_(world),
       queue_bounds_(world) {}
 
 void ClusterChecks::Watch(MasterNode& master) {
@@ -74,6 +75,9 @@ void ClusterChecks::OnWord(FrameworkNode& framework,
   }
   if (word.state == "TASK_UNREACHABLE" && !word.agent_id.empty()) {
     admission_.Unreachable(framework.name(), word.agent_id);
+  }
+  if (word.state == "TASK_GONE_BY_OPERATOR") {
+    admission_.GoneByOperator(framework.name(), word.agent_id);
   }
 }
 
@@ -105,6 +109,7 @@ void ClusterChecks::Check(WatchedMaster& watched) {
   const master::Cluster& cluster = master.cluster();
   CountSlowReaders(cluster);
   admission_.Committed(master.registry());
+  NoteGoneAgents();
   CheckBooks(watched);
   Seen& seen = watched.seen;
   if (seen.checked_changes == cluster.changes()) return;
@@ -112,7 +117,8 @@ void ClusterChecks::Check(WatchedMaster& watched) {
   if (cluster.agents().size() > kSmallCluster && !due) return;
   seen.checked_changes = cluster.changes();
   seen.next_check = world_.now() + kSampleInterval;
-  NoteRemovedFrameworks(cluster);
+  framework_ends_.Check(watched.node->name(), cluster, master.registry());
+  NoteRemovedFrameworks();
   admission_.Check(node.name(), cluster, master.registry());
   // It ends the process: what a checker has seen is told first.
   if (!world_.failure()) master.CheckInvariants();
@@ -147,11 +153,25 @@ void ClusterChecks::CountSlowReaders(const master::Cluster& cluster) {
   }
 }
 
-void ClusterChecks::NoteRemovedFrameworks(const master::Cluster& cluster) {
-  for (const auto& framework : cluster.completed_frameworks()) {
-    if (!removed_frameworks_.insert(framework->id).second) continue;
-    task_truth_.FrameworkRemoved(framework->id);
-    update_delivery_.FrameworkRemoved(framework->id);
+void ClusterChecks::NoteRemovedFrameworks() {
+  if (removed_frameworks_.size() == framework_ends_.ended().size()) return;
+  for (const std::string& id : framework_ends_.ended()) {
+    if (!removed_frameworks_.insert(id).second) continue;
+    task_truth_.FrameworkRemoved(id);
+    update_delivery_.FrameworkRemoved(id);
+  }
+}
+
+// What the agent runs there ends, and its updates with it.
+void ClusterChecks::NoteGoneAgents() {
+  if (noted_gone_.size() == admission_.gone().size()) return;
+  for (const std::string& id : admission_.gone()) {
+    if (!noted_gone_.insert(id).second) continue;
+    for (const WatchedAgent& agent : agents_) {
+      if (agent.id != id) continue;
+      task_truth_.AgentGone(agent.node->name());
+      update_delivery_.Forgotten(agent.node->name());
+    }
   }
 }
 
@@ -171,6 +191,7 @@ void ClusterChecks::Check(WatchedAgent& watched) {
     if (!watched.id.empty()) update_delivery_.Forgotten(node.name());
     watched.id = agent.id();
     agent_names_[watched.id] = node.name();
+    task_truth_.AgentBegins(node.name());
   }
   const uint64_t signature = Signature(agent.workload());
   if (began || seen.changes != signature) {

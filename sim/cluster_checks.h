@@ -13,6 +13,7 @@
 
 #include "sim/checkers/admission.h"
 #include "sim/checkers/chosen_epochs.h"
+#include "sim/checkers/framework_ends.h"
 #include "sim/checkers/obedience.h"
 #include "sim/checkers/one_leader.h"
 #include "sim/checkers/queue_bounds.h"
@@ -49,6 +50,11 @@ class ClusterChecks {
   // words; empty when all is well. `leader` leads.
   std::string Unsettled(MasterNode& leader);
 
+  // Whether the agent was ever marked gone.
+  bool IsGone(const std::string& agent_id) const {
+    return admission_.gone().count(agent_id) > 0;
+  }
+
   TaskTruth& task_truth() { return task_truth_; }
   OneLeader& one_leader() { return one_leader_; }
   UpdateDelivery& update_delivery() { return update_delivery_; }
@@ -77,7 +83,8 @@ class ClusterChecks {
   void Check(WatchedMaster& master);
   void CheckBooks(WatchedMaster& master);
   void Check(WatchedAgent& agent);
-  void NoteRemovedFrameworks(const master::Cluster& cluster);
+  void NoteRemovedFrameworks();
+  void NoteGoneAgents();
   void CountSlowReaders(const master::Cluster& cluster);
   void SampleQueues();
   void OnWord(FrameworkNode& framework, const FrameworkNode::Word& word);
@@ -90,6 +97,7 @@ class ClusterChecks {
   ResourceBooks resource_books_;
   UpdateDelivery update_delivery_;
   Admission admission_;
+  FrameworkEnds framework_ends_;
   QueueBounds queue_bounds_;
 
   std::vector<WatchedMaster> masters_;
@@ -101,6 +109,7 @@ class ClusterChecks {
   std::map<std::string, OpenSpan> reigns_;          // By the master's name.
   std::map<std::string, std::string> agent_names_;  // By id.
   std::set<std::string> removed_frameworks_;
+  std::set<std::string> noted_gone_;
   std::set<std::string> counted_slow_;
   io::Instant next_sample_;
 };

@@ -100,6 +100,7 @@ class FrameworkNode::Running final : public Program,
   void OnEvent(const Event& event) override;
 
   void SendKill(const std::string& task_id);
+  void TearDown();
   bool subscribed() const {
     return driver_ != nullptr && driver_->subscribed();
   }
@@ -178,6 +179,12 @@ void FrameworkNode::Running::SendKill(const std::string& task_id) {
   call.set_type(Call::KILL);
   call.mutable_kill()->mutable_task_id()->set_value(task_id);
   call.mutable_kill()->mutable_agent_id()->set_value(node_.AgentOf(task_id));
+  Send(std::move(call));
+}
+
+void FrameworkNode::Running::TearDown() {
+  Call call;
+  call.set_type(Call::TEARDOWN);
   Send(std::move(call));
 }
 
@@ -460,6 +467,10 @@ void FrameworkNode::KillTask(const std::string& task_id) {
   if (task.agent_id.empty()) task.ended = true;
   if (task.ended) return;
   Do([task_id](Running& running) { running.SendKill(task_id); });
+}
+
+void FrameworkNode::TearDown() {
+  Do([](Running& running) { running.TearDown(); });
 }
 
 // What it ran ends, and it is not told how.

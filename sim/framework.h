@@ -75,6 +75,8 @@ class FrameworkNode final : public Node {
   // At any time; a task id once only.
   void Launch(const std::string& task_id, const std::string& command);
   void KillTask(const std::string& task_id);
+  // Tears itself down, and begins anew as another framework.
+  void TearDown();
   // Whether it was asked to launch that.
   bool Knows(const std::string& task_id) const {
     return tasks_.count(task_id) != 0;

@@ -167,14 +167,19 @@ void Cluster::SetTotal(Agent& agent, Resources total) {
 Framework& Cluster::AddFramework(std::unique_ptr<Framework> framework) {
   Framework& added = *framework;
   CHECK(frameworks_.emplace(added.id, std::move(framework)).second) << added.id;
+  ++changes_;
   return added;
 }
 
 void Cluster::CompleteFramework(Framework& framework, size_t max_completed) {
   CHECK(framework.tasks.empty() && framework.offers.empty()) << framework.id;
-  auto it = frameworks_.find(framework.id);
-  completed_.push_back(std::move(it->second));
-  frameworks_.erase(it);
+  AddCompleted(std::move(frameworks_.extract(framework.id).mapped()),
+               max_completed);
+}
+
+void Cluster::AddCompleted(std::unique_ptr<Framework> framework,
+                           size_t max_completed) {
+  completed_.push_back(std::move(framework));
   while (completed_.size() > max_completed) completed_.pop_front();
   ++changes_;
 }

@@ -104,7 +104,8 @@ struct Framework {
   std::string id;
   mesos::v1::FrameworkInfo info;  // With id.
   std::set<std::string> suppressed_roles;
-  // Known from agents only: it has not subscribed with this master yet.
+  // Known from the registry, or from agents: it has not subscribed with this
+  // master yet.
   bool recovered = false;
   io::WallTime registered_time;
   std::optional<io::WallTime> reregistered_time;
@@ -187,6 +188,8 @@ class Cluster {
   // The framework has no tasks and no offers any more. At most
   // `max_completed` are kept.
   void CompleteFramework(Framework& framework, size_t max_completed);
+  // One that has ended under a leader before this one.
+  void AddCompleted(std::unique_ptr<Framework> framework, size_t max_completed);
 
   // Its framework and its agent are here, and no task of that id.
   Task& AddTask(Task task);
@@ -216,7 +219,8 @@ class Cluster {
   // Allocated to roles, on one agent.
   Resources UsedOn(const Agent& agent) const;
 
-  // Rises with each change of what agents have or of who holds it.
+  // Rises with each change of what agents have or of who holds it, and of which
+  // frameworks there are.
   uint64_t changes() const { return changes_; }
   // The agents of which that, or whether they are connected, has changed since
   // changes() was so; the latest last.

@@ -12,6 +12,7 @@
 #include "core/registry/registry.pb.h"
 #include "gtest/gtest.h"
 #include "sim/checkers/admission.h"
+#include "sim/checkers/framework_ends.h"
 #include "sim/checkers/queue_bounds.h"
 #include "sim/checkers/resource_books.h"
 #include "sim/checkers/task_truth.h"
@@ -102,6 +103,32 @@ TEST(TaskTruthTest, SomethingIsToldOfEachLaunch) {
   // What was only wanted to end was never asked for.
   c.KillWanted("f", "u");
   EXPECT_EQ(c.Unsettled(), "");
+}
+
+TEST(TaskTruthTest, TasksOfAnAgentThatIsGoneAreKilled) {
+  const auto killed = [](const char* gone) {
+    return Verdict<TaskTruth>([gone](TaskTruth& c) {
+      c.Asked("f", "t");
+      c.Asked("f", "u");
+      c.Started("c1", "f", "t", "agent0");
+      c.AgentGone(gone);
+      c.Told("f", "t", "TASK_GONE_BY_OPERATOR");
+      // It was on its way.
+      c.Started("c2", "f", "u", "agent0");
+      c.Ended("c1", kKilled);
+      c.Ended("c2", kKilled);
+    });
+  };
+  EXPECT_EQ(killed("agent0"), "");
+  EXPECT_NE(killed("agent1"), "");
+  EXPECT_NE(Verdict<TaskTruth>([](TaskTruth& c) {
+              c.AgentGone("agent0");
+              c.AgentBegins("agent0");
+              c.Asked("f", "t");
+              c.Started("c1", "f", "t", "agent0");
+              c.Ended("c1", kKilled);
+            }),
+            "");
 }
 
 TEST(TaskTruthTest, WhatIsToldToRunRunsOrWillBeTold) {
@@ -347,6 +374,44 @@ TEST(AdmissionTest, UnreachableByACommittedEntryOnly) {
               c.Unreachable("f", "a");
             }),
             "");
+}
+
+TEST(AdmissionTest, GoneByACommittedEntryOnly) {
+  EXPECT_NE(
+      Verdict<Admission>([](Admission& c) { c.GoneByOperator("f", "a"); }), "");
+  EXPECT_EQ(Verdict<Admission>([](Admission& c) {
+              c.Committed(StateWith("gone", "a"));
+              c.GoneByOperator("f", "a");
+            }),
+            "");
+}
+
+TEST(FrameworkEndsTest, TheSubscribedAreInTheRegistry) {
+  const auto known = [](bool subscribed, bool in_registry) {
+    return Verdict<FrameworkEnds>(
+        [=](FrameworkEnds& c) { c.Known("m", "f", subscribed, in_registry); });
+  };
+  EXPECT_EQ(known(true, true), "");
+  EXPECT_EQ(known(false, true), "");
+  // Only its agents have told of it.
+  EXPECT_EQ(known(false, false), "");
+  EXPECT_NE(known(true, false), "");
+}
+
+TEST(FrameworkEndsTest, TheEndedStayEnded) {
+  EXPECT_EQ(Verdict<FrameworkEnds>([](FrameworkEnds& c) {
+              c.Known("m", "f", true, true);
+              c.Ended("f");
+              c.Known("m", "g", true, true);
+            }),
+            "");
+  for (bool subscribed : {false, true}) {
+    EXPECT_NE(Verdict<FrameworkEnds>([=](FrameworkEnds& c) {
+                c.Ended("f");
+                c.Known("next", "f", subscribed, true);
+              }),
+              "");
+  }
 }
 
 // What becomes of a queue whose size is so at each second.

@@ -12,13 +12,14 @@ namespace quorate::sim {
 namespace {
 
 constexpr char kRunning[] = "TASK_RUNNING";
+constexpr char kGoneByOperator[] = "TASK_GONE_BY_OPERATOR";
 
 // A task of which one of these is told does not run, nor will it.
 bool IsEnd(const std::string& state) {
   static const auto& ends = *new std::set<std::string>{
       "TASK_FINISHED", "TASK_FAILED",  "TASK_KILLED",
       "TASK_ERROR",    "TASK_LOST",    "TASK_DROPPED",
-      "TASK_GONE",     "TASK_UNKNOWN", "TASK_GONE_BY_OPERATOR",
+      "TASK_GONE",     "TASK_UNKNOWN", kGoneByOperator,
   };
   return ends.count(state) != 0;
 }
@@ -39,9 +40,9 @@ std::string ValueOf(const std::map<std::string, std::string>& variables,
 void TaskTruth::Watch(Host& host) {
   // A command inherits its executor's variables, and a command executor is
   // called as its task.
-  host.containers().on_command = [this](const io::ContainerSpec& spec) {
+  host.containers().on_command = [this, name = host.name()](const auto& spec) {
     Started(spec.id, ValueOf(spec.environment, "MESOS_FRAMEWORK_ID"),
-            ValueOf(spec.environment, "MESOS_EXECUTOR_ID"));
+            ValueOf(spec.environment, "MESOS_EXECUTOR_ID"), name);
   };
   host.containers().on_command_ended = [this](const std::string& id,
                                               std::optional<int> wait_status) {
@@ -58,8 +59,10 @@ TaskTruth::Task& TaskTruth::Find(const std::string& framework_id,
 
 void TaskTruth::Started(const std::string& container_id,
                         const std::string& framework_id,
-                        const std::string& task_id) {
+                        const std::string& task_id, const std::string& host) {
   Task& task = Find(framework_id, task_id);
+  task.host = host;
+  if (gone_hosts_.count(host) > 0) task.kill_wanted = true;
   if (++task.started > task.asked) {
     world_.Fail(absl::StrCat(task_id, " was started ", task.started,
                              " times, and asked for ", task.asked, " times"));
@@ -116,6 +119,13 @@ void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
   }
 }
 
+void TaskTruth::AgentGone(const std::string& host) {
+  gone_hosts_.insert(host);
+  for (auto& [container_id, task] : running_) {
+    if (task->host == host) task->kill_wanted = true;
+  }
+}
+
 void TaskTruth::KilledFromOutside(const std::string& container_id) {
   auto running = running_.find(container_id);
   if (running != running_.end()) running->second->kill_wanted = true;
@@ -151,7 +161,7 @@ void TaskTruth::Told(const std::string& framework_id,
   if (state == "TASK_FINISHED" && !task.ended_well) {
     world_.Fail(absl::StrCat(task_id, " is told to have finished and did not"));
   }
-  if (IsEnd(state) && task.runs) {
+  if (IsEnd(state) && state != kGoneByOperator && task.runs) {
     world_.Fail(
         absl::StrCat(task_id, " is told to be ", state, " while it runs"));
   }

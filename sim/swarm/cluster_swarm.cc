@@ -54,11 +54,13 @@ class ClusterSwarm {
     AddContainerKinds();
     AddFrameworkKinds();
     AddWork();
+    AddEnds();
     Misbehave();
     cluster_.network().SetOptions(Weather::NetworkOf(plan_));
     weather_.Begin();
     world_.RunFor(std::chrono::milliseconds(plan_.at("storm-ms")));
     cluster_.network().SetOptions({});
+    storming_ = false;
     EndMisbehaviour();
     if (plan_.at("heal-core") != 0) {
       HealCore();
@@ -79,6 +81,7 @@ class ClusterSwarm {
   void Misbehave();
   void EndMisbehaviour();
   void AddWork();
+  void AddEnds();
   void Recurring(const char* knob, std::function<void(io::Random&)> event) {
     Recur(world_, plan_.at(knob), world_.NewRandom(absl::StrCat("work ", knob)),
           working_, std::move(event));
@@ -92,6 +95,7 @@ class ClusterSwarm {
   Cluster cluster_;
   int tasks_ = 0;
   std::optional<Ensemble::Backup> backup_;
+  bool storming_ = true;
   std::shared_ptr<bool> working_ = std::make_shared<bool>(true);
   Weather weather_;
 };
@@ -283,6 +287,26 @@ void ClusterSwarm::AddWork() {
   });
 }
 
+// Frameworks that are torn down and agents that an operator gives up, for good.
+void ClusterSwarm::AddEnds() {
+  Recurring("teardown", [this](io::Random& random) {
+    FrameworkNode& framework = cluster_.AnyFramework(random);
+    const bool by_operator = random.Below(2) == 0;
+    if (!storming_ || framework.id().empty()) return;
+    if (by_operator) {
+      cluster_.console().TearDown(framework.id());
+    } else {
+      framework.TearDown();
+    }
+  });
+  Recurring("mark-gone", [this](io::Random& random) {
+    const std::vector<AgentNode*>& agents = cluster_.agents();
+    AgentNode& agent = *agents[random.Below(agents.size())];
+    if (!storming_ || agent.id().empty()) return;
+    cluster_.console().MarkGone(agent.id());
+  });
+}
+
 // -----------------------------------------------------------------------------
 
 // After the last session timeout, back-off and health check.
@@ -397,6 +421,8 @@ Plan DrawClusterPlan(uint64_t seed) {
   drawn("reconnect-storm", Kind::kFault, 100);
   plan.Add({"builtin-election", Kind::kOption, random->Below(2), 0, 1});
   plan.Add({"standby", Kind::kOption, random->Below(2), 0, 1});
+  drawn("teardown", Kind::kWork, 50);
+  drawn("mark-gone", Kind::kWork, 50);
   return plan;
 }
 
