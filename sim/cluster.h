@@ -71,7 +71,7 @@ class Cluster {
   Network& network() { return network_; }
   Ensemble& zookeeper() { return ensemble_; }
   // Under which masters stand for leadership.
-  const std::string& zookeeper_path() const { return zk_.path; }
+  std::string zookeeper_path() const { return zookeeper_url().path; }
   ClusterChecks& checks() { return checks_; }
 
   // The master that leads; of several, all but one of which have yet to find
