@@ -207,8 +207,8 @@ void Allocation::Serve(Agent& agent, std::vector<Grant>* grants) {
     }
     agent.left -= visible;
     role = nullptr;
-    grants->push_back(
-        {taker.framework_id, taker.role, agent.id, std::move(visible)});
+    grants->push_back({taker.framework_id, taker.role, agent.id,
+                       std::exchange(visible, Resources())});
     taker.served = ++grants_;
     // The next in line moves to this place.
     std::rotate(line_.begin() + i, line_.begin() + i + 1, line_.end());
