@@ -199,14 +199,10 @@ bool Cluster::ReignExplains(const Node& node,
 // Its own disk failed, or was full: a log waits for space, an agent does not.
 bool Cluster::DiskExplains(const Node& node,
                            const Process::Ended& ended) const {
+  if (ended.code != io::kExitDiskFailure) return false;
   const FaultCounts& faults = world_.faults_of(node.name());
-  // What cannot be read at a start changes nothing: any failure will do.
-  const bool read = faults.of(Fault::kReadFailed) > 0;
-  if (ended.code != io::kExitDiskFailure &&
-      !(read && ended.code == io::kExitFailure)) {
-    return false;
-  }
-  const bool failed = read || faults.of(Fault::kWriteFailed) > 0 ||
+  const bool failed = faults.of(Fault::kReadFailed) > 0 ||
+                      faults.of(Fault::kWriteFailed) > 0 ||
                       faults.of(Fault::kSyncFailed) > 0;
   const bool is_agent = dynamic_cast<const AgentNode*>(&node) != nullptr;
   return (failed && absl::StrContains(ended.message, "input/output error")) ||
