@@ -179,7 +179,7 @@ SCENARIO(FailOver, MostAgentsAreMissingAndWaitedFor) {
       {.masters = 3, .quorum = 2, .agents = 3, .network = DrawNetwork(world)});
   MasterNode& old = c.AwaitLeader(60s);
   c.AwaitRegistered(old, 60s);
-  c.framework().Launch("long", "sleep 3000");
+  c.framework().Launch("long", "sleep 1500");
   c.AwaitTask("long", "TASK_RUNNING", 30s);
   for (AgentNode* agent : c.agents()) c.Cut({*agent}, c.Others(*agent));
   old.Kill();
@@ -189,7 +189,7 @@ SCENARIO(FailOver, MostAgentsAreMissingAndWaitedFor) {
   EXPECT_NOW(c.framework().States("long").back() == "TASK_RUNNING");
   c.Heal();
   c.AwaitRegistered(180s);
-  c.AwaitTask("long", "TASK_FINISHED", 2000s);
+  c.AwaitTask("long", "TASK_FINISHED", 600s);
   EXPECT_NOW(Undisturbed(c.framework().States("long")));
 }
 

@@ -72,16 +72,30 @@ void Agents::OnRegister(Connection& connection,
   const bool pending = registering_.count(address) > 0;
   registering_[address] = {connection.id(), message};
   if (pending) return;
-  // It does not know its id, so nothing that it ran under that id is left.
-  if (Agent* former = context_.cluster.FindAgentAt(address)) {
-    RemoveFromRegistry(*former, "registered anew",
-                       "master/slave_removals/reason_registered");
-  }
+  ReplaceFormerAt(address);
   Admit(address);
+}
+
+// Whoever registers from there does not know its id, so nothing that it ran
+// under that id is left.
+void Agents::ReplaceFormerAt(const io::Endpoint& address) {
+  constexpr char kMetric[] = "master/slave_removals/reason_registered";
+  if (const Agent* former = context_.cluster.FindAgentAt(address)) {
+    return RemoveFromRegistry(former->id, "registered anew", kMetric);
+  }
+  const auto& admitted = context_.registry->state().admitted();
+  for (const auto& [id, recovered] : context_.cluster.recovered_agents()) {
+    auto former = admitted.find(id);
+    if (former != admitted.end() &&
+        former->second.address() == address.ToString()) {
+      return RemoveFromRegistry(std::string(id), "registered anew", kMetric);
+    }
+  }
 }
 
 void Agents::Admit(const io::Endpoint& address) {
   registry::Operation operation;
+  operation.mutable_admit_agent()->set_address(address.ToString());
   mesos::v1::AgentInfo& info = *operation.mutable_admit_agent()->mutable_info();
   info = registering_.at(address).message.register_agent().agent_info();
   info.mutable_id()->set_value(
@@ -174,17 +188,16 @@ void Agents::OnReregister(Connection& connection,
   if (pending) return;
 
   registry::Operation operation;
-  const mesos::v1::AgentInfo* known = nullptr;
-  const auto& recovered = context_.cluster.recovered_agents();
-  if (const Agent* agent = context_.cluster.FindAgent(id)) {
-    known = &agent->info;
-  } else if (auto it = recovered.find(id); it != recovered.end()) {
-    known = &it->second.info;
-  }
-  if (known == nullptr) {
+  const std::string address = connection.address().ToString();
+  const auto& admitted = context_.registry->state().admitted();
+  auto known = admitted.find(id);
+  if (known == admitted.end()) {
     *operation.mutable_mark_agent_reachable()->mutable_info() = info;
-  } else if (!MessageDifferencer::Equals(*known, info)) {
+    operation.mutable_mark_agent_reachable()->set_address(address);
+  } else if (known->second.address() != address ||
+             !MessageDifferencer::Equals(known->second.info(), info)) {
     *operation.mutable_update_agent()->mutable_info() = info;
+    operation.mutable_update_agent()->set_address(address);
   } else {
     return OnReadmitted(id);
   }

@@ -162,8 +162,15 @@ void Agents::OnMarkedUnreachable(const std::string& id,
                    .state = mesos::v1::TASK_UNREACHABLE,
                    .unreachable_time = time});
   }
-  if (!ForgetRecovered(id)) return;
+  if (context_.cluster.recovered_agents().count(id) == 0) return;
   ++context_.metrics.AddCounter("master/recovery_slave_removals");
+  RemoveRecovered(id);
+}
+
+// The tasks of an agent that has not registered with this master are not known:
+// frameworks that are told of its failure may ask.
+void Agents::RemoveRecovered(const std::string& id) {
+  ForgetRecovered(id);
   for (const auto& [framework_id, framework] : context_.cluster.frameworks()) {
     SendAgentFailure(*framework, id);
   }
@@ -196,8 +203,6 @@ void Agents::MarkGone(const std::string& id, OnMarked done) {
       });
 }
 
-// Of an agent that has not registered with this master the tasks are not
-// known: frameworks that are told of its failure may ask.
 void Agents::OnMarkedGone(const std::string& id) {
   leaving_.erase(id);
   ++context_.metrics.AddCounter("master/slave_removals");
@@ -210,19 +215,15 @@ void Agents::OnMarkedGone(const std::string& id) {
     }
     return Remove(*agent, loss);
   }
-  ForgetRecovered(id);
   tasks_.GiveUpUnreachable(id, loss);
-  for (const auto& [framework_id, framework] : context_.cluster.frameworks()) {
-    SendAgentFailure(*framework, id);
-  }
+  RemoveRecovered(id);
 }
 
 // -----------------------------------------------------------------------------
 // Unregistered, and forgotten
 
-void Agents::RemoveFromRegistry(Agent& agent, const std::string& reason,
-                                const char* metric) {
-  const std::string id = agent.id;
+void Agents::RemoveFromRegistry(const std::string& id,
+                                const std::string& reason, const char* metric) {
   if (!leaving_.insert(id).second) return;
   LOG(INFO) << "removing agent " << id << ": it " << reason;
   CancelUnreachable(id);
@@ -234,7 +235,7 @@ void Agents::RemoveFromRegistry(Agent& agent, const std::string& reason,
         ++context_.metrics.AddCounter("master/slave_removals");
         ++context_.metrics.AddCounter(metric);
         Agent* agent = context_.cluster.FindAgent(id);
-        if (agent == nullptr) return;
+        if (agent == nullptr) return RemoveRecovered(id);
         Remove(*agent, {.message = absl::StrCat(
                             "Agent ", agent->info.hostname(), " ", reason),
                         .state = mesos::v1::TASK_GONE});

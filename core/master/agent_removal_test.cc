@@ -303,6 +303,39 @@ TEST_F(RecoveryLimitTest, AsMesosHasIt) {
   EXPECT_EQ(Unreachable(), 4);
 }
 
+// Whoever has forgotten who it is has replaced what it was.
+
+TEST_F(RecoveryLimitTest, AnAgentThatRegistersAnewReplacesItsFormerSelf) {
+  FailOver({});
+  TestFramework framework(*master_);
+  framework.Subscribe();
+  framework.Take();
+  TestAgent elsewhere(*master_, "10.0.9.9");
+  elsewhere.Register("cpus:1");
+  EXPECT_EQ(master_->context().cluster.recovered_agents().size(), 4);
+  framework.Take();
+  TestAgent again(*master_, "10.0.0.2");
+  again.Register("cpus:1");
+  EXPECT_NE(again.id(), agents_[0]->id());
+  EXPECT_EQ(master_->context().cluster.recovered_agents().size(), 3);
+  const auto& admitted = master_->registry().state().admitted();
+  EXPECT_EQ(admitted.count(agents_[0]->id()), 0);
+  EXPECT_EQ(admitted.count(again.id()), 1);
+  EXPECT_EQ(framework.Take().at(0).failure().agent_id().value(),
+            agents_[0]->id());
+  EXPECT_EQ(Metric(*master_, "slave_removals/reason_registered"), 1);
+}
+
+TEST_F(RecoveryLimitTest, TheRegistryFollowsAnAgentToAnotherPort) {
+  FailOver({});
+  TestAgent moved(*master_, "10.0.0.2", 6051);
+  moved.info = agents_[0]->info;
+  moved.Reregister();
+  EXPECT_TRUE(moved.Next(AgentMessage::kAgentReregistered));
+  EXPECT_EQ(master_->registry().state().admitted().at(moved.id()).address(),
+            "10.0.0.2:6051");
+}
+
 // How fast.
 
 class RateTest : public ::testing::Test {

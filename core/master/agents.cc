@@ -29,8 +29,8 @@ Agents::Agents(Context& context, Offers& offers, Tasks& tasks,
 Agents::~Agents() = default;
 
 void Agents::Start() {
-  for (const auto& [id, info] : context_.registry->state().admitted()) {
-    context_.cluster.recovered_agents()[id].info = info;
+  for (const auto& [id, agent] : context_.registry->state().admitted()) {
+    context_.cluster.recovered_agents()[id].info = agent.info();
     expected_.insert(id);
   }
   inherited_ = expected_.size();
@@ -127,7 +127,7 @@ void Agents::OnExecutorExited(Agent& agent,
 }
 
 void Agents::OnUnregister(Agent& agent) {
-  RemoveFromRegistry(agent, "unregistered",
+  RemoveFromRegistry(agent.id, "unregistered",
                      "master/slave_removals/reason_unregistered");
 }
 

@@ -73,6 +73,7 @@ class Agents {
   void OnClosed(Connection& connection, const absl::Status& reason);
 
   // Registration of a new agent.
+  void ReplaceFormerAt(const io::Endpoint& address);
   void Admit(const io::Endpoint& address);
   void OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info);
   void SendRegistered(Agent& agent);
@@ -104,8 +105,9 @@ class Agents {
   void WriteUnreachable(const std::string& id, const std::string& reason);
   void OnMarkedUnreachable(const std::string& id, mesos::v1::TimeInfo time);
   void OnMarkedGone(const std::string& id);
-  void RemoveFromRegistry(Agent& agent, const std::string& reason,
+  void RemoveFromRegistry(const std::string& id, const std::string& reason,
                           const char* metric);
+  void RemoveRecovered(const std::string& id);
   void Remove(Agent& agent, const Tasks::Loss& loss);
   bool ForgetRecovered(const std::string& id);
   void CollectGarbage();

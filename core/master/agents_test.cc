@@ -367,10 +367,10 @@ TEST_F(AgentsTest, ChangedResourcesGoIntoTheRegistry) {
   Resources::ParseText("cpus:4;mem:128")
       ->ToProto(agent_.info.mutable_resources());
   agent_.Reregister();
-  EXPECT_EQ(
-      Resources::FromProto(registry().admitted().at(agent_.id()).resources())
-          ->Scalar("cpus"),
-      4);
+  EXPECT_EQ(Resources::FromProto(
+                registry().admitted().at(agent_.id()).info().resources())
+                ->Scalar("cpus"),
+            4);
   const std::vector<mesos::v1::Offer> offers = framework_.TakeOffers();
   ASSERT_EQ(offers.size(), 1);
   EXPECT_EQ(Resources::FromProto(offers[0].resources())->Scalar("cpus"), 3);

@@ -35,7 +35,7 @@ class RegistryState {
   // replica.
   absl::Status Apply(const Operation& operation);
 
-  const std::map<std::string, mesos::v1::AgentInfo>& admitted() const {
+  const std::map<std::string, Registry::Agent>& admitted() const {
     return admitted_;
   }
   const std::map<std::string, mesos::v1::TimeInfo>& unreachable() const {
@@ -66,18 +66,18 @@ class RegistryState {
 
  private:
   static absl::Status Unknown(const std::string& id);
-  absl::Status Admit(const mesos::v1::AgentInfo& info);
-  absl::Status MarkReachable(const mesos::v1::AgentInfo& info);
+  absl::Status Admit(const AdmitAgent& admit);
+  absl::Status MarkReachable(const MarkAgentReachable& mark);
   absl::Status MarkUnreachable(const MarkAgentUnreachable& mark);
   absl::Status MarkGone(const MarkAgentGone& mark);
   absl::Status Remove(const std::string& id);
-  absl::Status Update(const mesos::v1::AgentInfo& info);
+  absl::Status Update(const UpdateAgent& update);
   absl::Status Forget(const Prune& prune);
   absl::Status Update(const UpdateFramework& update);
   absl::Status End(const EndFramework& end);
 
   std::optional<mesos::v1::MasterInfo> master_;
-  std::map<std::string, mesos::v1::AgentInfo> admitted_;  // by agent id
+  std::map<std::string, Registry::Agent> admitted_;  // by agent id
   std::map<std::string, mesos::v1::TimeInfo> unreachable_;
   std::map<std::string, mesos::v1::TimeInfo> gone_;
   std::map<std::string, Registry::Framework> frameworks_;  // by framework id

@@ -42,6 +42,15 @@ bool Known(const Message& message) {
   return message.unknown_fields().empty();
 }
 
+// As that operation describes it.
+template <typename Message>
+Registry::Agent Admitted(const Message& operation) {
+  Registry::Agent agent;
+  *agent.mutable_info() = operation.info();
+  if (operation.has_address()) agent.set_address(operation.address());
+  return agent;
+}
+
 }  // namespace
 
 absl::Status RegistryState::Apply(const Operation& operation) {
@@ -50,15 +59,15 @@ absl::Status RegistryState::Apply(const Operation& operation) {
       master_ = operation.update_master().info();
       return absl::OkStatus();
     case Operation::kAdmitAgent:
-      return Admit(operation.admit_agent().info());
+      return Admit(operation.admit_agent());
     case Operation::kMarkAgentReachable:
-      return MarkReachable(operation.mark_agent_reachable().info());
+      return MarkReachable(operation.mark_agent_reachable());
     case Operation::kMarkAgentUnreachable:
       return MarkUnreachable(operation.mark_agent_unreachable());
     case Operation::kRemoveAgent:
       return Remove(operation.remove_agent().id().value());
     case Operation::kUpdateAgent:
-      return Update(operation.update_agent().info());
+      return Update(operation.update_agent());
     case Operation::kUpdateFramework:
       return Update(operation.update_framework());
     case Operation::kEndFramework:
@@ -81,20 +90,20 @@ absl::Status RegistryState::Unknown(const std::string& id) {
   return absl::NotFoundError(absl::StrCat("agent ", id, " is not admitted"));
 }
 
-absl::Status RegistryState::Admit(const mesos::v1::AgentInfo& info) {
-  const std::string& id = info.id().value();
+absl::Status RegistryState::Admit(const AdmitAgent& admit) {
+  const std::string& id = admit.info().id().value();
   if (admitted_.count(id) != 0 || unreachable_.count(id) != 0 ||
       gone_.count(id) != 0) {
     return absl::AlreadyExistsError(absl::StrCat("agent ", id, " is known"));
   }
-  admitted_[id] = info;
+  admitted_[id] = Admitted(admit);
   return absl::OkStatus();
 }
 
 // Also an agent that is not known any more comes back this way: its tasks may
 // still run.
-absl::Status RegistryState::MarkReachable(const mesos::v1::AgentInfo& info) {
-  const std::string& id = info.id().value();
+absl::Status RegistryState::MarkReachable(const MarkAgentReachable& mark) {
+  const std::string& id = mark.info().id().value();
   if (gone_.count(id) != 0) {
     return absl::AlreadyExistsError(absl::StrCat("agent ", id, " is gone"));
   }
@@ -103,7 +112,7 @@ absl::Status RegistryState::MarkReachable(const mesos::v1::AgentInfo& info) {
         absl::StrCat("agent ", id, " is reachable"));
   }
   unreachable_.erase(id);
-  admitted_[id] = info;
+  admitted_[id] = Admitted(mark);
   return absl::OkStatus();
 }
 
@@ -128,10 +137,10 @@ absl::Status RegistryState::Remove(const std::string& id) {
   return admitted_.erase(id) != 0 ? absl::OkStatus() : Unknown(id);
 }
 
-absl::Status RegistryState::Update(const mesos::v1::AgentInfo& info) {
-  auto found = admitted_.find(info.id().value());
-  if (found == admitted_.end()) return Unknown(info.id().value());
-  found->second = info;
+absl::Status RegistryState::Update(const UpdateAgent& update) {
+  auto found = admitted_.find(update.info().id().value());
+  if (found == admitted_.end()) return Unknown(update.info().id().value());
+  found->second = Admitted(update);
   return absl::OkStatus();
 }
 
@@ -179,9 +188,7 @@ absl::Status RegistryState::End(const EndFramework& end) {
 Registry RegistryState::ToProto() const {
   Registry registry;
   if (master_) *registry.mutable_master() = *master_;
-  for (const auto& [id, info] : admitted_) {
-    *registry.add_admitted()->mutable_info() = info;
-  }
+  for (const auto& [id, agent] : admitted_) *registry.add_admitted() = agent;
   for (const auto& [id, time] : unreachable_) {
     Registry::Unreachable& agent = *registry.add_unreachable();
     agent.mutable_id()->set_value(id);
@@ -235,7 +242,7 @@ absl::Status RegistryState::Add(const Snapshot& snapshot) {
   if (part.has_master()) master_ = part.master();
   for (const Registry::Agent& agent : part.admitted()) {
     known = known && Known(agent);
-    admitted_[agent.info().id().value()] = agent.info();
+    admitted_[agent.info().id().value()] = agent;
   }
   for (const Registry::Unreachable& agent : part.unreachable()) {
     known = known && Known(agent);

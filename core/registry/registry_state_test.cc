@@ -89,6 +89,23 @@ TEST(RegistryState, AnUnreachableAgentComesBack) {
   EXPECT_EQ(state.admitted().count("a"), 1u);
 }
 
+TEST(RegistryState, KnowsWhereAgentsWere) {
+  RegistryState state;
+  Operation admit = Admit("a");
+  admit.mutable_admit_agent()->set_address("10.0.0.1:5051");
+  ASSERT_TRUE(state.Apply(admit).ok());
+  EXPECT_EQ(state.admitted().at("a").address(), "10.0.0.1:5051");
+  Operation update;
+  *update.mutable_update_agent()->mutable_info() = Info("a");
+  update.mutable_update_agent()->set_address("10.0.0.1:5052");
+  ASSERT_TRUE(state.Apply(update).ok());
+  RegistryState other;
+  for (const Snapshot& part : state.ToParts(1)) {
+    ASSERT_TRUE(other.Add(part).ok());
+  }
+  EXPECT_EQ(other.admitted().at("a").address(), "10.0.0.1:5052");
+}
+
 TEST(RegistryState, AForgottenAgentComesBack) {
   RegistryState state;
   EXPECT_TRUE(state.Apply(MarkReachable("a")).ok());

@@ -323,6 +323,8 @@ TEST(UpdateDeliveryTest, WhatMayBeLost) {
   EXPECT_NE(c.Unheard(), "");
   c.FrameworkRemoved("g");
   EXPECT_EQ(c.Unheard(), "");
+  c.Taken("a", "g", "x", "5", true);
+  EXPECT_EQ(c.Unheard(), "");
 }
 
 registry::RegistryState StateWith(const char* field, const std::string& id) {

@@ -66,8 +66,10 @@ bool RegistryModel::Erase(const std::string& id, Kind kind) {
   return true;
 }
 
-absl::StatusCode RegistryModel::Admit(const mesos::v1::AgentInfo& info) {
-  Put(info.id().value(), Kind::kAdmitted, info.SerializeAsString());
+absl::StatusCode RegistryModel::Admit(const mesos::v1::AgentInfo& info,
+                                      const std::string& address) {
+  Put(info.id().value(), Kind::kAdmitted,
+      absl::StrCat(info.SerializeAsString(), address));
   return absl::StatusCode::kOk;
 }
 
@@ -122,14 +124,17 @@ absl::StatusCode RegistryModel::Apply(const Operation& operation) {
       return absl::StatusCode::kOk;
     case Operation::kAdmitAgent: {
       const mesos::v1::AgentInfo& info = operation.admit_agent().info();
-      return known_.count(info.id().value()) != 0 ? kKnown : Admit(info);
+      return known_.count(info.id().value()) != 0
+                 ? kKnown
+                 : Admit(info, operation.admit_agent().address());
     }
     case Operation::kMarkAgentReachable: {
       const mesos::v1::AgentInfo& info =
           operation.mark_agent_reachable().info();
       const std::string& id = info.id().value();
       const bool refused = Is(id, Kind::kAdmitted) || Is(id, Kind::kGone);
-      return refused ? kKnown : Admit(info);
+      return refused ? kKnown
+                     : Admit(info, operation.mark_agent_reachable().address());
     }
     case Operation::kMarkAgentUnreachable: {
       const registry::MarkAgentUnreachable& mark =
@@ -145,7 +150,9 @@ absl::StatusCode RegistryModel::Apply(const Operation& operation) {
     }
     case Operation::kUpdateAgent: {
       const mesos::v1::AgentInfo& info = operation.update_agent().info();
-      return Is(info.id().value(), Kind::kAdmitted) ? Admit(info) : kUnknown;
+      return Is(info.id().value(), Kind::kAdmitted)
+                 ? Admit(info, operation.update_agent().address())
+                 : kUnknown;
     }
     case Operation::kUpdateFramework:
       return Update(operation.update_framework());
@@ -168,8 +175,9 @@ uint64_t RegistryModel::DigestOf(const registry::RegistryState& state) {
     digest += Fold("", Kind::kMaster, proto.master().SerializeAsString());
   }
   for (const auto& agent : proto.admitted()) {
-    digest += Fold(agent.info().id().value(), Kind::kAdmitted,
-                   agent.info().SerializeAsString());
+    digest +=
+        Fold(agent.info().id().value(), Kind::kAdmitted,
+             absl::StrCat(agent.info().SerializeAsString(), agent.address()));
   }
   for (const auto& agent : proto.unreachable()) {
     digest += Fold(agent.id().value(), Kind::kUnreachable,

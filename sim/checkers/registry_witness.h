@@ -68,7 +68,8 @@ class RegistryModel {
   void Put(const std::string& id, Kind kind, std::string bytes);
   bool Erase(const std::string& id, Kind kind);
   void Erase(const std::string& id);
-  absl::StatusCode Admit(const mesos::v1::AgentInfo& info);
+  absl::StatusCode Admit(const mesos::v1::AgentInfo& info,
+                         const std::string& address);
   absl::StatusCode MarkGone(const registry::MarkAgentGone& mark);
   absl::StatusCode Prune(const registry::Prune& prune);
   absl::StatusCode Update(const registry::UpdateFramework& update);

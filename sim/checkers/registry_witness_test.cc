@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/registry/registry.pb.h"
 #include "gtest/gtest.h"
 #include "sim/checkers/testing/chosen_log.h"
@@ -37,7 +38,7 @@ mesos::v1::FrameworkInfo Framework(const std::string& id) {
 }
 
 Operation AnyOperation(io::Random& random) {
-  const uint64_t kind = random.Below(8);
+  const uint64_t kind = random.Below(9);
   const std::string id(1, static_cast<char>('a' + random.Below(6)));
   const auto time = static_cast<int64_t>(random.Below(1000));
   Operation operation;
@@ -66,6 +67,11 @@ Operation AnyOperation(io::Random& random) {
       operation.mutable_prune()->add_gone()->set_value(id);
       break;
     case 6:
+      *operation.mutable_update_agent()->mutable_info() =
+          Admit(id).admit_agent().info();
+      operation.mutable_update_agent()->set_address(absl::StrCat(time));
+      break;
+    case 7:
       *operation.mutable_update_framework()->mutable_info() = Framework(id);
       operation.mutable_update_framework()
           ->mutable_timestamp()

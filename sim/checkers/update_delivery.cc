@@ -40,6 +40,8 @@ void UpdateDelivery::Taken(const std::string& agent,
       stream.uuids.end()) {
     return;  // Again, by a restarted agent or an executor that repeats.
   }
+  // A launch was on its way when its framework was removed.
+  if (removed_frameworks_.count(framework_id) > 0) stream.excused = true;
   stream.uuids.push_back(uuid);
   stream.durable.push_back(durable);
   ++taken_;
@@ -78,6 +80,7 @@ void UpdateDelivery::Forgotten(const std::string& agent) {
 }
 
 void UpdateDelivery::FrameworkRemoved(const std::string& framework_id) {
+  removed_frameworks_.insert(framework_id);
   for (auto& [key, stream] : streams_) {
     if (std::get<1>(key) == framework_id) stream.excused = true;
   }

@@ -15,6 +15,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -43,7 +44,7 @@ class UpdateDelivery {
   // The agent's memory is gone, or not what it wrote: it may have forgotten
   // what it has taken so far.
   void Forgotten(const std::string& agent);
-  // Nobody is told what becomes of the tasks of that framework.
+  // Nobody is told what becomes of the tasks of that framework, from now on.
   void FrameworkRemoved(const std::string& framework_id);
 
   // What was durable and has not been heard, in words; empty for nothing.
@@ -64,6 +65,7 @@ class UpdateDelivery {
   World& world_;
   std::map<std::string, std::unique_ptr<Observer>> observers_;
   std::map<Key, Stream> streams_;  // By agent, framework and task.
+  std::set<std::string> removed_frameworks_;
   uint64_t taken_ = 0;
   uint64_t heard_ = 0;
 };

@@ -248,10 +248,10 @@ class TestAgent::FakeLink final : public wire::Link {
   const wire::Handshake peer_;
 };
 
-TestAgent::TestAgent(Harness& harness, std::string ip)
-    : harness_(harness), address_{std::move(ip), 5051} {
+TestAgent::TestAgent(Harness& harness, std::string ip, uint16_t port)
+    : harness_(harness), address_{std::move(ip), port} {
   info.set_hostname(absl::StrCat("host-", address_.ip));
-  info.set_port(5051);
+  info.set_port(port);
 }
 TestAgent::~TestAgent() = default;
 

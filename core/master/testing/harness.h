@@ -137,7 +137,7 @@ class Harness {
 
 class TestAgent {
  public:
-  TestAgent(Harness& harness, std::string ip);
+  TestAgent(Harness& harness, std::string ip, uint16_t port = 5051);
   ~TestAgent();
 
   // A new link to the master.
