@@ -129,6 +129,7 @@ struct LogStatus {
   std::string promised_member;
   uint64_t epoch = 0;  // of the leader that this node knows or is; 0: none
   std::string leader_address;        // empty: not known
+  std::string leader_id;             // the same
   uint64_t base = 0;                 // positions below are truncated
   uint64_t learned_upto = 0;         // every position below is learned
   std::vector<std::string> members;  // ids, sorted
@@ -150,6 +151,14 @@ struct LogStatus {
     uint32_t protocol_version = 0;  // of the link to it; 0: there is none
   };
   std::vector<Peer> peers;
+  // Who answers where another replica was looked for, and is none of this log:
+  // another program, a replica of another log, an incompatible release.
+  struct Refusal {
+    std::string address;
+    std::string reason;
+  };
+  std::vector<Refusal> refusals;
+  int declared_quorum = 0;  // by this replica
   // By the names under which they are published, "log/..." .
   std::map<std::string, double> metrics;
 };

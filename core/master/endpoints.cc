@@ -61,9 +61,12 @@ bool IsUnder(absl::string_view path, absl::string_view prefix) {
 }  // namespace
 
 Endpoints::Endpoints(Context& context, const Standing& standing,
-                     SchedulerApi& scheduler_api, OperatorApi& operator_api,
-                     files::Files& files)
-    : context_(context), standing_(standing), operator_api_(operator_api) {
+                     QuorumView quorum, SchedulerApi& scheduler_api,
+                     OperatorApi& operator_api, files::Files& files)
+    : context_(context),
+      standing_(standing),
+      quorum_(std::move(quorum)),
+      operator_api_(operator_api) {
   router_.Add("*", "/api/v1/scheduler",
               Leading([&scheduler_api](Request request, Responder responder) {
                 scheduler_api.Handle(request, std::move(responder));
@@ -78,6 +81,9 @@ Endpoints::Endpoints(Context& context, const Standing& standing,
               }));
   router_.Add("*", "/health",
               [](Request, Responder responder) { responder.Send(Response{}); });
+  router_.Add("*", "/quorum", [this](Request request, Responder responder) {
+    responder.Send(Quorum(request));
+  });
   router_.Add("*", "/redirect", [this](Request, Responder responder) {
     responder.Send(RedirectToRoot());
   });
@@ -157,6 +163,17 @@ Response Endpoints::Redirect(const Request& request) const {
 Response Endpoints::RedirectToRoot() const {
   if (!standing_.leader) return Response::Text(503, "No leader elected");
   return Redirection(*standing_.leader, "");
+}
+
+// Everybody answers for itself: who asks it may reach nobody else.
+Response Endpoints::Quorum(const Request& request) const {
+  const QuorumReport report = quorum_();
+  Response response = JsonResponse(request, QuorumJson(report));
+  if (response.status == 200 &&
+      report.health == QuorumReport::Health::kUnavailable) {
+    response.status = 503;
+  }
+  return response;
 }
 
 Response Endpoints::Tasks(const Request& request) const {

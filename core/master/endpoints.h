@@ -11,6 +11,7 @@
 #include "core/http/router.h"
 #include "core/master/context.h"
 #include "core/master/operator_api.h"
+#include "core/master/quorum_report.h"
 #include "core/master/scheduler_api.h"
 #include "core/master/standing.h"
 
@@ -18,7 +19,9 @@ namespace quorate::master {
 
 class Endpoints {
  public:
-  Endpoints(Context& context, const Standing& standing,
+  using QuorumView = std::function<QuorumReport()>;
+
+  Endpoints(Context& context, const Standing& standing, QuorumView quorum,
             SchedulerApi& scheduler_api, OperatorApi& operator_api,
             files::Files& files);
 
@@ -35,11 +38,13 @@ class Endpoints {
   http::Response Redirect(const http::Request& request) const;
   http::Response RedirectToRoot() const;
   void AddViews();
+  http::Response Quorum(const http::Request& request) const;
   http::Response Tasks(const http::Request& request) const;
   http::Response TearDown(const http::Request& request);
 
   Context& context_;
   const Standing& standing_;
+  const QuorumView quorum_;
   OperatorApi& operator_api_;
   http::Router router_{"master"};
 };

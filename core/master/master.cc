@@ -91,8 +91,13 @@ struct Office {
         agents(context, offers, tasks, frameworks),
         scheduler_api(context, offers, tasks, frameworks),
         operator_api(context, frameworks, files),
-        endpoints(context, leadership.standing(), scheduler_api, operator_api,
-                  files) {
+        endpoints(
+            context, leadership.standing(),
+            [this, &leadership] {
+              return MakeQuorumReport(leadership.log().status(),
+                                      leadership.standing(), context.info);
+            },
+            scheduler_api, operator_api, files) {
     context.registry = &leadership;
     context.info = MakeInfo(options, environment.random().Uuid(), ip);
     RegisterMetrics(context, [&leadership] {

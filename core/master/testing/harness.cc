@@ -128,7 +128,10 @@ Harness::Harness(MasterOptions options,
       files_(environment_),
       scheduler_api_(context_, offers_, tasks_, frameworks_),
       operator_api_(context_, frameworks_, files_),
-      endpoints_(context_, standing_, scheduler_api_, operator_api_, files_) {
+      endpoints_(
+          context_, standing_,
+          [this] { return MakeQuorumReport(log_, standing_, context_.info); },
+          scheduler_api_, operator_api_, files_) {
   for (const mesos::v1::AgentInfo& info : admitted) {
     registry::Operation operation;
     *operation.mutable_admit_agent()->mutable_info() = info;
@@ -141,6 +144,8 @@ Harness::Harness(MasterOptions options,
   context_.info.set_port(5050);
   context_.info.set_hostname("master1");
   context_.info.set_version(kVersion);
+  context_.info.mutable_address()->set_ip("10.0.0.1");
+  context_.info.mutable_address()->set_port(5050);
   context_.start_time = environment_.clock().WallNow();
   context_.elected_time = environment_.clock().WallNow();
   context_.reign.set_cluster_id("0123456789abcdef");
@@ -148,6 +153,10 @@ Harness::Harness(MasterOptions options,
   standing_.phase = Standing::Phase::kLeading;
   standing_.epoch = 42;
   standing_.leader = context_.info;
+  log_.state = log::LogStatus::State::kLeading;
+  log_.voting = true;
+  log_.member_id = "self";
+  log_.members = {log_.member_id};
   RegisterMetrics(context_, [this] {
     return standing_.phase == Standing::Phase::kLeading;
   });
