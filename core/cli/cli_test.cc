@@ -213,8 +213,9 @@ TEST_F(SurveyTest, WhatIsNoMasterSaysSo) {
               std::string::npos)
         << testimony.status;
   }
-  EXPECT_EQ(NoLeader(Ask({At(9)})).message(),
-            "no master answers\n  10.0.0.9:5050 cannot be reached: refused");
+  const std::string text(NoLeader(Ask({At(9)})).message());
+  EXPECT_EQ(text.rfind("no master answers\n  10.0.0.9:5050 cannot be", 0), 0)
+      << text;
 }
 
 // The state of a cluster with two agents, and a task on each.

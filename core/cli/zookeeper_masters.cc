@@ -39,8 +39,11 @@ ZooKeeperMasters::ZooKeeperMasters(io::Environment& environment,
   });
   auto session = environment_.coordination().Connect(
       {.servers = url_.servers, .credentials = url_.credentials}, this);
-  if (!session.ok()) return Finish(session.status());
-  session_ = *std::move(session);
+  if (session.ok()) {
+    session_ = *std::move(session);
+  } else {
+    Finish(session.status());
+  }
 }
 
 ZooKeeperMasters::~ZooKeeperMasters() = default;

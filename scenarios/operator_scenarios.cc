@@ -1,0 +1,129 @@
+// What the masters tell operators, and load balancers.
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/json/value.h"
+#include "scenarios/cluster_story.h"
+#include "scenarios/http_probe.h"
+#include "scenarios/scenario.h"
+#include "sim/cluster.h"
+
+namespace quorate::scenarios {
+namespace {
+
+using sim::Cluster;
+using sim::ClusterOptions;
+using sim::MasterNode;
+
+// Three masters that elect each other, or by ZooKeeper.
+ClusterOptions AnyElection(sim::World& world) {
+  ClusterOptions options{
+      .masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)};
+  auto random = world.NewRandom("election");
+  if (random->Below(2) == 0) {
+    options.zookeepers = 0;
+    options.builtin_election = true;
+  }
+  return options;
+}
+
+// What a master says of the masters: "200 healthy".
+class Quorum {
+ public:
+  Quorum(sim::World& world, Cluster& c)
+      : world_(world), probe_(world, c.network()) {}
+
+  // Asks, now and then, until it says so.
+  bool Becomes(const MasterNode& master, const std::string& wanted,
+               io::Duration at_most) {
+    const io::Instant end = world_.now() + at_most;
+    while (Of(master) != wanted) {
+      if (world_.failure() || world_.now() >= end) return false;
+      world_.RunFor(500ms);
+    }
+    return true;
+  }
+
+  std::string Of(const MasterNode& master) {
+    const HttpProbe::Answer answer = probe_.Get(master, "/quorum");
+    if (answer.status == 0) return "no answer";
+    auto json = json::Parse(answer.body);
+    if (!json.ok()) return answer.body;
+    json_ = *std::move(json);
+    return absl::StrCat(answer.status, " ", json_["status"].AsString());
+  }
+  // The last answer.
+  const json::Value& json() const { return json_; }
+  bool Mentions(const std::string& kind, const MasterNode& master) const {
+    for (const json::Value& problem : json_["problems"].items()) {
+      if (problem["kind"].AsString() == kind &&
+          absl::StartsWith(problem["master"].AsString(), master.ip() + ":")) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+ private:
+  sim::World& world_;
+  HttpProbe probe_;
+  json::Value json_;
+};
+
+}  // namespace
+
+// Whichever master is asked, it tells who leads and how the masters are; the
+// leader misses one that is lost; and without a majority nobody says that all
+// is well.
+SCENARIO(Quorum, EveryMasterTellsHowTheMastersAre) {
+  Cluster c(world, AnyElection(world));
+  Quorum quorum(world, c);
+  MasterNode& leader = c.AwaitLeader(60s);
+  const std::string address = absl::StrCat(leader.ip(), ":", sim::kMasterPort);
+  for (MasterNode* master : c.masters()) {
+    EXPECT_NOW(quorum.Becomes(*master, "200 healthy", 30s));
+    EXPECT_NOW(quorum.json()["leader"]["address"].AsString() == address);
+    EXPECT_NOW(quorum.json()["complete"].AsBool() == (master == &leader));
+  }
+  EXPECT_NOW(quorum.Of(leader) == "200 healthy");
+  EXPECT_NOW(quorum.json()["tolerates"].AsInt() == 1);
+
+  std::vector<MasterNode*> others;
+  for (MasterNode* master : c.masters()) {
+    if (master != &leader) others.push_back(master);
+  }
+  others[0]->Kill();
+  EXPECT_NOW(quorum.Becomes(leader, "200 degraded", 10s));
+  EXPECT_NOW(quorum.Mentions("missing", *others[0]));
+  EXPECT_NOW(quorum.json()["tolerates"].AsInt(-1) == 0);
+
+  leader.Kill();
+  EXPECT_NOW(quorum.Becomes(*others[1], "503 unavailable", 30s));
+  world.RunFor(20s);
+  EXPECT_NOW(quorum.Of(*others[1]) == "503 unavailable");
+  others[0]->Restart();
+  leader.Restart();
+  MasterNode& next = c.AwaitLeader(60s);
+  EXPECT_NOW(quorum.Becomes(next, "200 healthy", 30s));
+}
+
+// One master is started with another --quorum: the leader names it.
+SCENARIO(Quorum, TheLeaderNamesWhoWasStartedWrongly) {
+  Cluster c(world, AnyElection(world));
+  Quorum quorum(world, c);
+  MasterNode& leader = c.AwaitLeader(60s);
+  EXPECT_NOW(quorum.Becomes(leader, "200 healthy", 30s));
+  MasterNode* wrong =
+      c.masters()[0] == &leader ? c.masters()[1] : c.masters()[0];
+  wrong->ChangeFlags([](master::MasterOptions& flags) { flags.quorum = 3; });
+  wrong->Kill();
+  wrong->Restart();
+  world.RunFor(10s);
+  EXPECT_NOW(quorum.Becomes(leader, "200 degraded", 30s));
+  EXPECT_NOW(quorum.Mentions("misconfigured", *wrong));
+  EXPECT_NOW(leader.leads());
+}
+
+}  // namespace quorate::scenarios
