@@ -68,6 +68,9 @@ struct LogOptions {
   int quorum = 1;
   // Whether an empty node may take part in forming a new cluster.
   bool auto_initialize = true;
+  // Where it is on record, outside of the log, which cluster this is: in words.
+  // Empty: nowhere. Otherwise nothing is formed or joined before CheckRecord.
+  std::string record;
   // Where other members reach this one.
   io::Endpoint address;
   // What this release speaks; another range only where releases are simulated.
@@ -223,6 +226,12 @@ class LogNode {
   // Where other members may be; replaces the earlier list. Votes are never
   // attributed to addresses.
   void SetPeers(const std::vector<io::Endpoint>& addresses);
+
+  // What the record says: the cluster's id, 16 bytes, or empty when there is
+  // none yet. Answers when the disk is open: FailedPrecondition, in words, when
+  // this replica's log is of another cluster; OK when it is of that one, or of
+  // none. May be told again; then only the last one is answered.
+  void CheckRecord(std::string cluster_id, OnDone done);
 
   // A link whose handshake said Purpose::kLog.
   void Accept(std::unique_ptr<wire::Link> link);

@@ -61,11 +61,13 @@ bool IsUnder(absl::string_view path, absl::string_view prefix) {
 }  // namespace
 
 Endpoints::Endpoints(Context& context, const Standing& standing,
-                     QuorumView quorum, SchedulerApi& scheduler_api,
-                     OperatorApi& operator_api, files::Files& files)
+                     QuorumView quorum, LeaderProxy* proxy,
+                     SchedulerApi& scheduler_api, OperatorApi& operator_api,
+                     files::Files& files)
     : context_(context),
       standing_(standing),
       quorum_(std::move(quorum)),
+      proxy_(proxy),
       operator_api_(operator_api) {
   router_.Add("*", "/api/v1/scheduler",
               Leading([&scheduler_api](Request request, Responder responder) {
@@ -147,9 +149,18 @@ Handler Endpoints::Leading(Handler handler) const {
         return responder.Send(
             Response::Text(503, "Master has not finished recovery"));
       case Standing::Phase::kFollowing:
-        return responder.Send(Redirect(request));
+        return Elsewhere(std::move(request), std::move(responder));
     }
   };
+}
+
+void Endpoints::Elsewhere(Request request, Responder responder) const {
+  if (proxy_ != nullptr && standing_.leader) {
+    if (auto leader = AddressOf(*standing_.leader); leader.ok()) {
+      return proxy_->Forward(*leader, std::move(request), std::move(responder));
+    }
+  }
+  responder.Send(Redirect(request));
 }
 
 Response Endpoints::Redirect(const Request& request) const {

@@ -38,6 +38,8 @@ class AnswerStream final : public http::Stream {
     return true;
   }
   size_t queued_bytes() const override { return end_->bytes.size(); }
+  // Everything is taken at once.
+  void OnWritable(std::function<void()>) override {}
   void Close() override { end_->closed = true; }
   void OnClosed(std::function<void()> callback) override {
     end_->on_peer_left = std::move(callback);
@@ -131,7 +133,7 @@ Harness::Harness(MasterOptions options,
       endpoints_(
           context_, standing_,
           [this] { return MakeQuorumReport(log_, standing_, context_.info); },
-          scheduler_api_, operator_api_, files_) {
+          nullptr, scheduler_api_, operator_api_, files_) {
   for (const mesos::v1::AgentInfo& info : admitted) {
     registry::Operation operation;
     *operation.mutable_admit_agent()->mutable_info() = info;
