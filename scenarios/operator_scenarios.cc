@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/json/value.h"
 #include "scenarios/cluster_story.h"
+#include "scenarios/http_framework.h"
 #include "scenarios/http_probe.h"
 #include "scenarios/scenario.h"
 #include "sim/cluster.h"
@@ -124,6 +125,39 @@ SCENARIO(Quorum, TheLeaderNamesWhoWasStartedWrongly) {
   EXPECT_NOW(quorum.Becomes(leader, "200 degraded", 30s));
   EXPECT_NOW(quorum.Mentions("misconfigured", *wrong));
   EXPECT_NOW(leader.leads());
+}
+
+// A framework that reaches one master only, which does not lead (issue "High
+// availability"): with --proxy_to_leader its calls and its stream of events go
+// through that. Its stream ends with the leader, and the next one is of the
+// next leader; its task feels nothing.
+SCENARIO(Proxy, AFrameworkThatOnlyReachesAFollower) {
+  Cluster c(world, AnyElection(world));
+  for (MasterNode* master : c.masters()) {
+    master->ChangeFlags(
+        [](master::MasterOptions& flags) { flags.proxy_to_leader = true; });
+    master->Kill();
+    master->Restart();
+  }
+  MasterNode& leader = c.AwaitLeader(60s);
+  c.AwaitRegistered(leader, 60s);
+  MasterNode& follower =
+      c.masters()[0] == &leader ? *c.masters()[1] : *c.masters()[0];
+  HttpFramework framework(world, c.network());
+  for (MasterNode* master : c.masters()) {
+    if (master == &follower) continue;
+    c.network().Cut(framework.host().ip(), master->ip());
+    c.network().Cut(master->ip(), framework.host().ip());
+  }
+  framework.Subscribe(follower, "sleep 120");
+  EXPECT_SOON(framework.Reached("TASK_RUNNING"), 60s);
+  leader.Kill();
+  EXPECT_SOON(!framework.connected(), 30s);
+  c.AwaitRegistered(c.AwaitLeaderOtherThan(leader, 60s), 90s);
+  // The follower itself may lead now.
+  framework.Subscribe(follower, "");
+  EXPECT_SOON(framework.Reached("TASK_FINISHED"), 200s);
+  EXPECT_NOW(!framework.Reached("TASK_LOST"));
 }
 
 }  // namespace quorate::scenarios
