@@ -23,13 +23,12 @@ constexpr char kAgentResources[] =
 
 std::string Ip(int net, int i) { return absl::StrCat("10.0.", net, ".", i); }
 
-election::ZooKeeperUrl UrlOf(const std::vector<Host*>& servers) {
-  election::ZooKeeperUrl url;
-  url.path = "/mesos";
-  for (const Host* server : servers) {
-    url.servers.push_back(absl::StrCat(server->ip(), ":2181"));
+std::vector<io::Endpoint> EndpointsOfMasters(int count) {
+  std::vector<io::Endpoint> endpoints;
+  for (int i = 0; i < count; ++i) {
+    endpoints.push_back({Ip(2, i + 1), kMasterPort});
   }
-  return url;
+  return endpoints;
 }
 
 }  // namespace
@@ -40,15 +39,14 @@ Cluster::Cluster(World& world, ClusterOptions options)
       log_agreement_(world),
       registry_witness_(world),
       checks_(world, log_agreement_),
-      ensemble_(world, MakeZooKeepers(options.zookeepers)),
-      location_(LocationOf(options)) {
+      ensemble_(world, MakeZooKeepers(options.zookeepers)) {
   log_agreement_.appends_differ = false;
   log_agreement_.on_entry = [this](uint64_t position,
                                    const log::EntryProto& entry) {
     registry_witness_.Entry(position, entry);
   };
   AddMasters(options);
-  AddAgents(options.agents);
+  AddAgents(options);
   AddFrameworks(options);
   for (const auto& node : nodes_) {
     node->on_ended = [this](Node& ending, const Process::Ended& ended) {
@@ -60,12 +58,37 @@ Cluster::Cluster(World& world, ClusterOptions options)
   witness_ = world_.CallAsWitness([this] { return Testimony(); });
 }
 
+election::ZooKeeperUrl Cluster::zookeeper_url() const {
+  election::ZooKeeperUrl url;
+  url.path = "/mesos";
+  for (const Host* server : ensemble_.servers()) {
+    url.servers.push_back(absl::StrCat(server->ip(), ":2181"));
+  }
+  return url;
+}
+
+std::vector<io::Endpoint> Cluster::master_endpoints() const {
+  return EndpointsOfMasters(static_cast<int>(master_list_.size()));
+}
+
+election::MasterLocation Cluster::LocationOf(
+    const ClusterOptions& options) const {
+  election::MasterLocation location;
+  if (options.builtin_election) {
+    location.masters = EndpointsOfMasters(options.masters);
+  } else {
+    location.zookeeper = zookeeper_url();
+  }
+  return location;
+}
+
 void Cluster::AddMasters(const ClusterOptions& options) {
+  const election::MasterLocation location = LocationOf(options);
   for (int i = 0; i < options.masters; ++i) {
     const std::string name = absl::StrCat("master", i);
     master::MasterOptions flags;
-    flags.zk = location_.zookeeper;
-    flags.masters = location_.masters;
+    flags.zk = location.zookeeper;
+    flags.masters = location.masters;
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
     flags.registry_observer = registry_witness_.Observe(name);
@@ -79,11 +102,11 @@ void Cluster::AddMasters(const ClusterOptions& options) {
   }
 }
 
-void Cluster::AddAgents(int count) {
-  for (int i = 0; i < count; ++i) {
+void Cluster::AddAgents(const ClusterOptions& options) {
+  for (int i = 0; i < options.agents; ++i) {
     const std::string name = absl::StrCat("agent", i);
     agent::AgentOptions flags;
-    flags.master = location_;
+    flags.master = LocationOf(options);
     flags.resources = kAgentResources;
     flags.executor_reregistration_timeout = kExecutorPatience;
     flags.update_observer = checks_.update_delivery().Observe(name);
@@ -98,25 +121,12 @@ void Cluster::AddFrameworks(const ClusterOptions& options) {
   for (int i = 0; i < options.frameworks; ++i) {
     const std::string name =
         i == 0 ? std::string("framework") : absl::StrCat("framework", i);
-    framework_list_.push_back(
-        new FrameworkNode(world_, network_, ensemble_, name, Ip(4, i + 1), location_,
-                          options.framework, checks_.task_truth()));
+    framework_list_.push_back(new FrameworkNode(
+        world_, network_, ensemble_, name, Ip(4, i + 1), LocationOf(options),
+        options.framework, checks_.task_truth()));
     nodes_.emplace_back(framework_list_.back());
     checks_.Watch(*framework_list_.back());
   }
-}
-
-election::MasterLocation Cluster::LocationOf(
-    const ClusterOptions& options) const {
-  election::MasterLocation location;
-  if (!options.builtin_election) {
-    location.zookeeper = UrlOf(ensemble_.servers());
-    return location;
-  }
-  for (int i = 0; i < options.masters; ++i) {
-    location.masters.push_back({Ip(2, i + 1), kMasterPort});
-  }
-  return location;
 }
 
 Cluster::~Cluster() { world_.EndStory(); }

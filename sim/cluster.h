@@ -55,6 +55,9 @@ class Cluster {
   const std::vector<MasterNode*>& masters() const { return master_list_; }
   const std::vector<AgentNode*>& agents() const { return agent_list_; }
   const std::vector<Host*>& zookeepers() const { return ensemble_.servers(); }
+  // For the flags of programs that find each other in another way from now on.
+  election::ZooKeeperUrl zookeeper_url() const;
+  std::vector<io::Endpoint> master_endpoints() const;
   // The first, and all.
   FrameworkNode& framework() { return *framework_list_.front(); }
   const std::vector<FrameworkNode*>& frameworks() const {
@@ -127,7 +130,7 @@ class Cluster {
   std::vector<Host*> MakeZooKeepers(int count);
   election::MasterLocation LocationOf(const ClusterOptions& options) const;
   void AddMasters(const ClusterOptions& options);
-  void AddAgents(int count);
+  void AddAgents(const ClusterOptions& options);
   void AddFrameworks(const ClusterOptions& options);
   // What it lacks is asked for when the time is over.
   void Await(const std::function<bool()>& condition, io::Duration at_most,
@@ -151,8 +154,6 @@ class Cluster {
   ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
-  // Where agents and frameworks find the leader.
-  election::MasterLocation location_;
   std::vector<std::unique_ptr<Node>> nodes_;  // the frameworks' as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;

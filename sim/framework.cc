@@ -143,7 +143,8 @@ class FrameworkNode::Running final : public Program,
 
 void FrameworkNode::Running::Begin() {
   driver_ = std::make_unique<scheduler::Driver>(
-      environment_, OptionsFor(node_.masters_, node_.options_, node_.id_), this);
+      environment_, OptionsFor(node_.masters_, node_.options_, node_.id_),
+      this);
   driver_->Start();
 }
 

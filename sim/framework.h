@@ -64,8 +64,9 @@ class FrameworkNode final : public Node {
  public:
   // `truth` outlives the node.
   FrameworkNode(World& world, Network& network, Ensemble& ensemble,
-                std::string name, std::string ip, election::MasterLocation masters,
-                FrameworkOptions options, TaskTruth& truth);
+                std::string name, std::string ip,
+                election::MasterLocation masters, FrameworkOptions options,
+                TaskTruth& truth);
   ~FrameworkNode() override;
 
   // At any time; a task id once only.
@@ -74,6 +75,11 @@ class FrameworkNode final : public Node {
   // Whether it was asked to launch that.
   bool Knows(const std::string& task_id) const {
     return tasks_.count(task_id) != 0;
+  }
+
+  // Where it looks for the leader, from its next life on.
+  void LookFor(election::MasterLocation masters) {
+    masters_ = std::move(masters);
   }
 
   // From now on, in every life.

@@ -66,6 +66,28 @@ class ZooKeeperDetector final : public Detector, public Group::Listener {
   Group group_;
 };
 
+// The only master, reported once at the next turn of the loop.
+class StaticDetector final : public Detector {
+ public:
+  StaticDetector(io::Environment& environment, const io::Endpoint& master,
+                 OnLeader on_leader)
+      : timer_(environment.clock().RunAfter(
+            io::Duration::zero(), [on_leader = std::move(on_leader), master] {
+              MasterInfo info;
+              info.set_id("");
+              info.set_ip(0);
+              info.set_port(master.port);
+              info.set_hostname(master.ip);
+              info.mutable_address()->set_hostname(master.ip);
+              info.mutable_address()->set_ip(master.ip);
+              info.mutable_address()->set_port(master.port);
+              on_leader(info);
+            })) {}
+
+ private:
+  io::Timer timer_;
+};
+
 class ZooKeeperContender final : public Contender, public Group::Listener {
  public:
   ZooKeeperContender(io::Environment& environment, GroupOptions options,
@@ -170,9 +192,13 @@ std::unique_ptr<Detector> NewDetector(io::Environment& environment,
         GroupOptions{*location.zookeeper, location.zk_session_timeout},
         std::move(on_leader));
   }
-  return std::make_unique<NewsDetector>(environment, location,
-                                        std::move(cluster_id),
-                                        std::move(on_leader));
+  CHECK(!location.masters.empty());
+  if (location.masters.size() == 1) {
+    return std::make_unique<StaticDetector>(
+        environment, location.masters.front(), std::move(on_leader));
+  }
+  return std::make_unique<NewsDetector>(
+      environment, location, std::move(cluster_id), std::move(on_leader));
 }
 
 std::unique_ptr<Announcement> NewZooKeeperAnnouncement(

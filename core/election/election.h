@@ -33,7 +33,8 @@ struct MasterLocation {
   std::optional<ZooKeeperUrl> zookeeper;
   // A session that is disconnected that long counts as expired.
   io::Duration zk_session_timeout = std::chrono::seconds(10);
-  // Without ZooKeeper: masters, any of which tells who leads.
+  // Without ZooKeeper: the only master; or several, any of which tells who
+  // leads.
   std::vector<io::Endpoint> masters;
   // Of links to them.
   wire::Versions protocol;

@@ -133,8 +133,8 @@ absl::StatusOr<MasterUrl> ParseMasterUrl(absl::string_view text) {
   }
   auto masters = ParseMasters(text);
   if (!masters.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        masters.status().message(), ", or like ", kExample));
+    return absl::InvalidArgumentError(
+        absl::StrCat(masters.status().message(), ", or like ", kExample));
   }
   url.masters = *std::move(masters);
   return url;

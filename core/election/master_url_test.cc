@@ -43,8 +43,7 @@ TEST(MasterUrl, EitherForm) {
   auto one = ParseMasterUrl("master.example:5050");
   ASSERT_TRUE(one.ok());
   EXPECT_FALSE(one->zookeeper.has_value());
-  EXPECT_EQ(one->masters,
-            (std::vector<HostAndPort>{{"master.example", 5050}}));
+  EXPECT_EQ(one->masters, (std::vector<HostAndPort>{{"master.example", 5050}}));
   auto three = ParseMasterUrl("a:1,b:2,10.0.0.3:3");
   ASSERT_TRUE(three.ok());
   EXPECT_EQ(three->masters,

@@ -47,8 +47,8 @@ void NewsDetector::Ask() {
 
 void NewsDetector::WaitFor(io::Duration patience, const char* what) {
   patience_ = environment_.clock().RunAfter(patience, [this, what] {
-    AskNext(absl::StrCat("the master at ",
-                         location_.masters[asked_].ToString(), " ", what));
+    AskNext(absl::StrCat("the master at ", location_.masters[asked_].ToString(),
+                         " ", what));
   });
 }
 

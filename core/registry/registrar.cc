@@ -329,11 +329,11 @@ void Registrar::OnLeaderChanged(const std::string& address, uint64_t epoch) {
 void Registrar::TellLeader() {
   if (!on_leader_) return;
   const std::optional<mesos::v1::MasterInfo>& info = state_.master();
-  const bool known =
-      !leader_address_.empty() && info && introduced_ > leader_epoch_ &&
-      io::Endpoint{info->address().ip(),
-                   static_cast<uint16_t>(info->address().port())}
-              .ToString() == leader_address_;
+  const bool known = !leader_address_.empty() && info &&
+                     introduced_ > leader_epoch_ &&
+                     io::Endpoint{info->address().ip(),
+                                  static_cast<uint16_t>(info->address().port())}
+                             .ToString() == leader_address_;
   std::string id = known ? info->id() : std::string();
   if (told_leader_ == id) return;
   told_leader_ = std::move(id);

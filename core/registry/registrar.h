@@ -206,7 +206,7 @@ class Registrar final : public log::LogNode::Listener {
   uint64_t assembly_bytes_ = 0;
   uint64_t snapshot_bytes_ = 0;   // of the latest whole snapshot
   uint64_t operation_bytes_ = 0;  // committed since
-  mesos::v1::MasterInfo info_;  // To be introduced.
+  mesos::v1::MasterInfo info_;    // To be introduced.
   OnRecovered recovered_;
   // Leads since then, and nobody has asked for it yet.
   std::optional<uint64_t> elected_;
@@ -215,8 +215,8 @@ class Registrar final : public log::LogNode::Listener {
   uint64_t leader_epoch_ = 0;
   uint64_t introduced_ = 0;
   std::optional<std::string> told_leader_;  // Its id; empty for none.
-  bool leading_ = false;  // The log.
-  bool acting_ = false;   // Leading, and introduced.
+  bool leading_ = false;                    // The log.
+  bool acting_ = false;                     // Leading, and introduced.
   std::deque<Pending> queue_;
   std::vector<Pending> storing_;  // In the log, not committed yet.
   // Of the snapshot being written; the first is in the log.

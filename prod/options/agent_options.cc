@@ -108,8 +108,8 @@ void AgentFlags::AddTo(flags::FlagSet* flags) {
   logging.AddTo(flags);
   flags
       ->Add(&master, "master",
-            "Where the masters are: host1:port1,host2:port2,host3:port3, or "
-            "zk://host1:port1,host2:port2/path.")
+            "Where the masters are: host1:port1,host2:port2,host3:port3; "
+            "host:port of the only one; or zk://host1:port1,host2:port2/path.")
       .ValueName("URL")
       .Required()
       .Check(CheckMaster);
