@@ -32,9 +32,9 @@ class Subscriber final : public sim::Program {
         events_(environment.clock(), environment.network(), master, {}),
         calls_(environment.clock(), environment.network(), master, {}) {
     const std::string id =
-        memory_->id.empty() ? ""
-                            : absl::StrCat(R"(,"id":{"value":)",
-                                           Quoted(memory_->id), "}");
+        memory_->id.empty()
+            ? ""
+            : absl::StrCat(R"(,"id":{"value":)", Quoted(memory_->id), "}");
     http::Request request = Call(absl::StrCat(
         R"({"type":"SUBSCRIBE",)",
         memory_->id.empty() ? ""
@@ -102,8 +102,9 @@ class Subscriber final : public sim::Program {
   void OnOffer(const json::Value& offer) {
     const std::string offer_id = Quoted(offer["id"]["value"].AsString());
     if (std::exchange(memory_->launched, true)) {
-      return Send("DECLINE", absl::StrCat(R"("decline":{"offer_ids":[{"value":)",
-                                          offer_id, "}]}"));
+      return Send("DECLINE",
+                  absl::StrCat(R"("decline":{"offer_ids":[{"value":)", offer_id,
+                               "}]}"));
     }
     Send("ACCEPT",
          absl::StrCat(

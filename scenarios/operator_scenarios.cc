@@ -10,6 +10,7 @@
 #include "scenarios/http_probe.h"
 #include "scenarios/scenario.h"
 #include "sim/cluster.h"
+#include "sim/file_system.h"
 
 namespace quorate::scenarios {
 namespace {
@@ -125,6 +126,35 @@ SCENARIO(Quorum, TheLeaderNamesWhoWasStartedWrongly) {
   EXPECT_NOW(quorum.Becomes(leader, "200 degraded", 30s));
   EXPECT_NOW(quorum.Mentions("misconfigured", *wrong));
   EXPECT_NOW(leader.leads());
+}
+
+// All masters lose their disks, and --log_auto_initialize is on. A new log
+// would forget the agents, and nobody would see that anything is wrong: the
+// znode of the old one stops it, and says what to do.
+SCENARIO(Quorum, MastersThatLostAllTheirDisksBeginNothingNew) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)});
+  auto random = world.NewRandom("story");
+  c.AwaitRegistered(60s);
+  c.framework().Launch("long", "sleep 600");
+  c.AwaitTask("long", "TASK_RUNNING", 30s);
+  for (MasterNode* master : c.masters()) master->LosePower();
+  for (MasterNode* master : c.masters()) {
+    master->files().Replace(sim::FileSystem().root());
+    master->Restart();
+    master->Supervise(1s);
+  }
+  Quorum quorum(world, c);
+  for (int i = 0; i < 5; ++i) {
+    world.RunFor(random->Between(1s, 60s));
+    for (MasterNode* master : c.masters()) EXPECT_NOW(!master->leads());
+  }
+  EXPECT_NOW(quorum.Becomes(*c.masters()[0], "503 unavailable", 30s));
+  EXPECT_NOW(
+      absl::StrContains(quorum.json()["problems"][size_t{0}]["what"].AsString(),
+                        "/cluster_id names cluster "));
+  EXPECT_NOW(Undisturbed(c.framework().States("long")));
 }
 
 // A framework that reaches one master only, which does not lead (issue "High

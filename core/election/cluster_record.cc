@@ -71,8 +71,9 @@ void ClusterRecord::Look() {
   if (!claim_.empty()) return Create(path_.find('/', 1));
   session_->Set(path_, "", kNoVersion, [this](const absl::Status& status) {
     if (absl::IsNotFound(status)) return Found("");
-    if (absl::IsFailedPrecondition(status)) return Get();
-    Retry(status);
+    const bool is_there =
+        absl::IsFailedPrecondition(status) || absl::IsPermissionDenied(status);
+    is_there ? Get() : Retry(status);
   });
 }
 

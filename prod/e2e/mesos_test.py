@@ -28,7 +28,7 @@ class MesosTest(unittest.TestCase):
         base = free_base_port(8)
         cls.cluster = local.LocalCluster(
             folder, RUNFILES / "prod",
-            local.Layout(base_port=base, zk_port=base + 7,
+            local.Layout(base_port=base, zookeeper=True, zk_port=base + 7,
                          master_flags=("--zk_session_timeout=2secs",)))
         cls.addClassCleanup(cls.cluster.down)
         cls.cluster.up()
@@ -44,10 +44,10 @@ class MesosTest(unittest.TestCase):
     def test_tables(self):
         done = subprocess.run(
             [RUNFILES / "prod/mesos-execute",
-             "--master=" + self.cluster.layout.zk, "--name=hello",
+             "--master=" + self.cluster.layout.url, "--name=hello",
              "--command=true"], stdout=subprocess.PIPE, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout)
-        for master in [*self.masters, self.cluster.layout.zk]:
+        for master in [*self.masters, self.cluster.layout.url]:
             lines = self.ask("agents", master=master).splitlines()
             self.assertEqual(len(lines), 3, lines)
             self.assertTrue(lines[0].startswith("ID "), lines)

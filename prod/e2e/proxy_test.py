@@ -15,7 +15,7 @@ class ProxyTest(unittest.TestCase):
         base = free_base_port(8)
         cluster = local.LocalCluster(
             folder, RUNFILES / "prod",
-            local.Layout(base_port=base, agents=1, zk_port=base + 7,
+            local.Layout(base_port=base, agents=1,
                          master_flags=("--proxy_to_leader",)))
         self.addCleanup(cluster.down)
         old = cluster.up()
