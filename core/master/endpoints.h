@@ -44,7 +44,7 @@ class Endpoints {
   void AddViews();
   http::Response Quorum(const http::Request& request) const;
   http::Response Tasks(const http::Request& request) const;
-  http::Response TearDown(const http::Request& request);
+  void TearDown(const http::Request& request, http::Responder responder);
 
   Context& context_;
   const Standing& standing_;
