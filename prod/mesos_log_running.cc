@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <map>
-#include <memory>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -14,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "core/log_tool/client.h"
 #include "core/log_tool/offline.h"
+#include "core/log_tool/status.h"
 #include "prod/environment.h"
 #include "prod/event_loop.h"
 #include "prod/mesos_log.h"
@@ -35,24 +34,22 @@ absl::StatusOr<std::vector<io::Endpoint>> Endpoints(const std::string& text) {
 
 namespace {
 
-// How long the leader has for its view of the members.
-constexpr io::Duration kLeaderPatience = std::chrono::seconds(2);
-
 class Asker {
  public:
   Asker(const Flags& flags, std::vector<io::Endpoint> servers)
       : flags_(flags),
+        servers_(std::move(servers)),
         environment_(&loop_, {}),
-        client_(environment_, {.servers = std::move(servers)}) {}
+        client_(environment_, {.servers = servers_}) {}
 
   [[noreturn]] void Status() {
-    log::AdminRequest request;
-    request.mutable_status();
-    client_.Ask(std::move(request), [this](auto reply) {
-      if (!reply.ok()) return Finish(reply.status());
-      asked_ = std::move(*reply->mutable_status());
-      AskLeader();
-    });
+    log_tool::StatusQuestion question(environment_, servers_,
+                                      [this](const auto& status) {
+                                        if (!status.ok())
+                                          Finish(status.status());
+                                        ShowStatus(*status);
+                                        Finish(absl::OkStatus());
+                                      });
     environment_.Run();
   }
 
@@ -93,27 +90,6 @@ class Asker {
   }
 
  private:
-  // Only the leader hears of all members.
-  void AskLeader() {
-    auto leader = io::ParseEndpoint(asked_.leader_address());
-    if (asked_.role() == "leading" || !leader.ok()) return ShowView(nullptr);
-    leader_client_ = std::make_unique<log_tool::Client>(
-        environment_, log_tool::Client::Options{.servers = {*leader},
-                                                .timeout = kLeaderPatience});
-    log::AdminRequest request;
-    request.mutable_status();
-    leader_client_->Ask(std::move(request), [this](auto reply) {
-      const bool leads = reply.ok() && reply->status().role() == "leading" &&
-                         reply->status().cluster_id() == asked_.cluster_id();
-      ShowView(leads ? &reply->status() : nullptr);
-    });
-  }
-
-  void ShowView(const log::LogStatusProto* leader) {
-    ShowStatus(log_tool::WholeView(asked_, leader));
-    Finish(absl::OkStatus());
-  }
-
   void Send(const log::AdminRequest& change) {
     client_.Ask(change, [this, change](auto reply) {
       if (!reply.ok()) return Finish(reply.status());
@@ -173,92 +149,17 @@ class Asker {
         prefix, "'; 'mesos-log members list' shows them")));
   }
 
-  static std::vector<std::string> Table(const log::LogStatusProto& status) {
-    const auto row = [](const std::string& id, bool votes,
-                        const std::string& state, uint64_t learned,
-                        const std::string& address) {
-      return absl::StrFormat("%-32s  %-8s %-12s %10d  %s", Hex(id),
-                             votes ? "yes" : "no", state, learned, address);
-    };
-    const auto& members = status.config().members();
-    const bool votes = std::any_of(
-        members.begin(), members.end(),
-        [&](const auto& member) { return member.id() == status.member_id(); });
-    std::vector<std::string> lines = {
-        absl::StrFormat("%-32s  %-8s %-12s %10s  %s", "ID", "VOTES", "STATE",
-                        "LEARNED", "ADDRESS"),
-        row(status.member_id(), votes, status.role(), status.learned_upto(),
-            "(asked)")};
-    for (const auto& peer : status.peers()) {
-      lines.push_back(row(peer.id(), peer.member(), peer.state(),
-                          peer.learned_upto(), peer.address()));
-    }
-    return lines;
-  }
-
   void ShowStatus(const log::LogStatusProto& status) {
-    std::vector<std::string> lines = {
-        absl::StrCat("cluster  ", Hex(status.cluster_id()), ", generation ",
-                     status.generation()),
-        absl::StrCat("leader   ",
-                     status.leader_address().empty()
-                         ? "none known"
-                         : absl::StrCat(Hex(status.leader()), " ",
-                                        status.leader_address()),
-                     ", epoch ", status.epoch()),
-        absl::StrCat("asked    ", Hex(status.member_id()), ", ", status.role(),
-                     ", positions ", status.base(), " to ",
-                     status.learned_upto())};
-    if (!status.explanation().empty()) {
-      lines.push_back(absl::StrCat("why      ", status.explanation()));
-    }
-    lines.push_back("");
-    for (std::string& line : Table(status)) lines.push_back(std::move(line));
-    Show(flags_, [&](JsonWriter& w) { StatusFields(status, w); }, lines);
-  }
-
-  static void StatusFields(const log::LogStatusProto& status, JsonWriter& w) {
-    w.Key("cluster_id").String(Hex(status.cluster_id()));
-    w.Key("generation").Uint(status.generation());
-    w.Key("member_id").String(Hex(status.member_id()));
-    w.Key("role").String(status.role());
-    w.Key("explanation").String(status.explanation());
-    w.Key("leader").String(Hex(status.leader()));
-    w.Key("leader_address").String(status.leader_address());
-    w.Key("epoch").Uint(status.epoch());
-    w.Key("base").Uint(status.base());
-    w.Key("learned_upto").Uint(status.learned_upto());
-    w.Key("config_position").Uint(status.config_position());
-    w.Key("members").StartArray();
-    for (const auto& member : status.config().members()) {
-      w.String(Hex(member.id()));
-    }
-    w.EndArray();
-    w.Key("peers").StartArray();
-    for (const auto& peer : status.peers()) {
-      w.StartObject();
-      w.Key("id").String(Hex(peer.id()));
-      w.Key("address").String(peer.address());
-      w.Key("member").Bool(peer.member());
-      w.Key("state").String(peer.state());
-      w.Key("learned_upto").Uint(peer.learned_upto());
-      w.Key("declared_quorum").Int(peer.declared_quorum());
-      w.EndObject();
-    }
-    w.EndArray();
-    w.Key("metrics").StartObject();
-    const std::map<std::string, double> metrics(status.metrics().begin(),
-                                                status.metrics().end());
-    for (const auto& [name, value] : metrics) w.Key(name).Double(value);
-    w.EndObject();
+    Show(
+        flags_, [&](JsonWriter& w) { log_tool::WriteStatus(status, w); },
+        log_tool::StatusLines(status));
   }
 
   const Flags flags_;
+  const std::vector<io::Endpoint> servers_;
   prod::EventLoop loop_;
   prod::Environment environment_;
   log_tool::Client client_;
-  std::unique_ptr<log_tool::Client> leader_client_;
-  log::LogStatusProto asked_;
   io::Timer later_;
 };
 

@@ -7,6 +7,7 @@
 #include "prod/event_loop.h"
 #include "prod/options/master_options.h"
 #include "prod/program.h"
+#include "prod/systemd.h"
 
 int main(int argc, char** argv) {
   using namespace quorate;
@@ -21,14 +22,17 @@ int main(int argc, char** argv) {
   options->log_file = prod::InitLogging("mesos-master", values.logging);
 
   prod::EventLoop loop;
+  prod::SystemdNotifier systemd(&loop, prod::EnvironmentVariables());
   prod::Environment environment(
       &loop, {.container_folder = options->work_dir + "/containers"});
   loop.HandleSignals({SIGTERM, SIGINT}, [&](int) {
+    systemd.Stopping();
     environment.Exit(io::kExitOk, "told to stop");
   });
   master::Master master(environment, *std::move(options));
   if (absl::Status started = master.Start(); !started.ok()) {
     environment.Exit(io::kExitFailure, started.message());
   }
+  systemd.Ready();
   environment.Run();
 }

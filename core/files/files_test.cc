@@ -207,6 +207,7 @@ class AnswerStream final : public http::Stream {
   size_t queued_bytes() const override { return 0; }
   void Close() override { answer_.closed = true; }
   void OnClosed(std::function<void()>) override {}
+  void OnWritable(std::function<void()>) override {}
 
  private:
   Answer& answer_;

@@ -95,6 +95,11 @@ class ClientConnection::Core final : public io::Connection::Listener,
   void Add(const Request& request, Call call);
   void Stop();
 
+  void SetPaused(bool paused) {
+    if (connection_ == nullptr) return;
+    paused ? connection_->PauseReading() : connection_->ResumeReading();
+  }
+
   void OnData(absl::string_view bytes) override;
   void OnEnd() override;
   void OnClosed(const absl::Status& reason) override;
@@ -335,6 +340,9 @@ void ClientConnection::SendForStream(Request request,
                                      StreamCallbacks callbacks) {
   core_->Add(request, {.is_stream = true, .stream = std::move(callbacks)});
 }
+
+void ClientConnection::PauseStream() { core_->SetPaused(true); }
+void ClientConnection::ResumeStream() { core_->SetPaused(false); }
 
 const io::Endpoint& ClientConnection::server() const { return core_->server(); }
 

@@ -70,6 +70,11 @@ class ClientConnection {
   // on_closed.
   void SendForStream(Request request, StreamCallbacks callbacks);
 
+  // Back-pressure, for a stream: while it is paused nothing more is read of it.
+  // What has arrived already may still be told.
+  void PauseStream();
+  void ResumeStream();
+
   const io::Endpoint& server() const;
 
  private:

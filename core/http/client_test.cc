@@ -254,6 +254,19 @@ TEST_F(ClientTest, Streams) {
   EXPECT_EQ(Outcomes(), Strings{"end OK"});
 }
 
+TEST_F(ClientTest, AStreamCanBePaused) {
+  SendForStream({});
+  Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+  EXPECT_EQ(Outcomes(), (Strings{"200", "a"}));
+  client_->PauseStream();
+  Answer("1\r\nb\r\n");
+  clock_.Advance(std::chrono::hours(1));
+  EXPECT_EQ(Outcomes(), Strings());
+  client_->ResumeStream();
+  clock_.Run();
+  EXPECT_EQ(Outcomes(), Strings{"b"});
+}
+
 TEST_F(ClientTest, StreamsEndBadly) {
   SendForStream({});
   clock_.Advance(seconds(30));

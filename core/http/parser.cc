@@ -115,6 +115,14 @@ bool ParseLength(absl::string_view text, uint64_t* length) {
          absl::SimpleAtoi(text, length);
 }
 
+// Other protocols begin with a line as well, and then wait for us.
+bool MayBeResponse(absl::string_view beginning) {
+  constexpr absl::string_view kName = "HTTP/";
+  while (absl::StartsWith(beginning, "\r\n")) beginning.remove_prefix(2);
+  return absl::StartsWith(kName, beginning.substr(0, kName.size())) ||
+         beginning == "\r";
+}
+
 }  // namespace
 
 void LineScanner::Reset(bool has_start_line, const ParserLimits& limits) {
@@ -256,6 +264,9 @@ Parser::Event Parser::ReadHead(absl::string_view* input) {
   const bool complete = result == LineScanner::Result::kComplete;
   if (complete && buffer_.empty()) return OnHeadComplete(block);
   buffer_.append(block.data(), block.size());
+  if (kind_ == Kind::kResponse && !MayBeResponse(buffer_)) {
+    return Fail(400, "this is no HTTP");
+  }
   return complete ? OnHeadComplete(buffer_) : Event::kNeedMore;
 }
 

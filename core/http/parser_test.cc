@@ -334,6 +334,8 @@ TEST(ParserTest, RefusesBadResponses) {
     EXPECT_EQ(Responses(bad), "E400") << bad;
   }
   EXPECT_EQ(Responses("HTTP/2.0 200 OK\r\n\r\n"), "E505");
+  // Before the end of what would be its head, which may never come.
+  EXPECT_EQ(Responses("SSH-2.0-OpenSSH\r\n"), "E400");
 }
 
 TEST(ParserTest, ReadsNothingAfterAnError) {

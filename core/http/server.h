@@ -62,6 +62,10 @@ class Stream {
   virtual bool Write(absl::string_view bytes) = 0;
   // Bytes that the peer has not taken yet: whoever feeds a stream bounds it.
   virtual size_t queued_bytes() const = 0;
+  // Called, from the event loop, each time that the peer has taken enough after
+  // Write said false. Not after Close, or after destruction of the stream or
+  // the server.
+  virtual void OnWritable(std::function<void()> callback) = 0;
   // Ends the message properly.
   virtual void Close() = 0;
   // Called once, from the event loop, when the peer has left (or only ended

@@ -564,6 +564,37 @@ TEST_F(ServerTest, StreamsKnowWhatIsQueued) {
   EXPECT_GE(second->queued_bytes(), megabyte.size());
 }
 
+TEST_F(ServerTest, StreamsLearnThatThereIsRoomAgain) {
+  auto peer = Connect();
+  auto stream = Subscribe(*peer);
+  int told = 0;
+  stream->OnWritable([&] { ++told; });
+  const std::string megabyte(1 << 20, 'x');
+  for (int i = 1; i <= 2; ++i) {
+    peer->PauseReading();
+    EXPECT_FALSE(stream->Write(megabyte));
+    clock_.Run();
+    EXPECT_EQ(told, i - 1);
+    peer->ResumeReading();
+    clock_.Run();
+    EXPECT_EQ(told, i);
+  }
+  // One that waits behind another request's answer.
+  Exchange(*peer, Get("/2"));
+  auto second = TakeResponder().StartStream(200, {});
+  int told_second = 0;
+  second->OnWritable([&] { ++told_second; });
+  EXPECT_FALSE(second->Write(megabyte));
+  clock_.Run();
+  EXPECT_EQ(told_second, 0);
+  stream->Close();
+  clock_.Run();
+  EXPECT_EQ(told_second, 1);
+  second = nullptr;
+  clock_.Run();
+  EXPECT_EQ(told, 2);
+}
+
 TEST_F(ServerTest, StreamsLearnOfTheEnd) {
   const auto end_by = [this](const std::function<void(RawPeer&)>& end) {
     auto peer = Connect();

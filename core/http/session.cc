@@ -83,6 +83,7 @@ void Session::Stop() {
   for (const std::shared_ptr<Exchange>& exchange : exchanges_) {
     exchange->session = nullptr;
     exchange->on_closed = nullptr;
+    exchange->on_writable = nullptr;
   }
   exchanges_.clear();
 }
@@ -110,6 +111,10 @@ void Session::OnEnd() {
 
 void Session::OnWritable() {
   const auto self = shared_from_this();
+  if (!exchanges_.empty() && exchanges_.front()->on_writable) {
+    const auto on_writable = exchanges_.front()->on_writable;
+    on_writable();
+  }
   ReadPaused();
 }
 
@@ -288,6 +293,7 @@ void Session::Finish() {
   for (const auto& exchange : exchanges) exchange->session = nullptr;
   for (const auto& exchange : exchanges) {
     if (state_->stopped) return;
+    exchange->on_writable = nullptr;
     const auto on_closed = std::exchange(exchange->on_closed, nullptr);
     if (on_closed) on_closed();
   }

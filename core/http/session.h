@@ -47,6 +47,8 @@ struct Exchange {
   size_t request_body_bytes = 0;
   std::string output;  // While other exchanges are in front.
   std::function<void()> on_closed;
+  std::function<void()> on_writable;
+  io::Timer writable;  // Calls it.
 };
 
 class Session final : public io::Connection::Listener,
@@ -93,6 +95,7 @@ class Session final : public io::Connection::Listener,
   bool IsFront(const Exchange& exchange) const;
   void Emit(Exchange& exchange, absl::string_view bytes);
   void Advance();
+  void TellWritable(Exchange& exchange);
   std::string ResponseHead(const Exchange& exchange, int status,
                            const Headers& headers) const;
 

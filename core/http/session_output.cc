@@ -25,7 +25,7 @@ class ExchangeStream final : public Stream {
       : exchange_(std::move(exchange)), state_(std::move(state)) {}
 
   ~ExchangeStream() override {
-    exchange_->on_closed = nullptr;
+    Forget();
     if (IsOpen()) exchange_->session->AbortStream(*exchange_);
   }
 
@@ -39,9 +39,13 @@ class ExchangeStream final : public Stream {
     return IsOpen() ? exchange_->session->QueuedBytes(*exchange_) : 0;
   }
 
+  void OnWritable(std::function<void()> callback) override {
+    if (IsOpen()) exchange_->on_writable = std::move(callback);
+  }
+
   void Close() override {
     closed_ = true;
-    exchange_->on_closed = nullptr;
+    Forget();
     late_.Cancel();
     if (IsOpen()) exchange_->session->CloseStream(*exchange_);
   }
@@ -58,6 +62,12 @@ class ExchangeStream final : public Stream {
   }
 
  private:
+  void Forget() {
+    exchange_->on_closed = nullptr;
+    exchange_->on_writable = nullptr;
+    exchange_->writable.Cancel();
+  }
+
   bool IsOpen() const {
     return exchange_->session != nullptr &&
            exchange_->state == Exchange::State::kStreaming;
@@ -117,8 +127,9 @@ void Session::Advance() {
   while (connection_ != nullptr && !closing_ && !exchanges_.empty()) {
     Exchange& front = *exchanges_.front();
     if (!front.output.empty()) {
-      connection_->Write(front.output);
+      const bool room = connection_->Write(front.output);
       front.output = std::string();
+      if (room && front.on_writable) TellWritable(front);
     }
     if (front.state != Exchange::State::kDone) break;
     const bool keep_alive = front.keep_alive;
@@ -131,6 +142,15 @@ void Session::Advance() {
   ContinueIfDue();
   ReadLater();
   if (!reading_) UpdatePhase();
+}
+
+// What waited behind other answers has left at once: the connection says
+// nothing of that.
+void Session::TellWritable(Exchange& exchange) {
+  exchange.writable = state_->clock.RunAfter(io::Duration::zero(), [&exchange] {
+    const auto on_writable = exchange.on_writable;
+    if (on_writable) on_writable();
+  });
 }
 
 std::string Session::ResponseHead(const Exchange& exchange, int status,

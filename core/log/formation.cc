@@ -74,7 +74,7 @@ void Formation::OnHello(io::Instant now, const MemberId& from,
 void Formation::HearGenesis(io::Instant now, Output::Genesis genesis,
                             Output* out) {
   if (pinned_.has_value()) {
-    out->genesis = std::move(genesis);
+    if (MayBe(genesis.cluster_id)) out->genesis = std::move(genesis);
     return;
   }
   if (!heard_) {
@@ -98,7 +98,8 @@ void Formation::Forget(io::Instant now) {
 
 void Formation::OnTick(io::Instant now, Output* out) {
   Forget(now);
-  if (heard_ && now - heard_since_ >= options_.delay) {
+  if (heard_ && now - heard_since_ >= options_.delay &&
+      MayBe(heard_->cluster_id)) {
     out->genesis = heard_;
     return;
   }
@@ -126,7 +127,32 @@ void Formation::CheckComplete(Output* out) const {
     auto peer = peers_.find(member);
     if (peer == peers_.end() || !HasPinned(peer->second, *pinned_)) return;
   }
-  out->genesis = Output::Genesis{ClusterIdOf(*pinned_), 0, *pinned_};
+  const std::string id = ClusterIdOf(*pinned_);
+  if (MayBe(id)) out->genesis = Output::Genesis{id, 0, *pinned_};
+}
+
+bool Formation::MayBe(const std::string& cluster_id) const {
+  if (options_.record.empty()) return true;
+  return recorded_ && (recorded_->empty() || *recorded_ == cluster_id);
+}
+
+std::string Formation::RecordedObstacle() const {
+  if (options_.record.empty() || recorded_ == "") return "";
+  if (!recorded_) {
+    return absl::StrCat("waits to be told whether ", options_.record,
+                        " names one");
+  }
+  return absl::StrCat(
+      options_.record, " names cluster ", absl::BytesToHexString(*recorded_),
+      heard_ && heard_->cluster_id != *recorded_
+          ? absl::StrCat(", and who answers here belongs to cluster ",
+                         absl::BytesToHexString(heard_->cluster_id))
+          : ", and none of its masters answers",
+      ". Start those that hold its log; if all of their disks are lost, "
+      "restore "
+      "a backup ('mesos-log restore'); to give that cluster up and begin a new "
+      "one, delete ",
+      options_.record);
 }
 
 std::string Formation::Obstacle() const {
@@ -135,6 +161,7 @@ std::string Formation::Obstacle() const {
            "restoring a backup. Move its directory away and start it empty: "
            "it joins as a new one";
   }
+  if (std::string why = RecordedObstacle(); !why.empty()) return why;
   if (!options_.auto_initialize) {
     return "--no-log_auto_initialize forbids to form one";
   }
@@ -177,6 +204,8 @@ std::string Formation::ExplainPinned() const {
           absl::StrCat(ShortId(member), " (has agreed with others)"));
     }
   }
+  const std::string id = ClusterIdOf(*pinned_);
+  if (!MayBe(id)) return RecordedObstacle();
   return absl::StrCat(pinned_->members_size(), " members have been chosen",
                       waiting.empty() ? "" : "; waiting for ",
                       absl::StrJoin(waiting, ", "));

@@ -10,7 +10,8 @@
 // A member that meets a formed cluster does not form another: it adopts that
 // cluster's genesis and follows without a vote. One that is named there and
 // does not know it has lost its memory, and with it what it promised: it stays
-// out.
+// out. And where it is on record which cluster this is, no other one is formed
+// or joined: all masters may have lost their disks at once.
 
 #ifndef QUORATE_CORE_LOG_FORMATION_H_
 #define QUORATE_CORE_LOG_FORMATION_H_
@@ -30,6 +31,9 @@ class Formation {
   struct Options {
     int quorum = 1;
     bool auto_initialize = true;
+    // Where it is on record which cluster this is to be, in words; empty:
+    // nowhere. Otherwise nothing is formed or joined before OnRecord.
+    std::string record;
     // How long the set of members has to stay the same before it is pinned.
     io::Duration delay = std::chrono::seconds(1);
     // A member not heard of for that long does not count.
@@ -59,6 +63,8 @@ class Formation {
                const Hello& hello, Output* out);
   void OnTick(io::Instant now, Output* out);
   void OnPinned(const Config& members);
+  // The cluster's id is this; empty: there is none yet.
+  void OnRecord(const std::string& cluster_id) { recorded_ = cluster_id; }
 
   const std::optional<Config>& pinned() const { return pinned_; }
   // For the operator.
@@ -72,11 +78,15 @@ class Formation {
     io::Instant heard;
   };
 
+  // Whether the record allows to be of that cluster.
+  bool MayBe(const std::string& cluster_id) const;
   bool HasPinned(const Peer& peer, const Config& members) const;
   void Forget(io::Instant now);
   void HearGenesis(io::Instant now, Output::Genesis genesis, Output* out);
   void CheckComplete(Output* out) const;
   Config Seen() const;
+  // What the record says against forming a log; empty: nothing.
+  std::string RecordedObstacle() const;
   // Why the members seen may not be pinned; empty when they may.
   std::string Obstacle() const;
   std::string ExplainPinned() const;
@@ -84,6 +94,7 @@ class Formation {
   const MemberId me_;
   const Options options_;
   std::optional<Config> pinned_;
+  std::optional<std::string> recorded_;
   // Of the log to join, of its latest generation; and since when.
   std::optional<Output::Genesis> heard_;
   io::Instant heard_since_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/planted.h"
 #include "core/log/messages.h"
@@ -105,12 +106,37 @@ void LogNode::Core::OnOpened(ReplicaState state) {
         me(),
         Formation::Options{.quorum = options_.quorum,
                            .auto_initialize = options_.auto_initialize,
+                           .record = options_.record,
                            .delay = options_.formation_delay},
         std::move(pinned));
   }
   ready_ = true;
+  AnswerRecord();
   Settle();
   if (!active() || applied_ == WholeUpto()) BeReady();
+}
+
+void LogNode::Core::CheckRecord(std::string cluster_id, OnDone done) {
+  recorded_ = std::move(cluster_id);
+  record_done_ = std::move(done);
+  // Not from inside the call.
+  record_timer_ = environment_.clock().RunAfter(io::Duration::zero(),
+                                                [this] { AnswerRecord(); });
+}
+
+void LogNode::Core::AnswerRecord() {
+  if (!record_done_ || !acceptor_) return;
+  record_timer_.Cancel();
+  if (formation_) formation_->OnRecord(recorded_);
+  const std::string& mine = identity().cluster_id();
+  const OnDone done = std::exchange(record_done_, nullptr);
+  if (mine.empty() || recorded_.empty() || mine == recorded_) {
+    return done(absl::OkStatus());
+  }
+  done(absl::FailedPreconditionError(absl::StrCat(
+      options_.record, " names cluster ", absl::BytesToHexString(recorded_),
+      ", and the log in ", options_.directory, " is of cluster ",
+      absl::BytesToHexString(mine))));
 }
 
 // It has a cluster: its genesis, or what is left of it after a truncation.

@@ -45,6 +45,7 @@ class LogNode::Core final : public Peers::Listener,
   size_t queued_appends() const { return appends_.size(); }
   wire::Handshake MyHandshake() const;
   Peers& peers() { return peers_; }
+  void CheckRecord(std::string cluster_id, OnDone done);
   void SetPeers(const std::vector<io::Endpoint>& addresses);
 
   void OnPeerUp() override;
@@ -118,6 +119,7 @@ class LogNode::Core final : public Peers::Listener,
   io::Instant Now() const { return environment_.clock().Now(); }
 
   // Opening (log_core.cc).
+  void AnswerRecord();
   void OnOpened(ReplicaState state);
   void BecomeActive();
   void UpdateVoting();
@@ -228,6 +230,10 @@ class LogNode::Core final : public Peers::Listener,
   Persistence persistence_;
 
   std::string cluster_id_;  // empty before genesis
+  // Of whoever has checked the record, and waits for the disk.
+  std::string recorded_;
+  OnDone record_done_;
+  io::Timer record_timer_;
   // Input is handled: the disk is open, and no identity is being written.
   bool ready_ = false;
   // Everything that the disk held at the start is delivered.

@@ -16,6 +16,9 @@ void LogNode::Start() { core_->Start(); }
 void LogNode::SetPeers(const std::vector<io::Endpoint>& addresses) {
   core_->SetPeers(addresses);
 }
+void LogNode::CheckRecord(std::string cluster_id, OnDone done) {
+  core_->CheckRecord(std::move(cluster_id), std::move(done));
+}
 void LogNode::Accept(std::unique_ptr<wire::Link> link) {
   core_->peers().Accept(std::move(link));
 }

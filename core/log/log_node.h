@@ -68,6 +68,9 @@ struct LogOptions {
   int quorum = 1;
   // Whether an empty node may take part in forming a new cluster.
   bool auto_initialize = true;
+  // Where it is on record, outside of the log, which cluster this is: in words.
+  // Empty: nowhere. Otherwise nothing is formed or joined before CheckRecord.
+  std::string record;
   // Where other members reach this one.
   io::Endpoint address;
   // What this release speaks; another range only where releases are simulated.
@@ -129,6 +132,7 @@ struct LogStatus {
   std::string promised_member;
   uint64_t epoch = 0;  // of the leader that this node knows or is; 0: none
   std::string leader_address;        // empty: not known
+  std::string leader_id;             // the same
   uint64_t base = 0;                 // positions below are truncated
   uint64_t learned_upto = 0;         // every position below is learned
   std::vector<std::string> members;  // ids, sorted
@@ -150,6 +154,14 @@ struct LogStatus {
     uint32_t protocol_version = 0;  // of the link to it; 0: there is none
   };
   std::vector<Peer> peers;
+  // Who answers where another replica was looked for, and is none of this log:
+  // another program, a replica of another log, an incompatible release.
+  struct Refusal {
+    std::string address;
+    std::string reason;
+  };
+  std::vector<Refusal> refusals;
+  int declared_quorum = 0;  // by this replica
   // By the names under which they are published, "log/..." .
   std::map<std::string, double> metrics;
 };
@@ -214,6 +226,12 @@ class LogNode {
   // Where other members may be; replaces the earlier list. Votes are never
   // attributed to addresses.
   void SetPeers(const std::vector<io::Endpoint>& addresses);
+
+  // What the record says: the cluster's id, 16 bytes, or empty when there is
+  // none yet. Answers when the disk is open: FailedPrecondition, in words, when
+  // this replica's log is of another cluster; OK when it is of that one, or of
+  // none. May be told again; then only the last one is answered.
+  void CheckRecord(std::string cluster_id, OnDone done);
 
   // A link whose handshake said Purpose::kLog.
   void Accept(std::unique_ptr<wire::Link> link);

@@ -217,7 +217,9 @@ LogStatus LogNode::Core::status() const {
   LogStatus status;
   status.state = State();
   status.explanation = Explain();
+  status.declared_quorum = options_.quorum;
   for (const auto& [address, reason] : peers_.Refusals()) {
+    status.refusals.push_back({address.ToString(), reason});
     absl::StrAppend(&status.explanation, status.explanation.empty() ? "" : "; ",
                     "no link to ", address.ToString(), ": ", reason);
   }
@@ -235,6 +237,7 @@ LogStatus LogNode::Core::status() const {
   status.config_position = config_position();
   status.epoch = leader_epoch_;
   status.leader_address = std::string(LeaderAddress());
+  if (!status.leader_address.empty()) status.leader_id = leader_;
   status.voting = acceptor_->voting() && Votes(me());
   std::map<MemberId, PeerFacts> peers = facts_;
   for (const Member& member : config().members()) {
@@ -268,7 +271,7 @@ LogStatusProto LogNode::Core::StatusProto() const {
   proto.set_learned_upto(view.learned_upto);
   *proto.mutable_config() = config();
   proto.set_config_position(view.config_position);
-  if (!view.leader_address.empty()) proto.set_leader(leader_);
+  proto.set_leader(view.leader_id);
   proto.set_leader_address(view.leader_address);
   for (const LogStatus::Peer& peer : view.peers) {
     PeerStatus& out = *proto.add_peers();

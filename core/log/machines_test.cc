@@ -296,6 +296,7 @@ class Forming {
   }
 
   std::string Explain() const { return formation_.Explain(); }
+  void OnRecord(const std::string& id) { formation_.OnRecord(id); }
 
  private:
   std::string Text(const Formation::Output& output) {
@@ -409,6 +410,58 @@ TEST(Formation, OneMemberFormsAloneAndOnlyIfItMay) {
   EXPECT_EQ(alone.After(milliseconds(1)), "genesis A");
   Forming forbidden({.quorum = 1, .auto_initialize = false});
   EXPECT_EQ(forbidden.After(seconds(10)), "");
+}
+
+Formation::Options OnRecordSomewhere() {
+  return {.quorum = 2, .record = "/mesos/cluster_id"};
+}
+
+TEST(Formation, NothingIsFormedBeforeTheRecordIsKnown) {
+  Forming a(OnRecordSomewhere());
+  a.Hear("B", FORMATTED);
+  a.Hear("C", FORMATTED);
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "waits to be told"));
+  a.OnRecord("");
+  EXPECT_EQ(a.After(milliseconds(1)), "pin ABC");
+}
+
+// All disks are lost, say: a new log would forget what the old one knew.
+TEST(Formation, NothingIsFormedInPlaceOfWhatIsOnRecord) {
+  Forming a(OnRecordSomewhere());
+  a.OnRecord("another");
+  a.Hear("B", FORMATTED);
+  a.Hear("C", FORMATTED);
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "delete /mesos/cluster_id"));
+  // Nor is another cluster joined.
+  EXPECT_EQ(a.Hear("X", ACTIVE, "XYZ"), "");
+  EXPECT_EQ(a.After(seconds(2)), "");
+  EXPECT_TRUE(absl::StrContains(a.Explain(), "who answers here belongs to"));
+  // The operator gives the other one up.
+  a.OnRecord("");
+  EXPECT_EQ(a.After(seconds(2)), "genesis XYZ");
+}
+
+TEST(Formation, WhatIsOnRecordIsJoined) {
+  const std::string id = ClusterIdOf(Members("BCD"));
+  Forming a(OnRecordSomewhere());
+  a.Hear("B", ACTIVE, "BCD");
+  EXPECT_EQ(a.After(seconds(2)), "");
+  a.OnRecord(id);
+  EXPECT_EQ(a.After(milliseconds(1)), "genesis BCD");
+}
+
+// One that crashed between the two steps of forming it.
+TEST(Formation, ThePinnedSetIsFormedIfItIsOnRecord) {
+  for (const bool same : {true, false}) {
+    Forming a(OnRecordSomewhere(), Members("ABC"));
+    a.Hear("B", PINNED, "ABC");
+    EXPECT_EQ(a.Hear("C", PINNED, "ABC"), "");
+    a.OnRecord(same ? ClusterIdOf(Members("ABC")) : "another");
+    EXPECT_EQ(a.After(milliseconds(1)), same ? "genesis ABC" : "");
+    EXPECT_EQ(a.Hear("B", ACTIVE, "ABC"), same ? "genesis ABC" : "");
+  }
 }
 
 // Messages.

@@ -61,9 +61,14 @@ bool IsUnder(absl::string_view path, absl::string_view prefix) {
 }  // namespace
 
 Endpoints::Endpoints(Context& context, const Standing& standing,
+                     QuorumView quorum, LeaderProxy* proxy,
                      SchedulerApi& scheduler_api, OperatorApi& operator_api,
                      files::Files& files)
-    : context_(context), standing_(standing), operator_api_(operator_api) {
+    : context_(context),
+      standing_(standing),
+      quorum_(std::move(quorum)),
+      proxy_(proxy),
+      operator_api_(operator_api) {
   router_.Add("*", "/api/v1/scheduler",
               Leading([&scheduler_api](Request request, Responder responder) {
                 scheduler_api.Handle(request, std::move(responder));
@@ -78,6 +83,9 @@ Endpoints::Endpoints(Context& context, const Standing& standing,
               }));
   router_.Add("*", "/health",
               [](Request, Responder responder) { responder.Send(Response{}); });
+  router_.Add("*", "/quorum", [this](Request request, Responder responder) {
+    responder.Send(Quorum(request));
+  });
   router_.Add("*", "/redirect", [this](Request, Responder responder) {
     responder.Send(RedirectToRoot());
   });
@@ -141,9 +149,18 @@ Handler Endpoints::Leading(Handler handler) const {
         return responder.Send(
             Response::Text(503, "Master has not finished recovery"));
       case Standing::Phase::kFollowing:
-        return responder.Send(Redirect(request));
+        return Elsewhere(std::move(request), std::move(responder));
     }
   };
+}
+
+void Endpoints::Elsewhere(Request request, Responder responder) const {
+  if (proxy_ != nullptr && standing_.leader) {
+    if (auto leader = AddressOf(*standing_.leader); leader.ok()) {
+      return proxy_->Forward(*leader, std::move(request), std::move(responder));
+    }
+  }
+  responder.Send(Redirect(request));
 }
 
 Response Endpoints::Redirect(const Request& request) const {
@@ -157,6 +174,17 @@ Response Endpoints::Redirect(const Request& request) const {
 Response Endpoints::RedirectToRoot() const {
   if (!standing_.leader) return Response::Text(503, "No leader elected");
   return Redirection(*standing_.leader, "");
+}
+
+// Everybody answers for itself: who asks it may reach nobody else.
+Response Endpoints::Quorum(const Request& request) const {
+  const QuorumReport report = quorum_();
+  Response response = JsonResponse(request, QuorumJson(report));
+  if (response.status == 200 &&
+      report.health == QuorumReport::Health::kUnavailable) {
+    response.status = 503;
+  }
+  return response;
 }
 
 Response Endpoints::Tasks(const Request& request) const {

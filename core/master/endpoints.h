@@ -1,5 +1,5 @@
 // All that the master answers over HTTP. What only the leader knows is
-// redirected to it by the others.
+// redirected to it by the others, or passed on.
 
 #ifndef QUORATE_CORE_MASTER_ENDPOINTS_H_
 #define QUORATE_CORE_MASTER_ENDPOINTS_H_
@@ -11,6 +11,8 @@
 #include "core/http/router.h"
 #include "core/master/context.h"
 #include "core/master/operator_api.h"
+#include "core/master/proxy.h"
+#include "core/master/quorum_report.h"
 #include "core/master/scheduler_api.h"
 #include "core/master/standing.h"
 
@@ -18,9 +20,13 @@ namespace quorate::master {
 
 class Endpoints {
  public:
-  Endpoints(Context& context, const Standing& standing,
-            SchedulerApi& scheduler_api, OperatorApi& operator_api,
-            files::Files& files);
+  using QuorumView = std::function<QuorumReport()>;
+
+  // Without `proxy`, which may be null, what only the leader knows is
+  // redirected.
+  Endpoints(Context& context, const Standing& standing, QuorumView quorum,
+            LeaderProxy* proxy, SchedulerApi& scheduler_api,
+            OperatorApi& operator_api, files::Files& files);
 
   void Route(http::Request request, http::Responder responder) const;
 
@@ -32,14 +38,18 @@ class Endpoints {
   void AddLeading(absl::string_view path, View view);
   // For this master when it leads.
   http::Handler Leading(http::Handler handler) const;
+  void Elsewhere(http::Request request, http::Responder responder) const;
   http::Response Redirect(const http::Request& request) const;
   http::Response RedirectToRoot() const;
   void AddViews();
+  http::Response Quorum(const http::Request& request) const;
   http::Response Tasks(const http::Request& request) const;
   void TearDown(const http::Request& request, http::Responder responder);
 
   Context& context_;
   const Standing& standing_;
+  const QuorumView quorum_;
+  LeaderProxy* const proxy_;
   OperatorApi& operator_api_;
   http::Router router_{"master"};
 };

@@ -93,6 +93,21 @@ TEST_F(EndpointsTest, ARecoveringLeaderAsksForPatience) {
   EXPECT_EQ(master_.Get("/health").status, 200);
 }
 
+// Load balancers and scripts look at the status alone.
+TEST_F(EndpointsTest, QuorumTellsWhetherTheClusterServes) {
+  for (const char* path : {"/quorum", "/master/quorum"}) {
+    EXPECT_EQ(master_.Get(path).status, 200);
+    EXPECT_EQ(Json(path)["status"].AsString(), "healthy");
+    EXPECT_EQ(Json(path)["leader"]["address"].AsString(), "10.0.0.1:5050");
+  }
+  master_.standing().phase = Standing::Phase::kFollowing;
+  master_.standing().leader.reset();
+  master_.log().state = log::LogStatus::State::kFollowing;
+  EXPECT_EQ(master_.Get("/quorum").status, 503);
+  EXPECT_EQ(Json("/quorum")["problems"][0]["kind"].AsString(), "no leader");
+  EXPECT_EQ(master_.Get("/health").status, 200);
+}
+
 // Views.
 
 TEST_F(EndpointsTest, SmallViews) {

@@ -5,11 +5,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
 namespace quorate::master {
 namespace {
+
+// While there is no log yet, the record is looked at that often: an operator
+// may delete it.
+constexpr io::Duration kRecordInterval = std::chrono::seconds(5);
 
 // What a replica of the log is called in ZooKeeper, before its address.
 constexpr absl::string_view kReplicaPrefix = "log-replica(1)@";
@@ -21,6 +26,10 @@ log::LogOptions LogOptionsOf(const MasterOptions& options) {
   log.quorum = options.quorum;
   log.auto_initialize = options.log_auto_initialize;
   log.address = options.advertise;
+  if (options.zk) {
+    log.record = absl::StrCat("ZooKeeper's znode ",
+                              election::ClusterRecordPath(*options.zk));
+  }
   log.builtin_election = !options.masters.empty();
   log.observer = options.log_observer;
   if (options.log_segment_bytes > 0) {
@@ -54,7 +63,64 @@ Leadership::~Leadership() = default;
 void Leadership::Start() {
   registrar_.log().Start();
   SetPeers();
-  if (options_.zk) JoinReplicas();
+  if (!options_.zk) return;
+  JoinReplicas();
+  ReadRecord();
+}
+
+void Leadership::ReadRecord() {
+  record_ = std::make_unique<election::ClusterRecord>(
+      environment_, ZooKeeperGroup(), "",
+      [this](const std::string& id) { OnRecord(id); });
+}
+
+void Leadership::OnRecord(const std::string& id) {
+  record_.reset();
+  std::string bytes = absl::HexStringToBytes(id);
+  if (absl::BytesToHexString(bytes) != id) {
+    return OnForeignRecord(absl::FailedPreconditionError(absl::StrCat(
+        "ZooKeeper's znode ", election::ClusterRecordPath(*options_.zk),
+        " holds '", absl::CHexEscape(id), "', which is no cluster's id")));
+  }
+  registrar_.log().CheckRecord(
+      std::move(bytes),
+      [this](const absl::Status& checked) { OnRecordChecked(checked); });
+}
+
+void Leadership::OnRecordChecked(const absl::Status& checked) {
+  if (!checked.ok()) return OnForeignRecord(checked);
+  if (!std::exchange(record_checked_, true) && contends_) JoinElection();
+  if (!registrar_.log().status().cluster_id.empty()) return;
+  record_timer_ = environment_.clock().RunAfter(kRecordInterval, [this] {
+    if (registrar_.log().status().cluster_id.empty()) ReadRecord();
+  });
+}
+
+void Leadership::ClaimRecord(std::function<void()> then) {
+  const std::string mine =
+      absl::BytesToHexString(registrar_.log().status().cluster_id);
+  record_ = std::make_unique<election::ClusterRecord>(
+      environment_, ZooKeeperGroup(), mine,
+      [this, mine, then = std::move(then)](const std::string& id) {
+        // It holds this.
+        const auto claimed = std::move(record_);
+        if (id == mine) return then();
+        OnForeignRecord(absl::FailedPreconditionError(absl::StrCat(
+            "ZooKeeper's znode ", election::ClusterRecordPath(*options_.zk),
+            " names cluster ", id, ", and this master's log in ",
+            options_.work_dir, " is of cluster ", mine)));
+      });
+}
+
+// Masters of two clusters at one path: agents would be sent from one to the
+// other.
+void Leadership::OnForeignRecord(const absl::Status& why) {
+  const std::string words = absl::StrCat(
+      why.message(),
+      ". Give this master the --zk path of its own cluster; or, to give the "
+      "other cluster up for this one, stop its masters and delete that znode");
+  if (!elects_itself()) return environment_.Exit(io::kExitFailure, words);
+  LOG(ERROR) << words << ". Until then this master is not announced there";
 }
 
 void Leadership::JoinReplicas() {
@@ -74,14 +140,21 @@ void Leadership::Contend(const mesos::v1::MasterInfo& me) {
   contender_.reset();
   announcement_.reset();
   if (elects_itself()) return Recover();
-  if (options_.zk) {
-    contender_ = election::NewZooKeeperContender(
-        environment_,
-        {.url = *options_.zk, .session_timeout = options_.zk_session_timeout},
-        me_, this);
-  } else {
+  if (!options_.zk) {
     contender_ = election::NewStandaloneContender(environment_, me_, this);
+    return;
   }
+  contends_ = true;
+  if (record_checked_) JoinElection();
+}
+
+void Leadership::JoinElection() {
+  contender_ = election::NewZooKeeperContender(environment_, ZooKeeperGroup(),
+                                               me_, this);
+}
+
+election::GroupOptions Leadership::ZooKeeperGroup() const {
+  return {.url = *options_.zk, .session_timeout = options_.zk_session_timeout};
 }
 
 std::string Leadership::ReplicaName() const {
@@ -165,16 +238,22 @@ void Leadership::OnRecovered(const absl::StatusOr<uint64_t>& epoch) {
                              absl::StrCat("cannot recover the registry: ",
                                           epoch.status().message()));
   }
+  const bool elected_there = options_.zk && !elects_itself();
+  if (!elected_there) return BeginToLead(*epoch);
+  ClaimRecord([this, epoch = *epoch] { BeginToLead(epoch); });
+}
+
+void Leadership::BeginToLead(uint64_t epoch) {
   standing_.phase = Standing::Phase::kLeading;
-  standing_.epoch = *epoch;
-  LOG(INFO) << "leading, in epoch " << *epoch;
+  standing_.epoch = epoch;
+  LOG(INFO) << "leading, in epoch " << epoch;
   if (elects_itself() && options_.zk) {
-    announcement_ = election::NewZooKeeperAnnouncement(
-        environment_,
-        {.url = *options_.zk, .session_timeout = options_.zk_session_timeout},
-        me_);
+    ClaimRecord([this] {
+      announcement_ = election::NewZooKeeperAnnouncement(environment_,
+                                                         ZooKeeperGroup(), me_);
+    });
   }
-  listener_->OnLeading(*epoch);
+  listener_->OnLeading(epoch);
 }
 
 void Leadership::OnDeposed(const absl::Status& reason) {
@@ -185,6 +264,8 @@ void Leadership::OnLost(absl::string_view reason) {
   if (standing_.phase == Standing::Phase::kFollowing) return;
   standing_.phase = Standing::Phase::kFollowing;
   standing_.epoch = 0;
+  record_.reset();
+  contends_ = false;
   if (options_.on_lost_leadership == LostLeadership::kExit) {
     return environment_.Exit(io::kExitLostLeadership, reason);
   }

@@ -3,6 +3,10 @@
 // epoch. The first makes masters agree quickly, the second makes it safe: what
 // a former leader still tries to write is refused by a quorum.
 //
+// With ZooKeeper a third must be: the cluster that meets there is this one
+// (election::ClusterRecord). Otherwise the master says so and ends; one that is
+// elected without ZooKeeper goes on, and is not announced there.
+//
 // A master that leads, and then may not any more, ends its process at once, or
 // becomes a standby whose registry stays warm (MasterOptions::
 // on_lost_leadership).
@@ -17,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "core/election/cluster_record.h"
 #include "core/election/election.h"
 #include "core/election/group.h"
 #include "core/master/context.h"
@@ -71,6 +77,16 @@ class Leadership final : public RegistryWriter,
   void OnJoined(int32_t sequence) override;
   void OnMembershipLost(const absl::Status& reason) override;
 
+  // Which cluster this is, as ZooKeeper has it on record.
+  void ReadRecord();
+  void OnRecord(const std::string& id);
+  void OnRecordChecked(const absl::Status& checked);
+  // The leader's: writes it, or finds it there; then does `then`.
+  void ClaimRecord(std::function<void()> then);
+  void OnForeignRecord(const absl::Status& why);
+
+  void JoinElection();
+  void BeginToLead(uint64_t epoch);
   bool elects_itself() const { return !options_.masters.empty(); }
   void Recover();
   void OnRecovered(const absl::StatusOr<uint64_t>& epoch);
@@ -79,6 +95,7 @@ class Leadership final : public RegistryWriter,
   void JoinReplicas();
   void SetPeers();
   std::string ReplicaName() const;
+  election::GroupOptions ZooKeeperGroup() const;
 
   io::Environment& environment_;
   const MasterOptions& options_;
@@ -89,6 +106,11 @@ class Leadership final : public RegistryWriter,
   // As ZooKeeper has them.
   std::vector<io::Endpoint> found_replicas_;
   std::unique_ptr<election::Group> replicas_;
+  std::unique_ptr<election::ClusterRecord> record_;
+  // The record is not that of another cluster.
+  bool record_checked_ = false;
+  bool contends_ = false;  // or is to, once the record is checked
+  io::Timer record_timer_;
   std::unique_ptr<election::Contender> contender_;
   std::unique_ptr<election::Announcement> announcement_;
 };

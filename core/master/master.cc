@@ -21,6 +21,7 @@
 #include "core/master/master_metrics.h"
 #include "core/master/offers.h"
 #include "core/master/operator_api.h"
+#include "core/master/proxy.h"
 #include "core/master/scheduler_api.h"
 #include "core/master/subscriber.h"
 #include "core/master/tasks.h"
@@ -83,7 +84,8 @@ MasterOptions Completed(MasterOptions options) {
 // but what the registry holds.
 struct Office {
   Office(io::Environment& environment, const MasterOptions& options,
-         uint32_t ip, Leadership& leadership, files::Files& files)
+         uint32_t ip, Leadership& leadership, LeaderProxy* proxy,
+         files::Files& files)
       : context(environment, options),
         offers(context),
         tasks(context),
@@ -91,8 +93,13 @@ struct Office {
         agents(context, offers, tasks, frameworks),
         scheduler_api(context, offers, tasks, frameworks),
         operator_api(context, agents, frameworks, files),
-        endpoints(context, leadership.standing(), scheduler_api, operator_api,
-                  files) {
+        endpoints(
+            context, leadership.standing(),
+            [this, &leadership] {
+              return MakeQuorumReport(leadership.log().status(),
+                                      leadership.standing(), context.info);
+            },
+            proxy, scheduler_api, operator_api, files) {
     context.registry = &leadership;
     context.info = MakeInfo(options, environment.random().Uuid(), ip);
     RegisterMetrics(context, [&leadership] {
@@ -122,6 +129,7 @@ class Master::Core final : public Leadership::Listener {
         options_(Completed(std::move(options))),
         leadership_(environment, options_, this),
         announcer_(environment.clock()),
+        proxy_(environment.clock(), environment.network(), options_.advertise),
         files_(environment),
         server_(environment.clock(), {},
                 [this](http::Request request, http::Responder responder) {
@@ -182,8 +190,9 @@ class Master::Core final : public Leadership::Listener {
 
  private:
   void OpenOffice() {
-    office_ = std::make_unique<Office>(environment_, options_, ip_, leadership_,
-                                       files_);
+    office_ = std::make_unique<Office>(
+        environment_, options_, ip_, leadership_,
+        options_.proxy_to_leader ? &proxy_ : nullptr, files_);
     office_->context.start_time = start_time_;
   }
 
@@ -241,6 +250,8 @@ class Master::Core final : public Leadership::Listener {
     election::LeaderNews news;
     if (standing.leader) {
       *news.mutable_leader() = *standing.leader;
+      auto leader = AddressOf(*standing.leader);
+      if (leader.ok()) proxy_.OnLeader(*leader);
       if (standing.leader->id() == standing.log_leader_id &&
           standing.log_leader_epoch > 0) {
         news.set_generation(leadership_.log().status().generation);
@@ -256,6 +267,7 @@ class Master::Core final : public Leadership::Listener {
   io::WallTime start_time_;
   Leadership leadership_;
   election::Announcer announcer_;
+  LeaderProxy proxy_;
   files::Files files_;
   std::unique_ptr<Office> office_;
   http::Server server_;
@@ -296,6 +308,7 @@ std::vector<QueueSize> Master::Core::queues() const {
       {"detectors", announcer_.listeners(), election::kMaxDetectors},
       {"HTTP connections", server_.connections(),
        http::ServerOptions{}.max_connections},
+      {"forwarded requests", proxy_.requests(), LeaderProxy::kMaxRequests},
       {"registry operations", registrar.queued(),
        registry::Registrar::kMaxQueued},
       {"log appends", registrar.log().queued_appends(), log::kMaxQueuedAppends},

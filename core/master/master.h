@@ -50,6 +50,9 @@ struct MasterOptions {
   int quorum = 1;
   LostLeadership on_lost_leadership = LostLeadership::kExit;
   bool log_auto_initialize = true;
+  // Whether a master that does not lead passes requests on to the leader, and
+  // does not redirect them.
+  bool proxy_to_leader = false;
   std::string cluster;  // a name for people
 
   io::Duration registry_fetch_timeout = std::chrono::minutes(1);

@@ -33,7 +33,7 @@ from prod.local import processes
 
 HOST = "127.0.0.1"
 BINARIES = ("mesos-master", "mesos-agent", "mesos-executor", "mesos-execute",
-            "mesos-log")
+            "mesos-log", "mesos")
 # How long `down` waits after TERM.
 GRACE = 5
 # How long `up` waits for ZooKeeper, for a leader, and for the agents.
@@ -397,10 +397,9 @@ The cluster is up. Try it:
   Read what it wrote, through whichever agent ran it:
       sandbox=$(ls -td {folder}/agent*/work/slaves/*/frameworks/*/executors/hello/runs/latest | head -1)
       curl -sf "http://{host}:[{agents}]/files/read?offset=0&path=$sandbox/stdout"
-  See the cluster:
-      curl -L http://{host}:{master}/state
-  See the masters' replicated log:
-      {bin}/mesos-log status --server={host}:{master}
+  See the cluster, and how its masters are:
+      {bin}/mesos tasks --all --master={host}:{master}
+      {bin}/mesos quorum --master={host}:{master}
   Kill the leader; another one takes over, and ./dev up starts it again:
       kill -9 $(cut -d' ' -f1 {leader_pid})
 

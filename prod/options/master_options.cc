@@ -161,6 +161,10 @@ void MasterFlags::AddTo(flags::FlagSet* flags) {
       .Check(CheckAbsolutePath);
   flags->Add(&log_auto_initialize, "log_auto_initialize",
              "Whether masters with empty directories may form a new log.");
+  flags->Add(&proxy_to_leader, "proxy_to_leader",
+             "Whether a master that does not lead passes requests on to the "
+             "leader, and its answers back, for clients that reach only some "
+             "of the masters. Otherwise it redirects them.");
   flags->Add(&cluster, "cluster", "Name of the cluster, for people.");
   flags->Add(&registry, "registry", "Where the registry is kept.")
       .Check(CheckRegistry);
@@ -322,6 +326,7 @@ absl::StatusOr<master::MasterOptions> ToMasterOptions(
   }
   options.zk_session_timeout = values.zk_session_timeout;
   options.log_auto_initialize = values.log_auto_initialize;
+  options.proxy_to_leader = values.proxy_to_leader;
   options.cluster = values.cluster.value_or("");
   options.registry_fetch_timeout = values.registry_fetch_timeout;
   options.registry_store_timeout = values.registry_store_timeout;

@@ -23,6 +23,7 @@ struct MasterFlags {
   std::string on_lost_leadership = "exit";
   std::optional<std::string> work_dir;
   bool log_auto_initialize = true;
+  bool proxy_to_leader = false;
   std::optional<std::string> cluster;
   std::string registry = "replicated_log";
   flags::Duration registry_fetch_timeout = std::chrono::minutes(1);

@@ -18,6 +18,7 @@
 #include "core/wire/agent.pb.h"
 #include "core/wire/link.h"
 #include "sim/coordination.h"
+#include "sim/file_system.h"
 #include "sim/machine.h"
 #include "sim/network.h"
 #include "sim/world.h"
@@ -317,6 +318,181 @@ TEST(MasterTest, ALeaderOnTheMinoritySideStepsDown) {
     ASSERT_NE(w.master(*leader), nullptr);
     EXPECT_FALSE(w.master(*leader)->view().elected);
   }
+}
+
+// A session of an operator, who has a shell at ZooKeeper's.
+class ZooKeeperShell final : public Program,
+                             public io::CoordinationSession::Listener {
+ public:
+  ZooKeeperShell(io::Environment& environment,
+                 std::function<void(io::CoordinationSession&)> work)
+      : work_(std::move(work)) {
+    session_ = *environment.coordination().Connect(
+        {.servers = {"10.0.0.1:2181", "10.0.0.2:2181"}}, this);
+  }
+
+  void OnConnected(int64_t) override { work_(*session_); }
+  void OnDisconnected() override {}
+  void OnExpired() override {}
+  void OnAuthenticationFailed() override {}
+
+ private:
+  const std::function<void(io::CoordinationSession&)> work_;
+  std::unique_ptr<io::CoordinationSession> session_;
+};
+
+class RecordTest : public ::testing::Test {
+ protected:
+  void InZooKeeper(std::function<void(io::CoordinationSession&)> work) {
+    w_.agent_host->ensemble = w_.ensemble.get();
+    Process& shell = w_.agent_host->Start(
+        absl::StrCat("shell", ++shells_),
+        [work = std::move(work)](io::Environment& environment) {
+          return std::make_unique<ZooKeeperShell>(environment, work);
+        });
+    w_.world.RunFor(seconds(10));
+    shell.Kill();
+  }
+
+  std::string Record() {
+    std::string record;
+    InZooKeeper([&record](io::CoordinationSession& session) {
+      session.Get("/mesos/cluster_id", nullptr, [&record](auto znode) {
+        record = znode.ok() ? znode->data : znode.status().ToString();
+      });
+    });
+    return record;
+  }
+
+  // Who is a candidate, or announced.
+  int Candidates() {
+    int count = 0;
+    InZooKeeper([&count](io::CoordinationSession& session) {
+      session.GetChildren("/mesos", nullptr, [&count](auto names) {
+        for (const std::string& name : *names) {
+          count += name.rfind("json.info", 0) == 0;
+        }
+      });
+    });
+    return count;
+  }
+
+  bool HasLeader() {
+    for (int i = 0; i < 3; ++i) {
+      if (w_.master(i) != nullptr && w_.master(i)->leads()) return true;
+    }
+    return false;
+  }
+
+  // A master on a host of its own, of a cluster of its own, whose log was
+  // formed at another path. Now it is started with those options.
+  Process& StartStranger(master::MasterOptions options) {
+    stranger_.ensemble = w_.ensemble.get();
+    options.bind = {stranger_.ip(), kPort};
+    options.work_dir = "/work";
+    const auto start = [&] {
+      return &stranger_.Start("master", [=](io::Environment& environment) {
+        return std::make_unique<MasterProgram>(environment, options);
+      });
+    };
+    const auto zk = std::exchange(options.zk, std::nullopt);
+    const auto masters = std::exchange(options.masters, {});
+    Process* process = start();
+    w_.world.RunFor(seconds(10));
+    process->Kill();
+    options.zk = zk;
+    options.masters = masters;
+    process = start();
+    w_.world.RunFor(seconds(30));
+    return *process;
+  }
+
+  const election::ZooKeeperUrl zk_{.servers = {"10.0.0.1:2181"},
+                                   .path = "/mesos"};
+  MasterWorld w_{1};
+  Host stranger_{w_.world, w_.network, "stranger", "10.0.2.1"};
+  int shells_ = 0;
+};
+
+TEST_F(RecordTest, TheFirstLeaderWritesIt) {
+  w_.StartAll();
+  ASSERT_TRUE(w_.AwaitLeader().has_value());
+  const std::string record = Record();
+  EXPECT_EQ(record.size(), 32) << record;
+  const std::optional<int> leader = w_.AwaitLeader();
+  w_.processes[*leader]->Kill();
+  ASSERT_TRUE(w_.AwaitLeader(*leader).has_value());
+  EXPECT_EQ(Record(), record);
+}
+
+TEST_F(RecordTest, MastersThatLostAllTheirDisksBeginNothingNew) {
+  w_.StartAll();
+  ASSERT_TRUE(w_.AwaitLeader().has_value());
+  const std::string record = Record();
+  for (int i = 0; i < 3; ++i) {
+    w_.processes[i]->Kill();
+    w_.hosts[i]->files().Replace(FileSystem().root());
+  }
+  w_.StartAll();
+  w_.world.RunFor(minutes(2));
+  EXPECT_FALSE(HasLeader());
+  const http::Response quorum = w_.Get(0, "/quorum");
+  EXPECT_EQ(quorum.status, 503);
+  EXPECT_NE(quorum.body.find("/mesos/cluster_id names cluster " + record),
+            std::string::npos)
+      << quorum.body;
+  // The operator gives that cluster up. Those that have ended meanwhile are
+  // started again.
+  InZooKeeper([](io::CoordinationSession& session) {
+    session.Delete("/mesos/cluster_id", -1, [](const auto&) {});
+  });
+  for (int i = 0; i < 3; ++i) {
+    if (w_.master(i) == nullptr) w_.Start(i);
+  }
+  ASSERT_TRUE(w_.AwaitLeader().has_value());
+  EXPECT_NE(Record(), record);
+}
+
+TEST_F(RecordTest, AMasterOfAnotherClusterDoesNotContend) {
+  w_.StartAll();
+  const std::optional<int> leader = w_.AwaitLeader();
+  ASSERT_TRUE(leader.has_value());
+  Process& stranger = StartStranger({.zk = zk_});
+  ASSERT_TRUE(stranger.ended().has_value());
+  EXPECT_EQ(stranger.ended()->code, io::kExitFailure);
+  const std::string& words = stranger.ended()->message;
+  EXPECT_NE(words.find("/mesos/cluster_id names cluster " + Record()),
+            std::string::npos)
+      << words;
+  EXPECT_NE(words.find("the log in /work"), std::string::npos) << words;
+  EXPECT_NE(words.find("delete that znode"), std::string::npos) << words;
+  EXPECT_TRUE(w_.master(*leader)->leads());
+  EXPECT_EQ(Candidates(), 3);
+}
+
+// It is served without ZooKeeper, and goes on so.
+TEST_F(RecordTest, AnElectedMasterOfAnotherClusterIsNotAnnounced) {
+  w_.StartAll();
+  ASSERT_TRUE(w_.AwaitLeader().has_value());
+  Process& stranger =
+      StartStranger({.masters = {{"10.0.2.1", kPort}}, .zk = zk_});
+  EXPECT_TRUE(stranger.alive());
+  EXPECT_TRUE(static_cast<MasterProgram*>(stranger.program())->master.leads());
+  EXPECT_EQ(Candidates(), 3);
+}
+
+TEST_F(RecordTest, WhatIsNoIdIsRefused) {
+  InZooKeeper([](io::CoordinationSession& session) {
+    session.Create("/mesos", "", {}, [&session](const auto&) {
+      session.Create("/mesos/cluster_id", "old\nnote", {}, [](const auto&) {});
+    });
+  });
+  w_.Start(0);
+  w_.world.RunFor(seconds(10));
+  ASSERT_TRUE(w_.processes[0]->ended().has_value());
+  EXPECT_NE(w_.processes[0]->ended()->message.find("holds 'old\\nnote'"),
+            std::string::npos)
+      << w_.processes[0]->ended()->message;
 }
 
 }  // namespace

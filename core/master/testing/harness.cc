@@ -33,6 +33,8 @@ class AnswerStream final : public http::Stream {
     return true;
   }
   size_t queued_bytes() const override { return end_->bytes.size(); }
+  // Everything is taken at once.
+  void OnWritable(std::function<void()>) override {}
   void Close() override { end_->closed = true; }
   void OnClosed(std::function<void()> callback) override {
     end_->on_peer_left = std::move(callback);
@@ -142,7 +144,10 @@ Harness::Harness(MasterOptions options, const registry::RegistryState& registry)
       files_(environment_),
       scheduler_api_(context_, offers_, tasks_, frameworks_),
       operator_api_(context_, agents_, frameworks_, files_),
-      endpoints_(context_, standing_, scheduler_api_, operator_api_, files_) {
+      endpoints_(
+          context_, standing_,
+          [this] { return MakeQuorumReport(log_, standing_, context_.info); },
+          nullptr, scheduler_api_, operator_api_, files_) {
   registry_.mutable_state() = registry;
   context_.registry = &registry_;
   context_.info.set_id("M1");
@@ -151,6 +156,8 @@ Harness::Harness(MasterOptions options, const registry::RegistryState& registry)
   context_.info.set_port(5050);
   context_.info.set_hostname("master1");
   context_.info.set_version(kVersion);
+  context_.info.mutable_address()->set_ip("10.0.0.1");
+  context_.info.mutable_address()->set_port(5050);
   context_.start_time = environment_.clock().WallNow();
   context_.elected_time = environment_.clock().WallNow();
   context_.reign.set_cluster_id("0123456789abcdef");
@@ -158,6 +165,10 @@ Harness::Harness(MasterOptions options, const registry::RegistryState& registry)
   standing_.phase = Standing::Phase::kLeading;
   standing_.epoch = 42;
   standing_.leader = context_.info;
+  log_.state = log::LogStatus::State::kLeading;
+  log_.voting = true;
+  log_.member_id = "self";
+  log_.members = {log_.member_id};
   RegisterMetrics(context_, [this] {
     return standing_.phase == Standing::Phase::kLeading;
   });

@@ -23,6 +23,7 @@
 #include "core/api/scheduler.pb.h"
 #include "core/files/files.h"
 #include "core/http/testing/fakes.h"
+#include "core/log/log_node.h"
 #include "core/master/agents.h"
 #include "core/master/context.h"
 #include "core/master/endpoints.h"
@@ -107,6 +108,8 @@ class Harness {
 
   Context& context() { return context_; }
   Standing& standing() { return standing_; }
+  // As of the only member of its log, which leads.
+  log::LogStatus& log() { return log_; }
   FakeRegistry& registry() { return registry_; }
   Agents& agents() { return agents_; }
 
@@ -125,6 +128,7 @@ class Harness {
   Context context_;
   FakeRegistry registry_;
   Standing standing_;
+  log::LogStatus log_;
   Offers offers_;
   Tasks tasks_;
   Frameworks frameworks_;
