@@ -11,11 +11,13 @@ A machine loses its power with power_off(): nobody hears of it, and what was
 not synced is kept, since the machine below does not lose its own.
 """
 import collections
+import contextlib
 import http.client
 import json
 import re
 import signal
 import socket
+import threading
 
 from prod.e2e import hosts
 from prod.e2e.harness import RUNFILES, await_true
@@ -408,6 +410,25 @@ class Cluster:
     def zookeeper_leader(self):
         return next((z for z in self.zookeepers if z.running()
                      and z.mode() in ("leader", "standalone")), None)
+
+    @contextlib.contextmanager
+    def supervised(self):
+        """Meanwhile masters that end are started again, as in practice."""
+        ended = threading.Event()
+
+        def watch():
+            while not ended.wait(0.5):
+                for master in self.masters:
+                    if not master.running():
+                        master.start()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     # The operator's tool.
 
