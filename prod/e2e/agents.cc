@@ -49,6 +49,7 @@ constexpr char kFramework[] = "agents";
 struct Options {
   std::string master;
   uint32_t count = 1;
+  uint32_t first = 0;
   flags::Duration join_every = io::Duration::zero();
   uint32_t tasks = 0;
   std::string resources = "disk:1";
@@ -58,6 +59,9 @@ struct Options {
   void AddTo(flags::FlagSet* flags) {
     flags->Add(&master, "master", "As mesos-agent's.").Required();
     flags->Add(&count, "count", "Agents at the beginning.");
+    flags->Add(&first, "first",
+               "Number of the first one: those of several processes must not "
+               "overlap.");
     flags->Add(&join_every, "join_every",
                "Another one each time; zero: none. The next one joins when "
                "the one before is registered.");
@@ -288,7 +292,9 @@ void FakeAgent::AwaitPing() {
 class Crowd {
  public:
   Crowd(Context context, const Options& options)
-      : context_(std::move(context)), join_every_(options.join_every) {
+      : context_(std::move(context)),
+        first_(options.first),
+        join_every_(options.join_every) {
     for (uint32_t i = 0; i < options.count; ++i) Add();
     if (join_every_ > io::Duration::zero()) JoinLater();
     Flush();
@@ -297,7 +303,7 @@ class Crowd {
  private:
   void Add() {
     agents_.push_back(std::make_unique<FakeAgent>(
-        context_, static_cast<uint32_t>(agents_.size())));
+        context_, first_ + static_cast<uint32_t>(agents_.size())));
   }
 
   void JoinLater() {
@@ -314,6 +320,7 @@ class Crowd {
   }
 
   const Context context_;
+  const uint32_t first_;
   const io::Duration join_every_;
   std::vector<std::unique_ptr<FakeAgent>> agents_;
   io::Timer join_;

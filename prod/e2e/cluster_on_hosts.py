@@ -85,7 +85,13 @@ class Machine:
 
     @property
     def ip(self):
-        return self.host.ip
+        """Where others reach it."""
+        return self.gate.ip
+
+    @property
+    def gate(self):
+        """What is cut to cut it off."""
+        return getattr(self.host, "router", self.host)
 
     @property
     def folder(self):
@@ -176,9 +182,10 @@ class ZooKeeper(Machine):
 class Master(Machine):
     """Restarted with start(); flags that are given to it stay."""
 
-    def __init__(self, cluster, name, host=None, **flags):
+    def __init__(self, cluster, name, host=None, port=MASTER_PORT, **flags):
+        """`port`: where others reach it."""
         super().__init__(cluster, name, host)
-        self.port = MASTER_PORT
+        self.port = port
         self.flags = flags
 
     @property
@@ -193,13 +200,18 @@ class Master(Machine):
     def start(self, **flags):
         """None takes a flag away."""
         self.flags.update(flags)
-        given = {"ip": self.ip, "port": MASTER_PORT, "hostname": self.ip,
+        given = {"ip": self.host.ip, "port": MASTER_PORT, "hostname": self.ip,
                  "work_dir": self.folder / "work",
                  "zk_session_timeout": "%dsecs" % SESSION_SECONDS,
-                 **self.flags}
+                 **self._advertised(), **self.flags}
         self.launch([BINARIES / "mesos-master",
                      *("--%s=%s" % flag for flag in given.items()
                        if flag[1] is not None)])
+
+    def _advertised(self):
+        if self.host is self.gate:
+            return {}
+        return {"advertise_ip": self.ip, "advertise_port": self.port}
 
     def restart(self, **flags):
         if self.running():
@@ -267,9 +279,11 @@ class Cluster:
     """See the top of the file."""
 
     def __init__(self, folder, masters=3, agents=2, zookeepers=0,
-                 quorum=None, builtin=None):
+                 quorum=None, builtin=None, spares=0, behind_router=None):
         """`builtin`: masters elect by themselves, as they do without a
-        ZooKeeper; with both they announce the leader there.
+        ZooKeeper; with both they announce the leader there. `spares`: how many
+        more masters agents are told of from the beginning. `behind_router`:
+        the outer port of the first master, which is behind a router then.
         """
         self.folder = folder
         self.network = hosts.Network()
@@ -277,17 +291,31 @@ class Cluster:
         self.zookeepers = [ZooKeeper(self, "zk%d" % (i + 1))
                            for i in range(zookeepers)]
         self.builtin = builtin if builtin is not None else not zookeepers
+        self._spares = [self.network.host("m%d" % (masters + i + 1))
+                        for i in range(spares)]
         self.masters = []
-        for _ in range(masters):
-            self.add_master()
+        # Those that are switched off for good, and those of other clusters.
+        self.retired = []
+        self.strangers = []
+        if behind_router:
+            host = self.network.host_behind_nat(
+                "m1", {behind_router: MASTER_PORT})
+            self.masters.append(Master(self, "m1", host, behind_router))
+        while len(self.masters) < masters:
+            self._add_master(None)
         quorum = quorum or masters // 2 + 1
         for master in self.masters:
             master.flags.update(self.election_flags(), quorum=quorum)
         self.agents = [Agent(self, "a%d" % (i + 1)) for i in range(agents)]
 
-    def add_master(self, host=None, **flags):
+    def add_master(self, **flags):
         """A new machine, with an empty disk; not started."""
-        taken = {m.name for m in self.masters}
+        spare = self._spares.pop(0) if self._spares else None
+        return self._add_master(spare, **flags)
+
+    def _add_master(self, host, **flags):
+        taken = {m.name for m in self.masters + self.retired
+                 + self.strangers}
         name = next(name for name in map("m{}".format, range(1, 100))
                     if name not in taken)
         master = Master(self, name, host, **flags)
@@ -307,7 +335,11 @@ class Cluster:
     @property
     def url(self):
         """What agents take as --master."""
-        return self.hosts_url if self.builtin else self.zk_url
+        if not self.builtin:
+            return self.zk_url
+        return ",".join([m.endpoint for m in self.masters]
+                        + ["%s:%d" % (s.ip, MASTER_PORT)
+                           for s in self._spares])
 
     def election_flags(self):
         """--zk and --masters as things are now."""
@@ -315,7 +347,8 @@ class Cluster:
                 "masters": self.hosts_url if self.builtin else None}
 
     def machines(self):
-        return [*self.zookeepers, *self.masters, *self.agents]
+        return [*self.zookeepers, *self.masters, *self.retired,
+                *self.strangers, *self.agents]
 
     # The network: cuts stay until heal(), machines without power are out.
 
@@ -325,7 +358,7 @@ class Cluster:
             self.network.cut_one_way(senders, receivers)
         for machine in self.machines():
             if machine.dark:
-                self.network.isolate(machine.host)
+                self.network.isolate(machine.gate)
 
     def cut_one_way(self, senders, receivers):
         """Machines, or hosts.OPERATOR for the tests and their framework."""
@@ -361,7 +394,8 @@ class Cluster:
         processes.stop_all(executors, GRACE)
         for handle in executors:
             handle.close()
-        processes.stop([m.process for m in self.masters], GRACE)
+        processes.stop([m.process for m in self.masters + self.retired
+                        + self.strangers], GRACE)
         processes.stop([z.process for z in self.zookeepers], 0)
         self.network.heal()
         self.network.close()

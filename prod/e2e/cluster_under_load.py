@@ -23,7 +23,8 @@ import time
 import unittest
 
 from prod.e2e import hosts
-from prod.e2e.cluster_on_hosts import Cluster, Machine, get_json
+from prod.e2e.cluster_on_hosts import (SESSION_SECONDS, Cluster, Machine,
+                                       get_json)
 from prod.e2e.framework import Framework, scalar
 from prod.e2e.harness import RUNFILES, await_true
 from prod.e2e.history import (NEVER_WAS, TERMINAL, History, Task, violations)
@@ -53,27 +54,43 @@ class Load:
         self._told = None
         self._launching = True
         self._ended = threading.Event()
-        self._crowd = Machine(cluster, "crowd")
+        self._crowds = []
         self._threads = [threading.Thread(target=target, daemon=True)
                          for target in (self._watch, self._drive)]
 
     def start(self):
         self.history.agents_before = self.cluster.registered()
-        self._crowd.launch([
-            RUNFILES / "prod/e2e/agents", "--master=" + self.cluster.url,
-            "--count=2", "--join_every=200ms",
-            "--registration_backoff_factor=200ms"])
+        self.join_by(self.cluster.url)
         for thread in self._threads:
             thread.start()
         await_true("tasks run", lambda: self._finished() > 0
                    and len(self._running("long")) == LONG_TASKS)
+
+    def join_by(self, url):
+        """From now on agents join by this --master, until it is another one.
+
+        Those that have joined by the one before are gone, but not forgotten.
+        """
+        self._stop_crowd()
+        number = len(self._crowds)
+        crowd = Machine(self.cluster, "crowd%d" % number)
+        self._crowds.append(crowd)
+        crowd.launch([
+            RUNFILES / "prod/e2e/agents", "--master=" + url, "--count=2",
+            "--first=%d" % (10000 * number), "--join_every=200ms",
+            "--registration_backoff_factor=200ms",
+            "--zk_session_timeout=%dsecs" % SESSION_SECONDS])
+
+    def _stop_crowd(self):
+        if self._crowds:
+            self._crowds[-1].process.stop(grace=5)
 
     def stop(self):
         self._ended.set()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(60)
-        self._crowd.process.stop(grace=5)
+        self._stop_crowd()
 
     def await_progress(self, seconds=60.0):
         """A task is launched and finished, and an agent is admitted, anew."""
@@ -240,13 +257,13 @@ class Load:
                 crowd[agent].append((time_, int(epoch)))
         for agent, obeyed in crowd.items():
             self.history.obeyed[agent] = [e for _, e in sorted(obeyed)]
-        for master in self.cluster.masters:
+        for master in self.cluster.masters + self.cluster.retired:
             self.history.reigns[master.name] = master.reigns()
         self.history.refused = [line[1] for line
                                 in self._crowd_lines("refused")]
 
     def _note_registry(self):
-        self._crowd.process.stop(grace=5)
+        self._stop_crowd()
         self.history.admitted = {line[1] for line
                                  in self._crowd_lines("admitted")}
         for leader in self.cluster.leaders():
@@ -256,14 +273,16 @@ class Load:
 
     def _crowd_lines(self, what):
         """(seconds, agent, epoch), by what happened to the agent."""
-        lines = (line.split() for line in self._crowd.log().splitlines())
+        lines = (line.split() for crowd in self._crowds
+                 for line in crowd.log().splitlines())
         return [(float(words[0]), words[2], words[3]) for words in lines
                 if len(words) == 4 and words[1] == what]
 
     def summary(self):
         return "%d tasks, %d finished, %d agents admitted, %s" % (
             len(self.history.tasks), self._finished(), self.admitted(),
-            {m.name: m.reigns() for m in self.cluster.masters if m.reigns()})
+            {m.name: m.reigns() for m in self.cluster.masters
+             + self.cluster.retired if m.reigns()})
 
 
 def _lines(path):

@@ -45,7 +45,7 @@ class Partitions:
             cluster.heal()
             # From everything.
             old = cluster.await_leader()
-            cluster.network.isolate(old.host)
+            cluster.network.isolate(old.gate)
             self.await_another(cluster, load, old)
             cluster.heal()
             load.await_progress()
