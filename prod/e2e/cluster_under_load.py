@@ -323,9 +323,10 @@ class HighAvailabilityTest(unittest.TestCase):
 
     def _print_if_failed(self, cluster):
         outcome = self._outcome.result
-        if any(test is self for test, _ in outcome.failures
-               + outcome.errors):
-            cluster.print_logs()
+        for test, trace in outcome.failures + outcome.errors:
+            if test is self:
+                print(trace)
+                cluster.print_logs()
 
 
 def begin():

@@ -18,6 +18,7 @@ import ctypes
 import functools
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import unittest
@@ -29,6 +30,7 @@ _NEW_USER = 0x10000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 # Used once each: the kernel takes its time to remove what nobody needs.
 _NUMBERS = itertools.count(1)
+_janitor = None
 
 # What is cut is a set of pairs, source and destination. The bridge sees what
 # hosts send on its way in, and what this process sends on its way out.
@@ -84,6 +86,33 @@ def _move_in():
         "addr add %s/16 dev bridge0" % OPERATOR_IP,
         "link set bridge0 up")
     _nft(_RULES)
+    global _janitor
+    _janitor = _start_janitor()
+
+
+def _start_janitor():
+    """A process that survives this one and ends all that it leaves on hosts.
+
+    It has to be told of their namespaces: returns a descriptor for that.
+    """
+    ours, telling = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        os.close(telling)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in range(3):
+            os.dup2(null, standard)
+        with os.fdopen(ours) as told:
+            namespaces = set(told.read().split())  # Until this process ends.
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.readlink("/proc/%s/ns/net" % pid) in namespaces:
+                    os.kill(int(pid), signal.SIGKILL)
+            except OSError:
+                pass
+        os._exit(0)
+    os.close(ours)
+    return telling
 
 
 @functools.lru_cache(maxsize=1)
@@ -136,6 +165,8 @@ class Host:
         self.name = name
         self.ip = ip
         self._namespace = _new_namespace()
+        os.write(_janitor, b"%s\n" % os.readlink(
+            b"/proc/self/fd/%d" % self._namespace))
 
     def __repr__(self):
         return self.name

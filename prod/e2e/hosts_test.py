@@ -5,6 +5,7 @@ import unittest
 
 from prod.e2e import hosts
 from prod.e2e.harness import await_true
+from prod.local import processes
 
 PORT = 7000
 # Answers each connection with its address as the server sees it, then with
@@ -83,6 +84,17 @@ class HostsTest(unittest.TestCase):
         self.network.heal()
         connection.settimeout(30)
         self.assertEqual(connection.recv(1), b"x")
+
+    def test_nothing_outlives_the_test(self):
+        script = ("from prod.e2e import hosts\nimport os, subprocess\n"
+                  "hosts.require()\nhost = hosts.Network().host('a')\n"
+                  "print(subprocess.Popen(host.argv(['sleep', '1000']),"
+                  " start_new_session=True).pid, flush=True)\n"
+                  "os.kill(os.getpid(), 9)\n")
+        done = subprocess.run(["python3", "-c", script], text=True,
+                              stdout=subprocess.PIPE, check=False)
+        pid = int(done.stdout)
+        await_true("it is ended", lambda: processes.start_time(pid) is None)
 
     def test_behind_a_router_only_what_is_forwarded_is_reached(self):
         inner = self.network.host_behind_nat("inner", {6000: PORT})
