@@ -35,6 +35,8 @@ CALL_SECONDS = 3
 # Launches in one offer, and between launches.
 LAUNCHES = 2
 LAUNCH_INTERVAL = 0.3
+# What a task uses. What ends together is offered together, and enough again.
+TASK_CPUS, TASK_MEM = 0.05, 16
 # How long it waits for what is told in any case, before it asks.
 PATIENCE = 2
 # How long calm may take to return, once the network is whole.
@@ -100,10 +102,22 @@ class Load:
         def new_task_finished():
             return any("TASK_FINISHED" in task.states for task in
                        list(self.history.tasks.values())[tasks:])
-        await_true("a new task has finished", new_task_finished, seconds)
+        try:
+            await_true("a new task has finished", new_task_finished, seconds)
+        except AssertionError as error:
+            raise AssertionError("%s; %s" % (error, self._explain())) from None
         await_true("a new agent is admitted",
                    lambda: len(self._crowd_lines("admitted")) > admitted,
                    seconds)
+
+    def _explain(self):
+        """What the framework sees."""
+        framework = self._framework
+        return "the leader is told to be %s; %s" % (
+            self._told, "not subscribed" if framework is None else
+            "subscribed at %s, offers %s, the last tasks %s" % (
+                framework.leader, list(framework.offers.values())[:3],
+                list(self.history.tasks.items())[-4:]))
 
     def admitted(self):
         """How many agents have heard that the registry holds them."""
@@ -160,7 +174,8 @@ class Load:
 
     def _launch(self):
         for offer_id, offer in list(self._framework.offers.items()):
-            if scalar(offer, "cpus") < 1 or scalar(offer, "mem") < 320:
+            if (scalar(offer, "cpus") < LAUNCHES * TASK_CPUS
+                    or scalar(offer, "mem") < LAUNCHES * TASK_MEM):
                 continue
             self._framework.offers.pop(offer_id, None)
             self._framework.launch_on(
@@ -177,7 +192,7 @@ class Load:
                 if long else "sleep 0.1")
         command = "echo >> %s.starts; %s; echo >> %s.ends" % (
             tally, wait, tally)
-        return name, command, 0.05, 16
+        return name, command, TASK_CPUS, TASK_MEM
 
     def _finished(self):
         return sum("TASK_FINISHED" in task.states

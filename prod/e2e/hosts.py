@@ -234,7 +234,8 @@ class Network:
                 masquerade
               }
             }""" % redirects)
-        _tool(router.argv(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"]))
+        _tool(router.argv(
+            ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]))
         host.router = router
         self.hosts[name] = host
         return host
