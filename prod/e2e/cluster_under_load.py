@@ -35,7 +35,7 @@ CALL_SECONDS = 3
 # Launches in one offer, and between launches.
 LAUNCHES = 2
 LAUNCH_INTERVAL = 0.3
-# What a task uses. What ends together is offered together, and enough again.
+# What a task uses.
 TASK_CPUS, TASK_MEM = 0.05, 16
 # How long it waits for what is told in any case, before it asks.
 PATIENCE = 2
@@ -174,13 +174,14 @@ class Load:
 
     def _launch(self):
         for offer_id, offer in list(self._framework.offers.items()):
-            if (scalar(offer, "cpus") < LAUNCHES * TASK_CPUS
-                    or scalar(offer, "mem") < LAUNCHES * TASK_MEM):
-                continue
-            self._framework.offers.pop(offer_id, None)
-            self._framework.launch_on(
-                offer, [self._new_task() for _ in range(LAUNCHES)])
-            return
+            # Also a small one: what ends is offered bit by bit.
+            fit = min(LAUNCHES, round(scalar(offer, "cpus") / TASK_CPUS),
+                      round(scalar(offer, "mem") / TASK_MEM))
+            if fit > 0:
+                self._framework.offers.pop(offer_id, None)
+                self._framework.launch_on(
+                    offer, [self._new_task() for _ in range(fit)])
+                return
 
     def _new_task(self):
         tasks = self.history.tasks
