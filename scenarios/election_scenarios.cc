@@ -18,7 +18,7 @@ using sim::Cluster;
 using sim::ClusterOptions;
 using sim::MasterNode;
 
-ClusterOptions WithoutZooKeeper(sim::World& world) {
+ClusterOptions WithoutZooKeeper(sim::World& world, bool standby = false) {
   sim::NetworkOptions network = DrawNetwork(world);
   // A silence of 600 ms is reason enough for an election.
   network.spike = std::min<io::Duration>(network.spike, 100ms);
@@ -27,6 +27,7 @@ ClusterOptions WithoutZooKeeper(sim::World& world) {
           .agents = 2,
           .zookeepers = 0,
           .builtin_election = true,
+          .standby = standby,
           .network = network};
 }
 
@@ -40,17 +41,6 @@ void BeginTask(Cluster& c) {
 void AwaitUndisturbedTask(sim::World& world, Cluster& c) {
   c.AwaitTask("long", "TASK_FINISHED", 300s);
   EXPECT_NOW(Undisturbed(c.framework().States("long")));
-}
-
-// From now on a master that leads no more stays.
-void StandBy(Cluster& c) {
-  for (MasterNode* master : c.masters()) {
-    master->ChangeFlags([](master::MasterOptions& flags) {
-      flags.on_lost_leadership = master::LostLeadership::kStandby;
-    });
-    master->Kill();
-    master->Restart();
-  }
 }
 
 // A rolling restart with other flags, with a task in between.
@@ -196,8 +186,7 @@ SCENARIO(Builtin, ShortPausesElectNobody) {
 // Users asked for leaders that step down without an end of their process
 // (A12). It is a warm standby then, and may lead again.
 SCENARIO(Builtin, AFormerLeaderStandsByAndLeadsAgain) {
-  Cluster c(world, WithoutZooKeeper(world));
-  StandBy(c);
+  Cluster c(world, WithoutZooKeeper(world, /*standby=*/true));
   BeginTask(c);
   MasterNode& old = c.AwaitLeader(5s);
   const std::string id = old.role()->id();
@@ -221,10 +210,11 @@ SCENARIO(Builtin, AFormerLeaderStandsByAndLeadsAgain) {
 // The same with ZooKeeper: a session that is lost costs the leadership, and
 // nothing else.
 SCENARIO(ZooKeeper, AFormerLeaderStandsBy) {
-  Cluster c(
-      world,
-      {.masters = 3, .quorum = 2, .agents = 2, .network = DrawNetwork(world)});
-  StandBy(c);
+  Cluster c(world, {.masters = 3,
+                    .quorum = 2,
+                    .agents = 2,
+                    .standby = true,
+                    .network = DrawNetwork(world)});
   BeginTask(c);
   for (int i = 0; i < 3; ++i) {
     MasterNode& old = c.AwaitLeader(60s);

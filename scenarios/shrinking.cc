@@ -40,7 +40,9 @@ std::string ShrinkFailure(const Result& failed, const Options& options,
     ++runs;
     Options again = options;
     again.seed = failed.job.seed;
-    again.trace = again.html = again.events = std::nullopt;
+    again.trace.reset();
+    again.html.reset();
+    again.events.reset();
     again.run_timeout = std::min<flags::Duration>(
         again.run_timeout, std::max(std::chrono::seconds(1), left()));
     again.set = plan.Difference(drawn);

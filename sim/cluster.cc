@@ -6,8 +6,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/agent/model.h"
+#include "core/master/agents.h"
 #include "core/master/cluster.h"
 #include "sim/log_cluster.h"
+#include "sim/squatter.h"
 
 namespace quorate::sim {
 namespace {
@@ -21,7 +23,9 @@ constexpr io::Duration kExecutorPatience = std::chrono::minutes(1);
 constexpr char kAgentResources[] =
     "cpus:4;mem:4096;disk:4096;ports:[31000-32000]";
 
-std::string Ip(int net, int i) { return absl::StrCat("10.0.", net, ".", i); }
+std::string Ip(int net, int i) {
+  return absl::StrCat("10.", i / 256, ".", net, ".", i % 256);
+}
 
 std::vector<io::Endpoint> EndpointsOfMasters(int count) {
   std::vector<io::Endpoint> endpoints;
@@ -39,7 +43,8 @@ Cluster::Cluster(World& world, ClusterOptions options)
       log_agreement_(world),
       registry_witness_(world),
       checks_(world, log_agreement_),
-      ensemble_(world, MakeZooKeepers(options.zookeepers)) {
+      ensemble_(world, MakeZooKeepers(options.zookeepers)),
+      console_(world, network_, [this] { return Leader(); }) {
   log_agreement_.appends_differ = false;
   log_agreement_.on_entry = [this](uint64_t position,
                                    const log::EntryProto& entry) {
@@ -89,6 +94,9 @@ void Cluster::AddMasters(const ClusterOptions& options) {
     master::MasterOptions flags;
     flags.zk = location.zookeeper;
     flags.masters = location.masters;
+    if (options.standby) {
+      flags.on_lost_leadership = master::LostLeadership::kStandby;
+    }
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
     flags.registry_observer = registry_witness_.Observe(name);
@@ -152,34 +160,63 @@ bool Cluster::MasterWasDown(const Node& but) const {
       [&](MasterNode* master) { return master != &but && !master->running(); });
 }
 
-// A program ends by itself only where the guides say that it does.
 void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
-  const bool master_was_down = MasterWasDown(node);
-  if (dynamic_cast<MasterNode*>(&node) != nullptr) {
+  const bool is_master = dynamic_cast<MasterNode*>(&node) != nullptr;
+  const bool explained = ended.killed || DiskExplains(node, ended) ||
+                         SquatterExplains(node, ended) ||
+                         (is_master && ReignExplains(node, ended));
+  if (is_master) {
     last_master_end_ = world_.now();
     checks_.Ended(node);
   }
-  if (ended.killed || ended.code == io::kExitLostLeadership) return;
-  // A master that is cut off, or of which the others are down, gives up after
-  // its --registry_fetch_timeout or --registry_store_timeout.
-  if (absl::StrContains(ended.message, " the registry:") &&
-      (network_.stalled_segments() > 0 || master_was_down)) {
+  if (explained) return;
+  // As an operator wants it.
+  auto* agent = dynamic_cast<AgentNode*>(&node);
+  if (agent != nullptr && checks_.IsGone(agent->id()) &&
+      absl::StrContains(ended.message, master::kMarkedGone)) {
     return;
   }
-  if (DiskExcuses(ended.message)) return;
   world_.Fail(absl::StrCat(node.name(), " exits with ", ended.code, ": ",
                            ended.message));
 }
 
-// A program whose disk fails ends, and says so.
-bool Cluster::DiskExcuses(const std::string& message) const {
-  const FaultCounts& faults = world_.faults();
-  const uint64_t failed = faults.of(Fault::kReadFailed) +
-                          faults.of(Fault::kWriteFailed) +
-                          faults.of(Fault::kSyncFailed);
-  return (failed > 0 && absl::StrContains(message, "input/output error")) ||
-         (faults.of(Fault::kDiskFull) > 0 &&
-          absl::StrContains(message, "no space left"));
+// A program ends by itself only where the guides say that it does: a master
+// that does not lead any more, for which something has to have gone wrong; and
+// one that did not reach the others, or of which the others were down, after
+// its --registry_fetch_timeout or --registry_store_timeout.
+bool Cluster::ReignExplains(const Node& node,
+                            const Process::Ended& ended) const {
+  if (ended.code == io::kExitLostLeadership) {
+    return world_.faults().total() > 0;
+  }
+  const std::optional<io::Instant> stall = network_.LastStall(node.ip());
+  const bool was_cut_off =
+      stall && world_.now() - *stall < kLongestRegistryWait;
+  return absl::StrContains(ended.message, " the registry:") &&
+         (was_cut_off || MasterWasDown(node));
+}
+
+// Its own disk failed, or was full: a log waits for space, an agent does not.
+bool Cluster::DiskExplains(const Node& node,
+                           const Process::Ended& ended) const {
+  const FaultCounts& faults = world_.faults_of(node.name());
+  // What cannot be read at a start changes nothing: any failure will do.
+  const bool read = faults.of(Fault::kReadFailed) > 0;
+  if (ended.code != io::kExitDiskFailure &&
+      !(read && ended.code == io::kExitFailure)) {
+    return false;
+  }
+  const bool failed = read || faults.of(Fault::kWriteFailed) > 0 ||
+                      faults.of(Fault::kSyncFailed) > 0;
+  const bool is_agent = dynamic_cast<const AgentNode*>(&node) != nullptr;
+  return (failed && absl::StrContains(ended.message, "input/output error")) ||
+         (is_agent && faults.of(Fault::kDiskFull) > 0 &&
+          absl::StrContains(ended.message, "no space left"));
+}
+
+bool Cluster::SquatterExplains(const Node& node,
+                               const Process::Ended& ended) const {
+  return IsSquatted(node) && absl::StrContains(ended.message, " is in use");
 }
 
 // -----------------------------------------------------------------------------
@@ -196,13 +233,18 @@ MasterNode* Cluster::Leader() {
 bool Cluster::Registered(MasterNode& master) {
   if (!master.leads()) return false;
   const master::Cluster& cluster = master.role()->cluster();
-  return std::all_of(
-      agent_list_.begin(), agent_list_.end(), [&](AgentNode* agent) {
-        if (agent->role() == nullptr) return false;
-        const master::Agent* known = cluster.FindAgent(agent->id());
-        return known != nullptr && known->connected() &&
-               agent->role()->registered();
-      });
+  const auto missing = [&](AgentNode* agent) {
+    if (agent->role() == nullptr) return true;
+    const master::Agent* known = cluster.FindAgent(agent->id());
+    return known == nullptr || !known->connected() ||
+           !agent->role()->registered();
+  };
+  // This is asked after each event: who was missing is, most often, still.
+  if (missing_ != nullptr && missing(missing_)) return false;
+  const auto one =
+      std::find_if(agent_list_.begin(), agent_list_.end(), missing);
+  missing_ = one == agent_list_.end() ? nullptr : *one;
+  return missing_ == nullptr;
 }
 
 AgentNode* Cluster::AgentWithId(const std::string& id) {

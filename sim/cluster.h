@@ -23,6 +23,7 @@
 #include "sim/checkers/log_agreement.h"
 #include "sim/checkers/registry_witness.h"
 #include "sim/cluster_checks.h"
+#include "sim/console.h"
 #include "sim/coordination.h"
 #include "sim/framework.h"
 #include "sim/network.h"
@@ -38,6 +39,8 @@ struct ClusterOptions {
   int zookeepers = 3;
   // Without ZooKeeper, by the masters themselves.
   bool builtin_election = false;
+  // A master that leads no more stands by in its process.
+  bool standby = false;
   int frameworks = 1;
   FrameworkOptions framework;  // Of each.
   NetworkOptions network;
@@ -68,6 +71,9 @@ class Cluster {
   }
   Network& network() { return network_; }
   Ensemble& zookeeper() { return ensemble_; }
+  // Under which masters stand for leadership.
+  std::string zookeeper_path() const { return zookeeper_url().path; }
+  Console& console() { return console_; }
   ClusterChecks& checks() { return checks_; }
 
   // The master that leads; of several, all but one of which have yet to find
@@ -141,7 +147,9 @@ class Cluster {
   }
   void AwaitLaunch(FrameworkNode& framework);
   void OnEnded(Node& node, const Process::Ended& ended);
-  bool DiskExcuses(const std::string& message) const;
+  bool ReignExplains(const Node& node, const Process::Ended& ended) const;
+  bool DiskExplains(const Node& node, const Process::Ended& ended) const;
+  bool SquatterExplains(const Node& node, const Process::Ended& ended) const;
   bool MasterWasDown(const Node& but) const;
   std::string Testimony();
   std::vector<Host*> AllHosts() const;
@@ -154,10 +162,12 @@ class Cluster {
   ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
+  Console console_;
   std::vector<std::unique_ptr<Node>> nodes_;  // the frameworks' as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;
   std::vector<FrameworkNode*> framework_list_;
+  AgentNode* missing_ = nullptr;  // When Registered last looked, or null.
   int probes_ = 0;
   std::optional<io::Instant> last_master_end_;
   World::Witness witness_;

@@ -21,7 +21,6 @@ using mesos::v1::scheduler::Call;
 using mesos::v1::scheduler::Event;
 
 constexpr char kResourcesOfTask[] = "cpus:0.1;mem:32";
-constexpr double kRefuseSeconds = 1;
 // A call or its effect may get lost: what waits for one is asked for again.
 constexpr io::Duration kRepeatInterval = std::chrono::seconds(30);
 // Between misdeeds, and before it begins anew when it was refused.
@@ -101,6 +100,7 @@ class FrameworkNode::Running final : public Program,
   void OnEvent(const Event& event) override;
 
   void SendKill(const std::string& task_id);
+  void TearDown();
   bool subscribed() const {
     return driver_ != nullptr && driver_->subscribed();
   }
@@ -124,7 +124,9 @@ class FrameworkNode::Running final : public Program,
   // Whether it is the answer to a launch that had to be refused.
   bool IsRefusal(Task& task, const TaskStatus& status);
   void CountReuse(Task& task, const TaskStatus& status);
-  void OnOffer(const mesos::v1::Offer& offer);
+  void OnOffers(const Event::Offers& offers);
+  // Whether it has launched something on it.
+  bool Use(const mesos::v1::Offer& offer);
   void AddLaunch(const std::string& task_id, const std::string& agent_id,
                  Call::Accept* accept);
   void Misbehave();
@@ -168,7 +170,7 @@ void FrameworkNode::Running::OnEvent(const Event& event) {
   if (event.type() == Event::UPDATE) {
     OnUpdate(event.update().status());
   } else if (event.type() == Event::OFFERS) {
-    for (const auto& offer : event.offers().offers()) OnOffer(offer);
+    OnOffers(event.offers());
   }
 }
 
@@ -177,6 +179,12 @@ void FrameworkNode::Running::SendKill(const std::string& task_id) {
   call.set_type(Call::KILL);
   call.mutable_kill()->mutable_task_id()->set_value(task_id);
   call.mutable_kill()->mutable_agent_id()->set_value(node_.AgentOf(task_id));
+  Send(std::move(call));
+}
+
+void FrameworkNode::Running::TearDown() {
+  Call call;
+  call.set_type(Call::TEARDOWN);
   Send(std::move(call));
 }
 
@@ -268,25 +276,44 @@ void FrameworkNode::Running::AddLaunch(const std::string& task_id,
   *operation.mutable_launch()->add_task_infos() = info;
 }
 
-void FrameworkNode::Running::OnOffer(const mesos::v1::Offer& offer) {
+// What it does not use it declines, with one call.
+void FrameworkNode::Running::OnOffers(const Event::Offers& offers) {
+  Call call;
+  call.set_type(Call::DECLINE);
+  Call::Decline& decline = *call.mutable_decline();
+  decline.mutable_filters()->set_refuse_seconds(node_.options_.refuse_seconds);
+  for (const mesos::v1::Offer& offer : offers.offers()) {
+    if (!Use(offer)) *decline.add_offer_ids() = offer.id();
+    node_.old_offers_.emplace_back(offer.id().value(),
+                                   offer.agent_id().value());
+    if (node_.old_offers_.size() > kMaxOldOffers) {
+      node_.old_offers_.pop_front();
+    }
+  }
+  if (decline.offer_ids_size() > 0) Send(std::move(call));
+}
+
+bool FrameworkNode::Running::Use(const mesos::v1::Offer& offer) {
+  if (node_.waiting_.empty()) return false;
   Call call;
   call.set_type(Call::ACCEPT);
   Call::Accept& accept = *call.mutable_accept();
   *accept.add_offer_ids() = offer.id();
-  accept.mutable_filters()->set_refuse_seconds(kRefuseSeconds);
+  accept.mutable_filters()->set_refuse_seconds(node_.options_.refuse_seconds);
   Resources wanted = Resources::ParseText(kResourcesOfTask).value();
   wanted.Allocate("*");
   Resources left = Resources::FromProto(offer.resources()).value();
-  for (auto& [id, task] : node_.tasks_) {
-    const bool waits = task.agent_id.empty() && !task.ended;
-    if (!waits || !left.Contains(wanted)) continue;
+  while (!node_.waiting_.empty() && left.Contains(wanted)) {
+    const std::string id = *node_.waiting_.begin();
+    node_.waiting_.erase(node_.waiting_.begin());
+    const Task& task = node_.tasks_.at(id);
+    if (!task.agent_id.empty() || task.ended) continue;
     left -= wanted;
     AddLaunch(id, offer.agent_id().value(), &accept);
   }
-  // Without an operation this declines.
+  if (accept.operations_size() == 0) return false;
   Send(std::move(call));
-  node_.old_offers_.emplace_back(offer.id().value(), offer.agent_id().value());
-  if (node_.old_offers_.size() > kMaxOldOffers) node_.old_offers_.pop_front();
+  return true;
 }
 
 // -----------------------------------------------------------------------------
@@ -429,6 +456,7 @@ void FrameworkNode::Launch(const std::string& task_id,
                            const std::string& command) {
   CHECK(tasks_.count(task_id) == 0) << task_id << " was launched before";
   tasks_[task_id].command = command;
+  waiting_.insert(task_id);
 }
 
 void FrameworkNode::KillTask(const std::string& task_id) {
@@ -439,6 +467,10 @@ void FrameworkNode::KillTask(const std::string& task_id) {
   if (task.agent_id.empty()) task.ended = true;
   if (task.ended) return;
   Do([task_id](Running& running) { running.SendKill(task_id); });
+}
+
+void FrameworkNode::TearDown() {
+  Do([](Running& running) { running.TearDown(); });
 }
 
 // What it ran ends, and it is not told how.
@@ -488,6 +520,7 @@ bool FrameworkNode::ReuseId() {
   for (auto& [id, task] : tasks_) {
     if (!task.ended_by_agent || task.kill_wanted) continue;
     task.agent_id.clear();
+    waiting_.insert(id);
     task.ended = task.ended_by_agent = false;
     task.reused = true;
     return true;

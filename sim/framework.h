@@ -31,6 +31,9 @@ namespace quorate::sim {
 struct FrameworkOptions {
   // How long a master waits for it to come back.
   io::Duration failover_timeout = std::chrono::hours(1);
+  // For how long it does not want what it has no use for. Short, so that much
+  // happens; frameworks that say nothing get 5 s.
+  double refuse_seconds = 1;
 };
 
 // What a framework may do to a cluster: chances, for each second. Each counts
@@ -72,6 +75,8 @@ class FrameworkNode final : public Node {
   // At any time; a task id once only.
   void Launch(const std::string& task_id, const std::string& command);
   void KillTask(const std::string& task_id);
+  // Tears itself down, and begins anew as another framework.
+  void TearDown();
   // Whether it was asked to launch that.
   bool Knows(const std::string& task_id) const {
     return tasks_.count(task_id) != 0;
@@ -163,6 +168,7 @@ class FrameworkNode final : public Node {
   int subscriptions_ = 0;
   std::vector<std::string> errors_;
   std::map<std::string, Task> tasks_;
+  std::set<std::string> waiting_;  // To be launched, and perhaps others.
   // Offers that it has answered, the newest last: id and agent.
   std::deque<std::pair<std::string, std::string>> old_offers_;
   int stale_ = 0;

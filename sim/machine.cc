@@ -294,6 +294,7 @@ void Process::RunNow(std::function<void()> callback) {
   CHECK(!running_) << "a callback from inside another one of " << name_;
   running_ = true;
   ++turns_;
+  if (host_.on_turn) host_.on_turn();
   running_process = this;
   callback();
   callback = nullptr;
@@ -396,10 +397,12 @@ void Process::DieAtDiskCall(uint64_t n, bool power) {
 
 absl::Status Process::OnDiskCall(io::Duration cost) {
   if (!alive_) return absl::UnavailableError("the process has ended");
-  if (host_.disk_stall > io::Duration::zero()) {
+  if (host_.disk_stall > io::Duration::zero() &&
+      world().elapsed() + disk_cost_ < host_.disk_stall_until) {
     world().Took(Fault::kDiskStall, host_.name());
+    disk_cost_ += host_.disk_stall;
   }
-  disk_cost_ += cost + host_.disk_stall;
+  disk_cost_ += cost;
   if (dies_at_disk_call_ == 0) return absl::OkStatus();
   if (dies_at_disk_call_ > 1) {
     --dies_at_disk_call_;

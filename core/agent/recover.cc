@@ -27,7 +27,8 @@ class Reader {
                        RecoveredFramework* framework);
   absl::Status ReadTask(const Run& run, const std::string& task_id,
                         RecoveredExecutor* executor);
-  absl::Status ReadUpdates(const std::string& path, RecoveredTask* task);
+  absl::Status ReadUpdates(const std::string& directory, RecoveredTask* task);
+  absl::Status Secure(const std::string& path, absl::string_view content);
 
   // A file of one record. False when there is none (the process died before
   // it was written), or when it is damaged and given up.
@@ -35,7 +36,7 @@ class Reader {
                                   google::protobuf::Message* message);
   // Names in a directory; none when it is missing.
   absl::StatusOr<std::vector<std::string>> List(const std::string& path);
-  bool Exists(const std::string& path) { return disk_.Stat(path).ok(); }
+  absl::StatusOr<bool> Exists(const std::string& path);
   // OK when the damage is given up.
   absl::Status GiveUp(const std::string& path, const absl::Status& damage);
 
@@ -61,6 +62,12 @@ absl::StatusOr<std::vector<std::string>> Reader::List(const std::string& path) {
   auto names = disk_.List(path);
   if (absl::IsNotFound(names.status())) return std::vector<std::string>();
   return names;
+}
+
+absl::StatusOr<bool> Reader::Exists(const std::string& path) {
+  const absl::Status status = disk_.Stat(path).status();
+  if (status.ok() || absl::IsNotFound(status)) return status.ok();
+  return status;
 }
 
 absl::StatusOr<bool> Reader::ReadRecord(const std::string& path,
@@ -137,10 +144,10 @@ absl::Status Reader::ReadExecutor(const Run& run,
   for (const std::string& name : *names) {
     Run one = run;
     one.container_id = name;
-    if (name == "latest" ||
-        Exists(paths_.MetaRun(one) + "/executor.sentinel")) {
-      continue;
-    }
+    if (name == "latest") continue;
+    const auto over = Exists(paths_.MetaRun(one) + "/executor.sentinel");
+    if (!over.ok()) return over.status();
+    if (*over) continue;
     ExecutorRecord record;
     const auto found =
         ReadRecord(paths_.MetaExecutor(run) + "/executor.info", &record);
@@ -174,13 +181,15 @@ absl::Status Reader::ReadTask(const Run& run, const std::string& task_id,
   const auto found = ReadRecord(directory + "/task.info", &task.info);
   if (!found.ok()) return found.status();
   if (!*found) return absl::OkStatus();
-  const absl::Status read = ReadUpdates(directory + "/task.updates", &task);
+  const absl::Status read = ReadUpdates(directory, &task);
   if (!read.ok()) return read;
   executor->tasks.push_back(std::move(task));
   return absl::OkStatus();
 }
 
-absl::Status Reader::ReadUpdates(const std::string& path, RecoveredTask* task) {
+absl::Status Reader::ReadUpdates(const std::string& directory,
+                                 RecoveredTask* task) {
+  const std::string path = directory + "/task.updates";
   const auto content = disk_.ReadFile(path);
   if (absl::IsNotFound(content.status())) return absl::OkStatus();
   if (!content.ok()) return content.status();
@@ -199,11 +208,20 @@ absl::Status Reader::ReadUpdates(const std::string& path, RecoveredTask* task) {
     const absl::Status given_up = GiveUp(path, status);
     if (!given_up.ok()) return given_up;
   }
-  if (log.valid_bytes == content->size()) return absl::OkStatus();
+  status = Secure(path, absl::string_view(*content).substr(0, log.valid_bytes));
+  return status.ok() ? disk_.SyncDirectory(directory) : status;
+}
+
+// The process before may have died between writing the last record and syncing
+// it, or of a sync that failed: what the page cache shows is not durable then,
+// and a later sync alone would not make it so.
+absl::Status Reader::Secure(const std::string& path,
+                            absl::string_view content) {
   auto file = disk_.Open(path, io::Disk::Mode::kReadWrite);
   if (!file.ok()) return file.status();
-  const absl::Status cut = (*file)->Truncate(log.valid_bytes);
-  return cut.ok() ? (*file)->Sync() : cut;
+  absl::Status status = (*file)->Truncate(content.size());
+  if (status.ok()) status = (*file)->WriteAt(0, content);
+  return status.ok() ? (*file)->Sync() : status;
 }
 
 }  // namespace

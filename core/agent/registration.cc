@@ -299,8 +299,7 @@ void Registration::Dispatch(const wire::AgentMessage& message) {
   // A master may refuse to register an agent.
   const bool refused = message.has_shutdown_agent() &&
                        phase_ == Phase::kRegistering && CheckReign(*reign).ok();
-  if (!refused && !(registered() && IsSame(*reign, identity_.reign)) &&
-      !Planted(Bug::kEpochIgnored)) {
+  if (!refused && !(registered() && IsSame(*reign, identity_.reign))) {
     LOG(WARNING) << "dropping a message of epoch " << reign->epoch();
     return;
   }

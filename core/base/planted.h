@@ -80,6 +80,12 @@ enum class Bug {
   kLaunchLossUntold,
   // A framework that does not read is not cut off.
   kSlowReaderKept,
+  // A framework is subscribed before the registry says so.
+  kSubscribedUncommitted,
+  // What an agent still runs brings back a framework that has ended.
+  kEndedRecovered,
+  // An agent that was marked gone may register again.
+  kGoneReadmitted,
 };
 
 // Whether `bug` is planted in this process.

@@ -16,7 +16,7 @@ using mesos::v1::MasterInfo;
 constexpr char kLabel[] = "json.info";
 
 struct Leader {
-  uint64_t sequence;
+  int32_t sequence;
   MasterInfo info;
 };
 
@@ -49,20 +49,26 @@ class ZooKeeperDetector final : public Detector, public Group::Listener {
   void OnMembers(const std::optional<Members>& members) override {
     std::optional<Leader> leader;
     if (members.has_value()) leader = LowestOf(*members);
-    const std::optional<uint64_t> sequence =
-        leader.has_value() ? std::optional(leader->sequence) : std::nullopt;
-    if (told_ && sequence == sequence_) return;
+    // Neither alone tells one reign from the next: a master may lead again,
+    // and numbers may come back.
+    std::optional<Reign> reign;
+    if (leader.has_value()) {
+      reign = {leader->sequence, leader->info.SerializeAsString()};
+    }
+    if (told_ && reign == reign_) return;
     told_ = true;
-    sequence_ = sequence;
+    reign_ = std::move(reign);
     on_leader_(InfoOf(leader));
   }
-  void OnJoined(uint64_t) override {}
+  void OnJoined(int32_t) override {}
   void OnMembershipLost(const absl::Status&) override {}
 
  private:
+  using Reign = std::pair<int32_t, std::string>;  // number and master
+
   OnLeader on_leader_;
   bool told_ = false;
-  std::optional<uint64_t> sequence_;
+  std::optional<Reign> reign_;
   Group group_;
 };
 
@@ -99,7 +105,7 @@ class ZooKeeperContender final : public Contender, public Group::Listener {
     group_.Join(content_);
   }
 
-  void OnJoined(uint64_t sequence) override {
+  void OnJoined(int32_t sequence) override {
     LOG(INFO) << "candidate for leadership with sequence " << sequence;
     own_ = sequence;
   }
@@ -138,7 +144,7 @@ class ZooKeeperContender final : public Contender, public Group::Listener {
 
   Contender::Listener* const listener_;
   const std::string content_;
-  std::optional<uint64_t> own_;
+  std::optional<int32_t> own_;
   bool elected_ = false;
   bool deposed_ = false;
   Group group_;
@@ -156,7 +162,7 @@ class ZooKeeperAnnouncement final : public Announcement,
   }
 
   void OnMembers(const std::optional<Members>&) override {}
-  void OnJoined(uint64_t sequence) override {
+  void OnJoined(int32_t sequence) override {
     LOG(INFO) << "announced in ZooKeeper with sequence " << sequence;
   }
   void OnMembershipLost(const absl::Status&) override { group_.Join(content_); }

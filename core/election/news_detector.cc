@@ -70,7 +70,14 @@ void NewsDetector::AskNext(const std::string& why) {
   on_leader_(std::nullopt);
 }
 
-void NewsDetector::OnUp(const wire::Handshake&) {}
+void NewsDetector::OnUp(const wire::Handshake& peer) {
+  if (peer.cluster_id.empty() || peer.cluster_id == peer_cluster_) return;
+  LOG_IF(WARNING, !peer_cluster_.empty())
+      << "the master at " << location_.masters[asked_].ToString()
+      << " is of another cluster than those asked before";
+  peer_cluster_ = peer.cluster_id;
+  newest_ = {};
+}
 
 void NewsDetector::OnDown(const absl::Status& reason) {
   if (!asking_) return;

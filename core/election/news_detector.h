@@ -51,7 +51,9 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   std::unique_ptr<wire::Dialer> dialer_;
   io::Timer patience_;
 
-  // Generation and epoch of the newest reign that was told.
+  // The cluster that is asked, generation and epoch of its newest reign that
+  // was told.
+  std::string peer_cluster_;
   std::pair<uint32_t, uint64_t> newest_;
   // As told to the caller: serialized, empty for none.
   std::optional<std::string> told_;

@@ -51,6 +51,7 @@ void AgentClient::Subscribe() {
   for (const Call::Update& update : updates_) {
     *subscribe.add_unacknowledged_updates() = update;
   }
+  brought_ = updates_.size();
   stream_ = std::make_unique<Subscription>(
       environment_, options_.agent, kPath, kMedia,
       api::SerializeBody(kMedia, call),
@@ -81,6 +82,7 @@ void AgentClient::OnRecord(absl::string_view record) {
       calls_ = std::make_unique<http::ClientConnection>(
           environment_.clock(), environment_.network(), options_.agent,
           http::ClientOptions{});
+      for (size_t i = brought_; i < updates_.size(); ++i) Send(updates_[i]);
       break;
     case Event::ACKNOWLEDGED:
       OnAcknowledged(event.acknowledged());
@@ -101,7 +103,10 @@ void AgentClient::OnAcknowledged(const Event::Acknowledged& acknowledged) {
 void AgentClient::OnRefused(const http::Response& answer) {
   const absl::Status why = absl::UnavailableError(
       absl::StrCat("the agent answered ", answer.status, " ", answer.body));
-  if (answer.status >= 400 && answer.status < 500) return Abandon(why);
+  // So an agent refuses an executor that it does not know. Another answer is
+  // that of an agent which is not ready yet, or of another program that has its
+  // address meanwhile: no reason to end a task.
+  if (answer.status == 400 || answer.status == 403) return Abandon(why);
   Lose(why);
 }
 
@@ -149,11 +154,16 @@ void AgentClient::SendUpdate(mesos::v1::TaskStatus status) {
   status.set_timestamp(io::ToUnixSeconds(environment_.clock().WallNow()));
   status.set_source(mesos::v1::TaskStatus::SOURCE_EXECUTOR);
   status.mutable_executor_id()->set_value(options_.executor_id);
+  Call::Update update;
+  *update.mutable_status() = std::move(status);
+  updates_.push_back(std::move(update));
+  // Otherwise the next subscription brings it along, or is followed by it.
+  if (subscribed_) Send(updates_.back());
+}
+
+void AgentClient::Send(const Call::Update& update) {
   Call call = MakeCall(Call::UPDATE);
-  *call.mutable_update()->mutable_status() = std::move(status);
-  updates_.push_back(call.update());
-  // Otherwise the next subscription brings it along.
-  if (!subscribed_) return;
+  *call.mutable_update() = update;
   calls_->Send(
       scheduler::ApiRequest(kPath, kMedia, api::SerializeBody(kMedia, call)),
       [this](auto answer) { OnUpdateAnswered(answer); });

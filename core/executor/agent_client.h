@@ -55,6 +55,7 @@ class AgentClient {
   void OnRecord(absl::string_view record);
   void OnAcknowledged(const Event::Acknowledged& acknowledged);
   void OnRefused(const http::Response& answer);
+  void Send(const Call::Update& update);
   void OnUpdateAnswered(const absl::StatusOr<http::Response>& answer);
   void Lose(const absl::Status& why);
   void Abandon(const absl::Status& why);
@@ -79,6 +80,7 @@ class AgentClient {
   // Without an acknowledged update, by id.
   std::map<std::string, mesos::v1::TaskInfo> tasks_;
   std::vector<Call::Update> updates_;  // In order.
+  size_t brought_ = 0;  // Of them, by the subscription that is under way.
 };
 
 }  // namespace quorate::executor

@@ -222,6 +222,11 @@ void LogNode::Core::Read(uint64_t from, uint64_t to, LogNode::OnRead done) {
           NoteDamaged(position);
           Settle();
         }
+        if (read.entries.empty() && persistence_.disk_full()) {
+          return done(absl::UnavailableError(
+              absl::StrCat("position ", position,
+                           " cannot be read before the disk has space again")));
+        }
         if (read.entries.empty()) {
           return done(absl::DataLossError(
               absl::StrCat("position ", position,

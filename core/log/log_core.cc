@@ -71,8 +71,7 @@ uint64_t LogNode::Core::StoredUpto() const {
 void LogNode::Core::Start() {
   persistence_.Open([this](absl::StatusOr<ReplicaState> state) {
     if (state.ok()) return OnOpened(*std::move(state));
-    const bool disk = absl::IsUnavailable(state.status()) ||
-                      absl::IsResourceExhausted(state.status());
+    const bool disk = absl::IsUnavailable(state.status());
     Fail(disk ? io::kExitDiskFailure : io::kExitFailure, state.status());
   });
 }
@@ -381,9 +380,11 @@ void LogNode::Core::ReadAhead() {
                         if (at >= applied_) fresh_[at] = std::move(entry);
                         ++at;
                       }
-                      if (read.damaged) {
-                        ++damaged_found_;
-                        acceptor_->OnDamaged(at);
+                      if (read.damaged && persistence_.disk_full()) {
+                        // It goes on when there is space: see OnDiskFull.
+                        if (read.entries.empty()) return;
+                      } else if (read.damaged) {
+                        NoteDamaged(at);
                       }
                       Settle();
                     });
@@ -560,6 +561,7 @@ void LogNode::Core::OnDiskFailed(const absl::Status& status) {
 }
 
 void LogNode::Core::OnDiskFull(bool full) {
+  if (!acceptor_) return;  // It waits for space to open.
   acceptor_->set_disk_full(full);
   Settle();
 }

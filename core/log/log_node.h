@@ -245,7 +245,8 @@ class LogNode {
   void Truncate(uint64_t to, OnAppended done);
 
   // Client entries of [from, to), from this node's disk; as many as fit into
-  // a bounded answer. OutOfRange below the base or above what is learned. Not
+  // a bounded answer. OutOfRange below the base or above what is learned;
+  // DataLoss while damage is repaired, Unavailable while the disk is full. Not
   // linearizable: see Barrier.
   void Read(uint64_t from, uint64_t to, OnRead done);
 

@@ -62,7 +62,8 @@ std::string LogNode::Core::Explain() const {
   if (outdated()) return Outdated();
   switch (State()) {
     case LogStatus::State::kOpening:
-      return "opening the disk";
+      return persistence_.disk_full() ? "the disk is full: waits for space"
+                                      : "opening the disk";
     case LogStatus::State::kQuarantined:
       return absl::StrCat("does not vote any more: ", identity().reason());
     case LogStatus::State::kForming:
@@ -178,6 +179,7 @@ std::vector<std::string> LogNode::MetricNames() {
 std::map<std::string, double> LogNode::Core::Metrics() const {
   std::map<std::string, double> metrics;
   for (const std::string& name : MetricNames()) metrics[name] = 0;
+  metrics.at("log/disk_full") = persistence_.disk_full();
   if (!acceptor_ || !active()) return metrics;
   size_t silent = 0;
   for (const Member& member : config().members()) {
@@ -194,7 +196,6 @@ std::map<std::string, double> LogNode::Core::Metrics() const {
   set("checkpoints", static_cast<double>(persistence_.checkpoints()));
   set("damaged", static_cast<double>(acceptor_->damaged()));
   set("damaged_found", static_cast<double>(damaged_found_));
-  set("disk_full", acceptor_->disk_full());
   set("elections", static_cast<double>(elections_));
   set("ensemble_size", config().members_size());
   set("epoch", static_cast<double>(leader_epoch_));

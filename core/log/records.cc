@@ -215,6 +215,10 @@ absl::Status Records::Closed() const {
       absl::StrCat(path_, " could not be opened again: ", unopened_.message()));
 }
 
+bool Records::WaitsForSpace() const {
+  return absl::IsResourceExhausted(Closed());
+}
+
 absl::Status Records::Outcome(const absl::Status& status) const {
   return tolerant_ ? absl::OkStatus() : status;
 }
@@ -484,8 +488,9 @@ absl::StatusOr<Storage::ReadResult> Records::Read(uint64_t position,
                                                   size_t max_bytes) {
   Storage::ReadResult result;
   if (db_ == nullptr) {
+    if (!tolerant_ && !WaitsForSpace()) return Closed();
     result.damaged = true;
-    return tolerant_ ? absl::StatusOr<Storage::ReadResult>(result) : Closed();
+    return result;
   }
   std::unique_ptr<leveldb::Iterator> record(
       db_->NewIterator(ReadOptionsOf(false)));
@@ -518,8 +523,12 @@ absl::StatusOr<Storage::ReadResult> Records::Read(uint64_t position,
 absl::StatusOr<Storage::ScrubResult> Records::Scrub(uint64_t position,
                                                     uint64_t end,
                                                     size_t max_bytes) {
-  if (db_ == nullptr) return Closed();
   Storage::ScrubResult result;
+  if (db_ == nullptr) {
+    if (!WaitsForSpace()) return Closed();
+    result.next = end;
+    return result;
+  }
   std::unique_ptr<leveldb::Iterator> record(
       db_->NewIterator(ReadOptionsOf(false)));
   size_t bytes = 0;

@@ -86,6 +86,7 @@ class Records {
   absl::Status Copy(leveldb::DB& source, uint64_t from, leveldb::DB& target);
   absl::Status LoadOnce(uint64_t base, Contents* contents);
   absl::Status Closed() const;
+  bool WaitsForSpace() const;
   absl::Status Outcome(const absl::Status& status) const;
 
   io::Disk& disk_;

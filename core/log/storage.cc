@@ -105,7 +105,8 @@ class DiskStorage final : public Storage {
 };
 
 absl::Status DiskStorage::Open() {
-  if (options_.inspect && !disk_.Stat(PathOf(kSuperblockName)).ok()) {
+  if (options_.inspect &&
+      absl::IsNotFound(disk_.Stat(PathOf(kSuperblockName)).status())) {
     return absl::NotFoundError(
         absl::StrCat(options_.directory, " holds no replica of a log"));
   }
@@ -151,8 +152,11 @@ absl::Status DiskStorage::OpenSuperblock() {
 
 absl::Status DiskStorage::Format() {
   // Whoever forgot his promises must not go on under his old name.
-  if (disk_.Stat(PathOf(kRecordsName)).ok() ||
-      disk_.Stat(PathOf("journal.0")).ok()) {
+  for (absl::string_view name :
+       {kRecordsName, absl::string_view("journal.0")}) {
+    const absl::Status there = disk_.Stat(PathOf(name)).status();
+    if (absl::IsNotFound(there)) continue;
+    if (!there.ok()) return there;
     return absl::FailedPreconditionError(absl::StrCat(
         options_.directory,
         " holds records of a log but not its superblock: the replica's "

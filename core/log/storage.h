@@ -104,7 +104,8 @@ class Storage {
     // From the position on, without a gap; at least one, then up to the bytes
     // asked for.
     std::vector<Entry> entries;
-    // The record behind them is damaged or missing.
+    // The record behind them is damaged or missing, or out of reach until a
+    // full disk has space.
     bool damaged = false;
   };
   // Learned entries of [position, end). An error is an I/O error.
@@ -114,7 +115,8 @@ class Storage {
   // than what is left, which is copied.
   virtual absl::Status DeleteBelow(uint64_t base) = 0;
   // Damaged or missing records among [position, end), without reading more
-  // than `max_bytes`; `next` is where to go on.
+  // than `max_bytes`; `next` is where to go on. None while they are out of
+  // reach.
   struct ScrubResult {
     std::vector<uint64_t> damaged;
     uint64_t next = 0;

@@ -64,9 +64,10 @@ Superblock::Superblock(std::unique_ptr<io::File> file, uint64_t sequence,
 
 absl::StatusOr<std::unique_ptr<Superblock>> Superblock::Create(
     io::Disk& disk, const std::string& path, const SuperblockProto& content) {
-  if (disk.Stat(path).ok()) {
+  const absl::Status there = disk.Stat(path).status();
+  if (there.ok())
     return absl::AlreadyExistsError(absl::StrCat(path, " exists"));
-  }
+  if (!absl::IsNotFound(there)) return there;
   // Written under another name first: a superblock that exists is whole.
   const std::string temporary = absl::StrCat(path, ".new");
   auto file = disk.Open(temporary, io::Disk::Mode::kCreateEmpty);

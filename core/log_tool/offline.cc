@@ -30,7 +30,8 @@ constexpr size_t kMaxRecordBytes = 64 << 20;
 // Opens what is there; to look at it only, or to go on with it.
 absl::StatusOr<std::unique_ptr<Storage>> OpenReplica(
     io::Disk& disk, const std::string& directory, bool inspect) {
-  if (!disk.Stat(absl::StrCat(directory, "/superblock")).ok()) {
+  if (absl::IsNotFound(
+          disk.Stat(absl::StrCat(directory, "/superblock")).status())) {
     return absl::NotFoundError(
         absl::StrCat(directory, " holds no replica of a log"));
   }
@@ -79,10 +80,13 @@ absl::StatusOr<bool> LostVotes(io::Disk& disk, const std::string& directory,
 absl::StatusOr<std::unique_ptr<Storage>> OpenFresh(io::Disk& disk,
                                                    const std::string& directory,
                                                    io::Random& random) {
-  if (disk.Stat(absl::StrCat(directory, "/superblock")).ok()) {
+  const absl::Status there =
+      disk.Stat(absl::StrCat(directory, "/superblock")).status();
+  if (there.ok()) {
     return absl::AlreadyExistsError(absl::StrCat(
         directory, " holds a replica already; choose an empty directory"));
   }
+  if (!absl::IsNotFound(there)) return there;
   Storage::Options options;
   options.directory = directory;
   options.fresh_id = random.UuidBytes();
@@ -405,9 +409,10 @@ absl::Status ForEachSlot(io::Disk& disk, const std::string& directory,
 
 absl::StatusOr<BackedUp> Backup(io::Disk& disk, const std::string& directory,
                                 const std::string& file) {
-  if (disk.Stat(file).ok()) {
+  const absl::Status there = disk.Stat(file).status();
+  if (there.ok())
     return absl::AlreadyExistsError(absl::StrCat(file, " exists"));
-  }
+  if (!absl::IsNotFound(there)) return there;
   auto storage = Inspect(disk, directory);
   if (!storage.ok()) return storage.status();
   const log::SuperblockProto& identity = (*storage)->identity();

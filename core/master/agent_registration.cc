@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/planted.h"
 #include "core/master/agent_connection.h"
 #include "core/master/agents.h"
 #include "core/master/limits.h"
@@ -131,13 +132,14 @@ Agent& Agents::Add(const mesos::v1::AgentInfo& info, Connection& connection,
 
 void Agents::Attach(Agent& agent, Connection& connection) {
   auto* former = static_cast<Connection*>(agent.peer);
-  agent.peer = &connection;
+  context_.cluster.SetPeer(agent, &connection);
   if (former != nullptr && former != &connection) Drop(former->id());
   if (connection.agent_id().empty()) --unregistered_;
   connection.set_agent_id(agent.id);
   agent.missed_pings = 0;
   agent.awaits_pong = false;
   agent.reregister_timer.Cancel();
+  CancelUnreachable(agent.id);
 }
 
 void Agents::SendRegistered(Agent& agent) {
@@ -206,8 +208,9 @@ bool Agents::RefuseReregistration(Connection& connection,
     Refuse(connection, "The agent has changed its id");
     return true;
   }
-  if (context_.registry->state().gone().count(id) > 0) {
-    Refuse(connection, "The agent has been marked gone by an operator");
+  if (context_.registry->state().gone().count(id) > 0 &&
+      !Planted(Bug::kGoneReadmitted)) {
+    Refuse(connection, kMarkedGone);
     return true;
   }
   if (!IsSupported(message.version())) {
@@ -247,7 +250,7 @@ void Agents::OnReadmitted(const std::string& id) {
   if (agent == nullptr) {
     agent = &Add(message.agent_info(), *connection,
                  *Resources::FromProto(message.agent_info().resources()));
-    recovered.erase(id);
+    ForgetRecovered(id);
   } else {
     Attach(*agent, *connection);
     context_.cluster.SetAddress(*agent, connection->address());
@@ -285,7 +288,8 @@ void Agents::RecoverFrameworks(Agent& agent,
     const std::string& id = info.id().value();
     if (!ValidateId("Framework", id).ok()) continue;
     if (context_.cluster.FindFramework(id) != nullptr) continue;
-    if (context_.cluster.FindCompleted(id) != nullptr) {
+    if (context_.registry->state().HasEnded(id) &&
+        !Planted(Bug::kEndedRecovered)) {
       frameworks_.ShutDownOn(agent, id);
     } else if (context_.cluster.frameworks().size() < kMaxFrameworks) {
       frameworks_.Recover(info);

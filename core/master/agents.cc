@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/planted.h"
 #include "core/master/agent_connection.h"
 #include "core/master/events.h"
 #include "core/master/limits.h"
@@ -19,24 +18,26 @@ Agents::Agents(Context& context, Offers& offers, Tasks& tasks,
     : context_(context),
       offers_(offers),
       tasks_(tasks),
-      frameworks_(frameworks) {}
+      frameworks_(frameworks),
+      removals_(context.clock(), context.options.agent_removal_rate_limit),
+      unreachables_(context.clock(),
+                    context.options.agent_unreachable_rate_limit) {
+  context_.metrics.AddGauge("master/recovery_slaves_withheld",
+                            [this] { return static_cast<double>(withheld_); });
+}
 
 Agents::~Agents() = default;
 
 void Agents::Start() {
   for (const auto& [id, info] : context_.registry->state().admitted()) {
-    AwaitReregistration(info);
+    context_.cluster.recovered_agents()[id].info = info;
+    expected_.insert(id);
   }
-}
-
-void Agents::AwaitReregistration(const mesos::v1::AgentInfo& info) {
-  const std::string id = info.id().value();
-  context_.cluster.recovered_agents()[id] = {
-      .info = info,
-      .timer = context_.clock().RunAfter(
-          context_.options.agent_reregister_timeout, [this, id] {
-            MarkUnreachable(id, "did not register with the new master");
-          })};
+  inherited_ = expected_.size();
+  recovery_timer_ = context_.clock().RunAfter(
+      context_.options.agent_reregister_timeout, [this] { EndRecovery(); });
+  garbage_timer_ = context_.clock().RunAfter(
+      context_.options.registry_gc_interval, [this] { CollectGarbage(); });
 }
 
 void Agents::Accept(std::unique_ptr<wire::Link> link) {
@@ -104,6 +105,7 @@ void Agents::OnRegisteredMessage(Agent& agent,
 void Agents::OnPong(Agent& agent) {
   agent.awaits_pong = false;
   agent.missed_pings = 0;
+  CancelUnreachable(agent.id);
 }
 
 void Agents::OnExecutorExited(Agent& agent,
@@ -154,7 +156,7 @@ void Agents::Drop(uint64_t id) {
 }
 
 void Agents::Disconnect(Agent& agent) {
-  agent.peer = nullptr;
+  context_.cluster.SetPeer(agent, nullptr);
   offers_.RescindAll(agent);
   tasks_.LoseUncheckpointed(agent);
   agent.reregister_timer = context_.clock().RunAfter(
@@ -162,14 +164,16 @@ void Agents::Disconnect(Agent& agent) {
       [this, id = agent.id] { MarkUnreachable(id, "did not come back"); });
 }
 
-// A disconnected agent misses pings too.
+// A disconnected agent misses pings too. Whoever is to become unreachable, and
+// waits for its turn, may answer after all.
 void Agents::Ping(const std::string& id) {
   Agent* agent = context_.cluster.FindAgent(id);
   if (agent == nullptr) return;
   if (agent->awaits_pong &&
       ++agent->missed_pings >= context_.options.max_agent_ping_timeouts) {
-    return MarkUnreachable(
-        id, absl::StrCat("missed ", agent->missed_pings, " pings"));
+    MarkUnreachable(id, absl::StrCat("missed ", agent->missed_pings, " pings"));
+    agent = context_.cluster.FindAgent(id);
+    if (agent == nullptr || leaving_.count(id) > 0) return;
   }
   agent->awaits_pong = true;
   agent->ping_timer =
@@ -180,76 +184,6 @@ void Agents::Ping(const std::string& id) {
   *message.mutable_ping()->mutable_reign() = context_.reign;
   message.mutable_ping()->set_connected(true);
   agent->peer->Send(message);
-}
-
-void Agents::MarkUnreachable(const std::string& id, const std::string& reason) {
-  if (!leaving_.insert(id).second) return;
-  LOG(WARNING) << "marking agent " << id << " unreachable: it " << reason;
-  ++context_.metrics.AddCounter("master/slave_unreachable_scheduled");
-  const mesos::v1::TimeInfo time = MakeTime(context_.clock().WallNow());
-  registry::Operation operation;
-  auto& mark = *operation.mutable_mark_agent_unreachable();
-  mark.mutable_id()->set_value(id);
-  *mark.mutable_timestamp() = time;
-  if (Planted(Bug::kUnreachableUncommitted)) OnMarkedUnreachable(id, time);
-  context_.registry->Apply(
-      std::move(operation),
-      [this, id, time](const absl::Status&) { OnMarkedUnreachable(id, time); });
-}
-
-void Agents::OnMarkedUnreachable(const std::string& id,
-                                 mesos::v1::TimeInfo time) {
-  leaving_.erase(id);
-  ++context_.metrics.AddCounter("master/slave_unreachable_completed");
-  ++context_.metrics.AddCounter("master/slave_removals");
-  ++context_.metrics.AddCounter("master/slave_removals/reason_unhealthy");
-  if (Agent* agent = context_.cluster.FindAgent(id)) {
-    return Remove(*agent,
-                  {.message = absl::StrCat("Agent ", agent->info.hostname(),
-                                           " is unreachable"),
-                   .state = mesos::v1::TASK_UNREACHABLE,
-                   .unreachable_time = time});
-  }
-  if (context_.cluster.recovered_agents().erase(id) == 0) return;
-  ++context_.metrics.AddCounter("master/recovery_slave_removals");
-  for (const auto& [framework_id, framework] : context_.cluster.frameworks()) {
-    SendAgentFailure(*framework, id);
-  }
-}
-
-void Agents::RemoveFromRegistry(Agent& agent, const std::string& reason,
-                                const char* metric) {
-  const std::string id = agent.id;
-  if (!leaving_.insert(id).second) return;
-  LOG(INFO) << "removing agent " << id << ": it " << reason;
-  registry::Operation operation;
-  operation.mutable_remove_agent()->mutable_id()->set_value(id);
-  context_.registry->Apply(
-      std::move(operation), [this, id, reason, metric](const absl::Status&) {
-        leaving_.erase(id);
-        ++context_.metrics.AddCounter("master/slave_removals");
-        ++context_.metrics.AddCounter(metric);
-        Agent* agent = context_.cluster.FindAgent(id);
-        if (agent == nullptr) return;
-        Remove(*agent, {.message = absl::StrCat(
-                            "Agent ", agent->info.hostname(), " ", reason),
-                        .state = mesos::v1::TASK_GONE});
-      });
-}
-
-void Agents::Remove(Agent& agent, const Tasks::Loss& loss) {
-  const std::string id = agent.id;
-  auto* connection = static_cast<Connection*>(agent.peer);
-  agent.peer = nullptr;
-  offers_.RescindAll(agent);
-  tasks_.Lose(agent, loss);
-  for (const auto& [framework_id, framework] : context_.cluster.frameworks()) {
-    SendAgentFailure(*framework, id);
-  }
-  offers_.Forget(agent);
-  context_.cluster.RemoveAgent(agent);
-  // If it is there after all it connects, and registers, again.
-  if (connection != nullptr) Drop(connection->id());
 }
 
 }  // namespace quorate::master

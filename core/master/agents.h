@@ -10,18 +10,25 @@
 #define QUORATE_CORE_MASTER_AGENTS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/master/context.h"
 #include "core/master/frameworks.h"
 #include "core/master/offers.h"
+#include "core/master/rate_limiter.h"
 #include "core/master/tasks.h"
 #include "core/wire/link.h"
 
 namespace quorate::master {
+
+// Why an agent that was marked gone is refused.
+inline constexpr char kMarkedGone[] =
+    "The agent has been marked gone by an operator";
 
 class Agents {
  public:
@@ -32,6 +39,14 @@ class Agents {
   // The master leads: the agents of the registry have
   // --agent_reregister_timeout to come back.
   void Start();
+
+  // An operator says that the agent will never come back: it is told to shut
+  // down, is refused from then on, and its tasks are gone. `done` gets OK when
+  // that is durable, now or since before; NotFound for an agent that is
+  // neither admitted nor unreachable; Unavailable while it is being removed or
+  // marked already.
+  using OnMarked = std::function<void(const absl::Status&)>;
+  void MarkGone(const std::string& id, OnMarked done);
 
   // A link whose handshake said Purpose::kAgent.
   void Accept(std::unique_ptr<wire::Link> link);
@@ -80,12 +95,20 @@ class Agents {
   // The end of a connection, and of an agent.
   void Disconnect(Agent& agent);
   void Ping(const std::string& id);
+  void AwaitReregistration(const mesos::v1::AgentInfo& info);
+  void EndRecovery();
+  // As soon as the rates allow it, unless it is back before.
   void MarkUnreachable(const std::string& id, const std::string& reason);
+  bool EndsTasks(const std::string& id) const;
+  void CancelUnreachable(const std::string& id);
+  void WriteUnreachable(const std::string& id, const std::string& reason);
   void OnMarkedUnreachable(const std::string& id, mesos::v1::TimeInfo time);
+  void OnMarkedGone(const std::string& id);
   void RemoveFromRegistry(Agent& agent, const std::string& reason,
                           const char* metric);
   void Remove(Agent& agent, const Tasks::Loss& loss);
-  void AwaitReregistration(const mesos::v1::AgentInfo& info);
+  bool ForgetRecovered(const std::string& id);
+  void CollectGarbage();
   void Drop(uint64_t connection);
 
   Context& context_;
@@ -103,8 +126,22 @@ class Agents {
 
   std::map<io::Endpoint, Registration> registering_;
   std::map<std::string, Registration> reregistering_;  // By agent id.
-  // Ids that the registry is about to know as unreachable or not at all.
+  // Ids that the registry is about to know as unreachable or gone, or not at
+  // all.
   std::set<std::string> leaving_;
+  // Those that are to become unreachable, and wait for their turn.
+  std::set<std::string> scheduled_;
+  RateLimiter removals_;
+  RateLimiter unreachables_;
+
+  // Of the agents that the registry had when this master was elected: how many
+  // there were, those that have yet to come back, and how many of them are
+  // withheld from being unreachable, being too many.
+  size_t inherited_ = 0;
+  std::set<std::string> expected_;
+  size_t withheld_ = 0;
+  io::Timer recovery_timer_;
+  io::Timer garbage_timer_;
 };
 
 }  // namespace quorate::master

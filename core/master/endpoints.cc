@@ -74,7 +74,7 @@ Endpoints::Endpoints(Context& context, const Standing& standing,
               }));
   router_.Add("*", "/teardown",
               Leading([this](Request request, Responder responder) {
-                responder.Send(TearDown(request));
+                TearDown(request, std::move(responder));
               }));
   router_.Add("*", "/health",
               [](Request, Responder responder) { responder.Send(Response{}); });
@@ -165,26 +165,26 @@ Response Endpoints::Tasks(const Request& request) const {
   return JsonResponse(request, TasksJson(context_, *query));
 }
 
-Response Endpoints::TearDown(const Request& request) {
+void Endpoints::TearDown(const Request& request, Responder responder) {
   if (request.method != "POST") {
     Response refusal = Response::Text(
         405, absl::StrCat("405 Method Not Allowed. Expecting one of { 'POST' "
                           "}, but received '",
                           request.method, "'."));
     refusal.headers.Set("Allow", "POST");
-    return refusal;
+    return responder.Send(std::move(refusal));
   }
   const absl::StatusOr<http::Target> form =
       http::ParseTarget(absl::StrCat("/?", request.body));
-  if (!form.ok()) return Response::Text(400, form.status().message());
+  if (!form.ok()) {
+    return responder.Send(Response::Text(400, form.status().message()));
+  }
   auto id = form->query.find("frameworkId");
   if (id == form->query.end()) {
-    return Response::Text(400, "Expecting 'frameworkId=value' in the body");
+    return responder.Send(
+        Response::Text(400, "Expecting 'frameworkId=value' in the body"));
   }
-  if (!operator_api_.TearDown(id->second)) {
-    return Response::Text(400, "No framework found with specified ID");
-  }
-  return Response{};
+  operator_api_.TearDown(id->second, std::move(responder));
 }
 
 }  // namespace quorate::master

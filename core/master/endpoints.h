@@ -36,7 +36,7 @@ class Endpoints {
   http::Response RedirectToRoot() const;
   void AddViews();
   http::Response Tasks(const http::Request& request) const;
-  http::Response TearDown(const http::Request& request);
+  void TearDown(const http::Request& request, http::Responder responder);
 
   Context& context_;
   const Standing& standing_;

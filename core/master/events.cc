@@ -39,6 +39,10 @@ mesos::v1::TimeInfo MakeTime(io::WallTime time) {
   return info;
 }
 
+io::WallTime ToWallTime(const mesos::v1::TimeInfo& time) {
+  return io::WallTime(io::Duration(time.nanoseconds()));
+}
+
 TaskState LostState(const Framework& framework, TaskState state) {
   const bool aware =
       framework.Has(mesos::v1::FrameworkInfo::Capability::PARTITION_AWARE);

@@ -26,6 +26,7 @@ struct MasterStatus {
 mesos::v1::TaskStatus MakeStatus(Context& context, const MasterStatus& status);
 
 mesos::v1::TimeInfo MakeTime(io::WallTime time);
+io::WallTime ToWallTime(const mesos::v1::TimeInfo& time);
 
 // `state` for frameworks that are PARTITION_AWARE, TASK_LOST for the others.
 mesos::v1::TaskState LostState(const Framework& framework,

@@ -1,12 +1,15 @@
 #include "core/master/frameworks.h"
 
 #include <glog/logging.h>
+#include <google/protobuf/util/message_differencer.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/planted.h"
 #include "core/master/events.h"
 #include "core/master/limits.h"
 #include "core/master/subscriber.h"
@@ -15,8 +18,11 @@
 namespace quorate::master {
 namespace {
 
+using google::protobuf::util::MessageDifferencer;
 using mesos::v1::FrameworkInfo;
 using mesos::v1::scheduler::Call;
+
+constexpr char kRemoved[] = "Framework has been removed";
 
 std::vector<std::string> ToVector(
     const google::protobuf::RepeatedPtrField<std::string>& roles) {
@@ -28,28 +34,116 @@ std::vector<std::string> ToVector(
 Frameworks::Frameworks(Context& context, Offers& offers, Tasks& tasks)
     : context_(context), offers_(offers), tasks_(tasks) {}
 
+void Frameworks::Start() {
+  const registry::RegistryState& registry = context_.registry->state();
+  for (const registry::Registry::EndedFramework& ended :
+       registry.ended_frameworks()) {
+    auto framework = std::make_unique<Framework>();
+    framework->id = ended.info().id().value();
+    framework->info = ended.info();
+    framework->registered_time = ToWallTime(ended.registered());
+    framework->unregistered_time = ToWallTime(ended.ended());
+    context_.cluster.AddCompleted(std::move(framework),
+                                  context_.options.max_completed_frameworks);
+  }
+  for (const auto& [id, known] : registry.frameworks()) {
+    Framework& framework = Add(known.info(), ToWallTime(known.registered()));
+    framework.recovered = true;
+    AwaitReturn(framework, RecoveryTimeout(framework.info));
+  }
+}
+
+// Whoever runs the framework needs time to notice that there is a new leader,
+// also if it has asked for none.
+io::Duration Frameworks::RecoveryTimeout(const FrameworkInfo& info) const {
+  return std::max(FailoverTimeout(info),
+                  context_.options.agent_reregister_timeout);
+}
+
+// -----------------------------------------------------------------------------
+// Subscribing
+
+void Frameworks::Refuse(Subscription subscription, const std::string& reason) {
+  Subscriber refused(context_.clock(), subscription.type,
+                     subscription.stream_id, std::move(subscription.stream),
+                     nullptr);
+  refused.Close(reason);
+}
+
 void Frameworks::Subscribe(const Call::Subscribe& call,
                            Subscription subscription) {
-  FrameworkInfo info = call.framework_info();
+  Waiting waiting{.call = call, .subscription = std::move(subscription)};
+  FrameworkInfo& info = *waiting.call.mutable_framework_info();
   const absl::Status valid = Check(call);
   if (!valid.ok()) {
     LOG(WARNING) << "refusing framework '" << absl::CHexEscape(info.name())
                  << "': " << valid.message();
-    auto refused = std::make_unique<Subscriber>(
-        context_.clock(), subscription.type, subscription.stream_id,
-        std::move(subscription.stream), nullptr);
-    return refused->Close(std::string(valid.message()));
+    return Refuse(std::move(waiting.subscription),
+                  std::string(valid.message()));
   }
-  if (info.id().value().empty()) {
+  waiting.is_new = info.id().value().empty();
+  if (waiting.is_new) {
     info.mutable_id()->set_value(
         absl::StrFormat("%s-%04d", context_.id(), next_framework_++));
   }
   const std::string id = info.id().value();
+  if (Framework* known = context_.cluster.FindFramework(id)) {
+    // Tasks run with these.
+    info.set_user(known->info.user());
+    info.set_checkpoint(known->info.checkpoint());
+    known->failover_timer.Cancel();
+  }
+  waiting.subscription.stream->OnClosed([this, id] {
+    auto it = waiting_.find(id);
+    if (it != waiting_.end()) it->second.left = true;
+  });
+  auto [it, first] = waiting_.try_emplace(id);
+  if (!first) {
+    waiting.writing = it->second.writing;
+    Refuse(std::move(it->second.subscription), "Framework failed over");
+  }
+  it->second = std::move(waiting);
+  Proceed(id);
+}
+
+// As far as the registry allows now.
+void Frameworks::Proceed(const std::string& id) {
+  auto it = waiting_.find(id);
+  if (it == waiting_.end() || it->second.writing || ending_.count(id) > 0) {
+    return;
+  }
+  const registry::RegistryState& registry = context_.registry->state();
+  const FrameworkInfo& info = it->second.call.framework_info();
+  auto known = registry.frameworks().find(id);
+  const bool durable = known != registry.frameworks().end() &&
+                       MessageDifferencer::Equals(known->second.info(), info);
+  if (!registry.HasEnded(id) && !durable && !it->second.left) {
+    if (Planted(Bug::kSubscribedUncommitted)) {
+      Write(info, [] {});
+      return Accept(std::move(waiting_.extract(it).mapped()));
+    }
+    it->second.writing = true;
+    return Write(info, [this, id] {
+      waiting_.at(id).writing = false;
+      Proceed(id);
+    });
+  }
+  Waiting waiting = std::move(waiting_.extract(it).mapped());
+  if (registry.HasEnded(id)) {
+    return Refuse(std::move(waiting.subscription), kRemoved);
+  }
+  if (waiting.left) return GiveUp(waiting);
+  Accept(std::move(waiting));
+}
+
+void Frameworks::Accept(Waiting waiting) {
+  const Call::Subscribe& call = waiting.call;
+  const std::string id = call.framework_info().id().value();
   Framework* framework = context_.cluster.FindFramework(id);
   if (framework == nullptr) {
-    framework = &Add(info);
+    framework = &Add(call.framework_info(), context_.clock().WallNow());
   } else {
-    FailOver(*framework, std::move(info));
+    FailOver(*framework, call.framework_info());
   }
   framework->suppressed_roles = {call.suppressed_roles().begin(),
                                  call.suppressed_roles().end()};
@@ -60,12 +154,37 @@ void Frameworks::Subscribe(const Call::Subscribe& call,
   }
   LOG(INFO) << "framework " << id << " ('"
             << absl::CHexEscape(framework->info.name()) << "') is subscribed";
+  Subscription& subscription = waiting.subscription;
   framework->subscriber = std::make_unique<Subscriber>(
       context_.clock(), subscription.type, subscription.stream_id,
       std::move(subscription.stream), [this, id] { OnDisconnected(id); });
   SendSubscribed(context_, *framework);
   framework->subscriber->StartHeartbeats();
   offers_.Poke();
+}
+
+// It has gone before it could be told anything.
+void Frameworks::GiveUp(const Waiting& waiting) {
+  const FrameworkInfo& info = waiting.call.framework_info();
+  Framework* known = context_.cluster.FindFramework(info.id().value());
+  if (known == nullptr && waiting.is_new) return WriteEnd(info, [] {});
+  if (known == nullptr) {
+    known = &Add(info, context_.clock().WallNow());
+    known->recovered = true;
+  }
+  if (known->connected()) return;
+  AwaitReturn(*known, known->recovered ? RecoveryTimeout(known->info)
+                                       : FailoverTimeout(known->info));
+}
+
+void Frameworks::Write(const FrameworkInfo& info, std::function<void()> done) {
+  registry::Operation operation;
+  auto& update = *operation.mutable_update_framework();
+  *update.mutable_info() = info;
+  *update.mutable_timestamp() = MakeTime(context_.clock().WallNow());
+  context_.registry->Apply(
+      std::move(operation),
+      [done = std::move(done)](const absl::Status&) { done(); });
 }
 
 absl::Status Frameworks::Check(const Call::Subscribe& call) const {
@@ -75,12 +194,13 @@ absl::Status Frameworks::Check(const Call::Subscribe& call) const {
                             context_.options.root_submissions);
   if (!valid.ok()) return valid;
   const std::string& id = info.id().value();
-  if (!id.empty() && context_.cluster.FindCompleted(id) != nullptr) {
-    return absl::InvalidArgumentError("Framework has been removed");
+  if (context_.registry->state().HasEnded(id)) {
+    return absl::InvalidArgumentError(kRemoved);
   }
   const Framework* known = context_.cluster.FindFramework(id);
   if (known == nullptr) {
-    if (context_.cluster.frameworks().size() < kMaxFrameworks) {
+    if (context_.cluster.frameworks().size() + waiting_.size() <
+        kMaxFrameworks) {
       return absl::OkStatus();
     }
     return absl::ResourceExhaustedError("There are too many frameworks");
@@ -92,11 +212,12 @@ absl::Status Frameworks::Check(const Call::Subscribe& call) const {
   return absl::OkStatus();
 }
 
-Framework& Frameworks::Add(const FrameworkInfo& info) {
+Framework& Frameworks::Add(const FrameworkInfo& info,
+                           io::WallTime registered_time) {
   auto framework = std::make_unique<Framework>();
   framework->id = info.id().value();
   framework->info = info;
-  framework->registered_time = context_.clock().WallNow();
+  framework->registered_time = registered_time;
   return context_.cluster.AddFramework(std::move(framework));
 }
 
@@ -109,9 +230,6 @@ void Frameworks::FailOver(Framework& framework, FrameworkInfo info) {
   // Of the connection before this one.
   offers_.DiscardAll(framework);
   offers_.Forget(framework);
-  // Tasks run with these.
-  info.set_user(framework.info.user());
-  info.set_checkpoint(framework.info.checkpoint());
   framework.info = std::move(info);
   framework.recovered = false;
   framework.reregistered_time = context_.clock().WallNow();
@@ -120,46 +238,99 @@ void Frameworks::FailOver(Framework& framework, FrameworkInfo info) {
 void Frameworks::OnDisconnected(const std::string& framework_id) {
   Framework* framework = context_.cluster.FindFramework(framework_id);
   if (framework == nullptr || !framework->connected()) return;
-  const io::Duration timeout = FailoverTimeout(framework->info);
   LOG(INFO) << "framework " << framework_id
             << " is disconnected; it is removed in "
             << framework->info.failover_timeout() << " seconds";
   framework->subscriber.reset();
   offers_.DiscardAll(*framework);
   offers_.Forget(*framework);
-  framework->failover_timer =
-      context_.clock().RunAfter(timeout, [this, framework_id] {
-        LOG(INFO) << "framework " << framework_id << " did not come back";
-        if (Framework* gone = context_.cluster.FindFramework(framework_id)) {
-          Remove(*gone);
+  AwaitReturn(*framework, FailoverTimeout(framework->info));
+}
+
+void Frameworks::AwaitReturn(Framework& framework, io::Duration timeout) {
+  // It is back already.
+  if (waiting_.count(framework.id) > 0) return;
+  framework.failover_timer =
+      context_.clock().RunAfter(timeout, [this, id = framework.id] {
+        LOG(INFO) << "framework " << id << " did not come back";
+        if (Framework* gone = context_.cluster.FindFramework(id)) {
+          Remove(*gone, nullptr);
         }
       });
 }
 
-absl::Status Frameworks::Update(Framework& framework,
-                                const Call::UpdateFramework& call) {
+void Frameworks::Update(Framework& framework, const Call::UpdateFramework& call,
+                        OnUpdated done) {
   const FrameworkInfo& info = call.framework_info();
   absl::Status valid =
       ValidateFrameworkInfo(info, ToVector(call.suppressed_roles()),
                             context_.options.root_submissions);
-  if (!valid.ok()) return valid;
+  if (!valid.ok()) return done(valid);
   if (info.user() != framework.info.user() ||
       info.checkpoint() != framework.info.checkpoint() ||
       info.principal() != framework.info.principal()) {
-    return absl::InvalidArgumentError(
-        "'user', 'checkpoint' and 'principal' of a framework must not change");
+    return done(absl::InvalidArgumentError(
+        "'user', 'checkpoint' and 'principal' of a framework must not change"));
   }
-  framework.info = info;
-  framework.suppressed_roles = {call.suppressed_roles().begin(),
-                                call.suppressed_roles().end()};
-  offers_.RescindForeign(framework);
-  offers_.Poke();
-  return absl::OkStatus();
+  Write(info, [this, call, done = std::move(done)] {
+    const FrameworkInfo& info = call.framework_info();
+    Framework* framework = context_.cluster.FindFramework(info.id().value());
+    if (framework == nullptr) {
+      return done(absl::FailedPreconditionError(kRemoved));
+    }
+    framework->info = info;
+    framework->suppressed_roles = {call.suppressed_roles().begin(),
+                                   call.suppressed_roles().end()};
+    offers_.RescindForeign(*framework);
+    offers_.Poke();
+    done(absl::OkStatus());
+  });
 }
 
-void Frameworks::Remove(Framework& framework) {
+// -----------------------------------------------------------------------------
+// The end
+
+void Frameworks::Remove(const Framework& framework,
+                        std::function<void()> done) {
+  auto [it, first] = ending_.try_emplace(framework.id);
+  if (done) it->second.push_back(std::move(done));
+  if (!first) return;
   LOG(INFO) << "removing framework " << framework.id << " ('"
-            << framework.info.name() << "')";
+            << absl::CHexEscape(framework.info.name()) << "')";
+  WriteEnd(framework.info, [this, id = framework.id] { OnEnded(id); });
+}
+
+void Frameworks::WriteEnd(const FrameworkInfo& info,
+                          std::function<void()> done) {
+  registry::Operation operation;
+  operation.mutable_end_framework()->set_remembered(kMaxEndedFrameworks);
+  auto& ended = *operation.mutable_end_framework()->mutable_framework();
+  *ended.mutable_info()->mutable_id() = info.id();
+  ended.mutable_info()->set_user(info.user());
+  ended.mutable_info()->set_name(info.name());
+  if (info.has_principal()) {
+    ended.mutable_info()->set_principal(info.principal());
+  }
+  const Framework* known = context_.cluster.FindFramework(info.id().value());
+  if (known != nullptr) {
+    *ended.mutable_registered() = MakeTime(known->registered_time);
+  }
+  *ended.mutable_ended() = MakeTime(context_.clock().WallNow());
+  context_.registry->Apply(
+      std::move(operation),
+      [done = std::move(done)](const absl::Status&) { done(); });
+}
+
+void Frameworks::OnEnded(const std::string& id) {
+  if (Framework* framework = context_.cluster.FindFramework(id)) {
+    Complete(*framework);
+  }
+  const auto waiting = std::move(ending_.extract(id).mapped());
+  for (const auto& done : waiting) done();
+  Proceed(id);
+}
+
+void Frameworks::Complete(Framework& framework) {
   const std::string id = framework.id;
   for (const auto& [agent_id, agent] : context_.cluster.agents()) {
     if (agent->tasks.count(id) == 0 && agent->executors.count(id) == 0) {
@@ -186,7 +357,9 @@ void Frameworks::Recover(const FrameworkInfo& info) {
   LOG(INFO) << "framework " << info.id().value() << " ('"
             << absl::CHexEscape(info.name())
             << "') is known from an agent; it has yet to subscribe";
-  Add(info).recovered = true;
+  Framework& framework = Add(info, context_.clock().WallNow());
+  framework.recovered = true;
+  AwaitReturn(framework, RecoveryTimeout(info));
 }
 
 void Frameworks::ShutDownOn(Agent& agent, const std::string& framework_id) {

@@ -116,7 +116,7 @@ void Leadership::SetPeers() {
   registrar_.log().SetPeers(peers);
 }
 
-void Leadership::OnJoined(uint64_t) {}
+void Leadership::OnJoined(int32_t) {}
 
 void Leadership::OnMembershipLost(const absl::Status&) {
   replicas_->Join(ReplicaName());

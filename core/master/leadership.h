@@ -68,7 +68,7 @@ class Leadership final : public RegistryWriter,
 
   // Of the masters' replicas of the log.
   void OnMembers(const std::optional<election::Members>& members) override;
-  void OnJoined(uint64_t sequence) override;
+  void OnJoined(int32_t sequence) override;
   void OnMembershipLost(const absl::Status& reason) override;
 
   bool elects_itself() const { return !options_.masters.empty(); }

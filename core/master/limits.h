@@ -17,6 +17,10 @@ inline constexpr io::Duration kHeartbeatInterval = std::chrono::seconds(15);
 inline constexpr size_t kMaxSubscriberQueueBytes = 32 << 20;
 
 inline constexpr size_t kMaxFrameworks = 20000;
+// Whose ids nobody may use any more: of more than are shown to operators.
+inline constexpr size_t kMaxEndedFrameworks = 10000;
+// The registry and each of its changes hold such a description whole.
+inline constexpr size_t kMaxInfoBytes = 1 << 20;
 inline constexpr size_t kMaxRolesPerFramework = 1000;
 inline constexpr size_t kMaxCapabilitiesPerFramework = 100;
 inline constexpr size_t kMaxAgents = 100000;

@@ -90,7 +90,7 @@ struct Office {
         frameworks(context, offers, tasks),
         agents(context, offers, tasks, frameworks),
         scheduler_api(context, offers, tasks, frameworks),
-        operator_api(context, frameworks, files),
+        operator_api(context, agents, frameworks, files),
         endpoints(context, leadership.standing(), scheduler_api, operator_api,
                   files) {
     context.registry = &leadership;
@@ -223,6 +223,7 @@ class Master::Core final : public Leadership::Listener {
     context.reign.set_cluster_id(log.cluster_id);
     context.reign.set_generation(log.generation);
     context.reign.set_epoch(epoch);
+    office_->frameworks.Start();
     office_->agents.Start();
     office_->offers.Start();
   }

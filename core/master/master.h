@@ -14,6 +14,7 @@
 #include "core/base/queue_size.h"
 #include "core/base/version.h"
 #include "core/election/master_url.h"
+#include "core/master/rate_limiter.h"
 #include "core/wire/link.h"
 #include "io/environment.h"
 
@@ -56,6 +57,16 @@ struct MasterOptions {
   io::Duration agent_ping_timeout = std::chrono::seconds(15);
   int max_agent_ping_timeouts = 5;
   io::Duration agent_reregister_timeout = std::chrono::minutes(10);
+  // In percent of the agents that a new leader finds in the registry.
+  double recovery_agent_removal_limit = 50;
+  // Of agents whose tasks a framework takes for lost when they are unreachable,
+  // and of all.
+  std::optional<RateLimit> agent_removal_rate_limit;
+  std::optional<RateLimit> agent_unreachable_rate_limit;
+  // Of agents that are unreachable or gone.
+  io::Duration registry_gc_interval = std::chrono::minutes(15);
+  io::Duration registry_max_agent_age = std::chrono::hours(24 * 14);
+  size_t registry_max_agent_count = 102400;
   io::Duration allocation_interval = std::chrono::seconds(1);
   std::optional<io::Duration> offer_timeout;
   size_t max_completed_frameworks = 50;

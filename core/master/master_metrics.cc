@@ -38,6 +38,7 @@ constexpr const char* kCounters[] = {
     "slave_removals/reason_unhealthy",
     "slave_removals/reason_unregistered",
     "slave_reregistrations",
+    "slave_unreachable_canceled",
     "slave_unreachable_completed",
     "slave_unreachable_scheduled",
     "tasks_dropped",

@@ -37,9 +37,12 @@ Response FileError(const absl::Status& status) {
 
 }  // namespace
 
-OperatorApi::OperatorApi(Context& context, Frameworks& frameworks,
-                         files::Files& files)
-    : context_(context), frameworks_(frameworks), files_(files) {}
+OperatorApi::OperatorApi(Context& context, Agents& agents,
+                         Frameworks& frameworks, files::Files& files)
+    : context_(context),
+      agents_(agents),
+      frameworks_(frameworks),
+      files_(files) {}
 
 void OperatorApi::Handle(const http::Request& request,
                          http::Responder responder) {
@@ -64,10 +67,11 @@ void OperatorApi::Handle(const http::Request& request,
     case Call::READ_FILE:
       return ReadFile(call, *accept.type, std::move(responder));
     case Call::TEARDOWN:
-      return responder.Send(
-          TearDown(call.teardown().framework_id().value())
-              ? Response{}
-              : Response::Text(400, "No framework found with specified ID"));
+      return TearDown(call.teardown().framework_id().value(),
+                      std::move(responder));
+    case Call::MARK_AGENT_GONE:
+      return MarkAgentGone(call.mark_agent_gone().agent_id().value(),
+                           std::move(responder));
     default:
       break;
   }
@@ -80,11 +84,25 @@ void OperatorApi::Handle(const http::Request& request,
   responder.Send(Encode(*accept.type, reply));
 }
 
-bool OperatorApi::TearDown(const std::string& framework_id) {
-  Framework* framework = context_.cluster.FindFramework(framework_id);
-  if (framework == nullptr) return false;
-  frameworks_.Remove(*framework);
-  return true;
+void OperatorApi::TearDown(const std::string& framework_id,
+                           http::Responder responder) {
+  const Framework* framework = context_.cluster.FindFramework(framework_id);
+  if (framework == nullptr) {
+    return responder.Send(
+        Response::Text(400, "No framework found with specified ID"));
+  }
+  auto answer = std::make_shared<http::Responder>(std::move(responder));
+  frameworks_.Remove(*framework, [answer] { answer->Send(Response{}); });
+}
+
+void OperatorApi::MarkAgentGone(const std::string& agent_id,
+                                http::Responder responder) {
+  auto answer = std::make_shared<http::Responder>(std::move(responder));
+  agents_.MarkGone(agent_id, [answer](const absl::Status& marked) {
+    if (marked.ok()) return answer->Send(Response{});
+    answer->Send(
+        Response::Text(absl::IsNotFound(marked) ? 404 : 503, marked.message()));
+  });
 }
 
 bool OperatorApi::Answer(const Call& call, Reply* reply) const {

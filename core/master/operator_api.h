@@ -9,6 +9,7 @@
 #include "core/api/media.h"
 #include "core/files/files.h"
 #include "core/http/server.h"
+#include "core/master/agents.h"
 #include "core/master/context.h"
 #include "core/master/frameworks.h"
 
@@ -16,13 +17,15 @@ namespace quorate::master {
 
 class OperatorApi {
  public:
-  OperatorApi(Context& context, Frameworks& frameworks, files::Files& files);
+  OperatorApi(Context& context, Agents& agents, Frameworks& frameworks,
+              files::Files& files);
 
   // This master leads.
   void Handle(const http::Request& request, http::Responder responder);
 
-  // By id; false when there is no such framework.
-  bool TearDown(const std::string& framework_id);
+  // By id, and also before it has subscribed with this master. Answers when
+  // that is durable; with 400 when there is no such framework.
+  void TearDown(const std::string& framework_id, http::Responder responder);
 
  private:
   using Call = mesos::v1::master::Call;
@@ -33,12 +36,14 @@ class OperatorApi {
                          mesos::v1::master::Response* reply) const;
   bool AnswerAboutCluster(Call::Type type,
                           mesos::v1::master::Response* reply) const;
+  void MarkAgentGone(const std::string& agent_id, http::Responder responder);
   void ListFiles(const Call& call, api::MediaType type,
                  http::Responder responder);
   void ReadFile(const Call& call, api::MediaType type,
                 http::Responder responder);
 
   Context& context_;
+  Agents& agents_;
   Frameworks& frameworks_;
   files::Files& files_;
 };

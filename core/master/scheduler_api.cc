@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "core/master/reconciliation.h"
 #include "core/master/subscriber.h"
 #include "core/master/validation.h"
+#include "core/wire/reign.h"
 
 namespace quorate::master {
 namespace {
@@ -49,7 +51,36 @@ void SchedulerApi::Handle(const http::Request& request,
   if (call.type() == Call::SUBSCRIBE) {
     return Subscribe(request, call, std::move(responder));
   }
-  responder.Send(Answer(request, call));
+  if (auto refusal = Refusal(request, call)) {
+    return responder.Send(*std::move(refusal));
+  }
+  CountCall(call.type());
+  Framework& framework = *CHECK_NOTNULL(
+      context_.cluster.FindFramework(call.framework_id().value()));
+  if (call.type() == Call::TEARDOWN) {
+    return TearDown(framework, std::move(responder));
+  }
+  if (call.type() == Call::UPDATE_FRAMEWORK) {
+    return Update(framework, call.update_framework(), std::move(responder));
+  }
+  Perform(framework, call);
+  responder.Send({.status = 202});
+}
+
+void SchedulerApi::TearDown(Framework& framework, http::Responder responder) {
+  auto answer = std::make_shared<http::Responder>(std::move(responder));
+  frameworks_.Remove(framework, [answer] { answer->Send({.status = 202}); });
+}
+
+void SchedulerApi::Update(Framework& framework,
+                          const Call::UpdateFramework& call,
+                          http::Responder responder) {
+  auto answer = std::make_shared<http::Responder>(std::move(responder));
+  frameworks_.Update(framework, call, [answer](const absl::Status& updated) {
+    if (updated.ok()) return answer->Send(Response{});
+    answer->Send(Response::Text(absl::IsFailedPrecondition(updated) ? 409 : 400,
+                                updated.message()));
+  });
 }
 
 void SchedulerApi::Subscribe(const http::Request& request, const Call& call,
@@ -72,15 +103,17 @@ void SchedulerApi::Subscribe(const http::Request& request, const Call& call,
   subscription.stream_id = context_.environment.random().Uuid();
   subscription.stream = responder.StartStream(
       200, {{kStreamId, subscription.stream_id},
+            {std::string(wire::kReignHeader), wire::ReignText(context_.reign)},
             {"Content-Type", std::string(api::MediaTypeName(*accept.type))}});
   frameworks_.Subscribe(call.subscribe(), std::move(subscription));
 }
 
-Response SchedulerApi::Answer(const http::Request& request, const Call& call) {
+std::optional<Response> SchedulerApi::Refusal(const http::Request& request,
+                                              const Call& call) const {
   if (call.type() == Call::UNKNOWN) {
     return Response::Text(501, "Calls of type UNKNOWN are not supported");
   }
-  Framework* framework =
+  const Framework* framework =
       context_.cluster.FindFramework(call.framework_id().value());
   if (framework == nullptr) {
     return Response::Text(400, "Framework cannot be found");
@@ -103,20 +136,11 @@ Response SchedulerApi::Answer(const http::Request& request, const Call& call) {
                      "ID currently associated with framework ID ",
                      framework->id));
   }
-  CountCall(call.type());
-  if (call.type() == Call::UPDATE_FRAMEWORK) {
-    const absl::Status updated =
-        frameworks_.Update(*framework, call.update_framework());
-    return updated.ok() ? Response{} : Response::Text(400, updated.message());
-  }
-  Perform(*framework, call);
-  return {.status = 202};
+  return std::nullopt;
 }
 
 void SchedulerApi::Perform(Framework& framework, const Call& call) {
   switch (call.type()) {
-    case Call::TEARDOWN:
-      return frameworks_.Remove(framework);
     case Call::ACCEPT:
       return Accept(context_, offers_, tasks_, framework, call.accept());
     case Call::DECLINE:
@@ -145,7 +169,9 @@ void SchedulerApi::Perform(Framework& framework, const Call& call) {
     case Call::ACKNOWLEDGE_OPERATION_STATUS:
     case Call::REQUEST:
     case Call::UNKNOWN:
+    // Elsewhere.
     case Call::SUBSCRIBE:
+    case Call::TEARDOWN:
     case Call::UPDATE_FRAMEWORK:
       return;
   }

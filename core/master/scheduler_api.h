@@ -3,6 +3,8 @@
 #ifndef QUORATE_CORE_MASTER_SCHEDULER_API_H_
 #define QUORATE_CORE_MASTER_SCHEDULER_API_H_
 
+#include <optional>
+
 #include "core/api/scheduler.pb.h"
 #include "core/http/server.h"
 #include "core/master/context.h"
@@ -25,8 +27,14 @@ class SchedulerApi {
 
   void Subscribe(const http::Request& request, const Call& call,
                  http::Responder responder);
-  http::Response Answer(const http::Request& request, const Call& call);
+  // What is wrong with a call of a framework that should be subscribed.
+  std::optional<http::Response> Refusal(const http::Request& request,
+                                        const Call& call) const;
   void Perform(Framework& framework, const Call& call);
+  // Answered when they are durable.
+  void TearDown(Framework& framework, http::Responder responder);
+  void Update(Framework& framework, const Call::UpdateFramework& call,
+              http::Responder responder);
   void SendToExecutor(Framework& framework, const Call::Message& call);
   void ShutDownExecutor(Framework& framework, const Call::Shutdown& call);
   void CountCall(Call::Type type);

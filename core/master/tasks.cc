@@ -318,7 +318,10 @@ void Tasks::OnReregistered(Agent& agent, const wire::ReregisterAgent& message) {
     Readmit(agent, *framework, task);
   }
   ReadmitExecutors(agent, message);
-  GiveUpUnreachable(agent);
+  // The agent is back without those that it does not list.
+  GiveUpUnreachable(agent.id, {.reason = TaskStatus::REASON_AGENT_REREGISTERED,
+                               .message = "Agent registered again without it",
+                               .state = mesos::v1::TASK_GONE});
   AskAboutUnlisted(agent, listed);
   RepeatKills(agent);
 }
@@ -405,29 +408,25 @@ void Tasks::AskAboutUnlisted(Agent& agent, const std::set<Key>& listed) {
   }
 }
 
-// The agent is back without tasks that it had before.
-void Tasks::GiveUpUnreachable(Agent& agent) {
+void Tasks::GiveUpUnreachable(const std::string& agent_id, const Loss& loss) {
   for (const auto& [framework_id, framework] : context_.cluster.frameworks()) {
     std::vector<std::string> gone;
     for (const Task& task : framework->unreachable_tasks) {
-      if (task.agent_id() == agent.id) gone.push_back(task.id());
+      if (task.agent_id() == agent_id) gone.push_back(task.id());
     }
+    const TaskState state = LostState(*framework, loss.state);
     for (const std::string& id : gone) {
       context_.cluster.CompleteUnreachable(
-          *framework, id, LostState(*framework, mesos::v1::TASK_GONE),
+          *framework, id, state,
           context_.options.max_completed_tasks_per_framework);
       // The others were told TASK_LOST.
-      if (LostState(*framework, mesos::v1::TASK_GONE) != mesos::v1::TASK_GONE) {
-        continue;
-      }
-      CountTerminal(mesos::v1::TASK_GONE);
-      SendUpdate(*framework,
-                 MakeStatus(context_,
-                            {.task_id = id,
-                             .agent_id = agent.id,
-                             .state = mesos::v1::TASK_GONE,
-                             .reason = TaskStatus::REASON_AGENT_REREGISTERED,
-                             .message = "Agent registered again without it"}));
+      if (state != loss.state) continue;
+      CountTerminal(state);
+      SendUpdate(*framework, MakeStatus(context_, {.task_id = id,
+                                                   .agent_id = agent_id,
+                                                   .state = state,
+                                                   .reason = loss.reason,
+                                                   .message = loss.message}));
     }
   }
 }

@@ -51,6 +51,8 @@ class Tasks {
   // Those of frameworks that do not checkpoint: they do not survive a restart
   // of the agent, which is the usual cause of a lost connection.
   void LoseUncheckpointed(Agent& agent);
+  // Those that are unreachable, and were on that agent, will not come back.
+  void GiveUpUnreachable(const std::string& agent_id, const Loss& loss);
 
   // The framework is removed: its tasks count as killed, without updates.
   void EndAll(Framework& framework);
@@ -70,7 +72,6 @@ class Tasks {
   void Readmit(Agent& agent, Framework& framework, const wire::AgentTask& task);
   void ReadmitExecutors(Agent& agent, const wire::ReregisterAgent& message);
   void AskAboutUnlisted(Agent& agent, const std::set<Key>& listed);
-  void GiveUpUnreachable(Agent& agent);
   void RepeatKills(Agent& agent);
 
   Context& context_;

@@ -303,6 +303,9 @@ absl::Status ValidateFrameworkInfo(
     absl::Status valid = ValidateId("Framework", info.id().value());
     if (!valid.ok()) return valid;
   }
+  if (info.ByteSizeLong() > kMaxInfoBytes) {
+    return Invalid("The framework's description is larger than 1 MiB");
+  }
   if (info.capabilities_size() > kMaxCapabilitiesPerFramework) {
     return Invalid("'FrameworkInfo.capabilities' holds too many capabilities");
   }
@@ -331,6 +334,9 @@ io::Duration FailoverTimeout(const FrameworkInfo& info) {
 absl::StatusOr<Resources> ValidateAgentInfo(const mesos::v1::AgentInfo& info) {
   if (info.hostname().empty() || info.hostname().size() > kMaxIdBytes) {
     return Invalid("The agent's hostname must have 1 to 255 characters");
+  }
+  if (info.ByteSizeLong() > kMaxInfoBytes) {
+    return Invalid("The agent's description is larger than 1 MiB");
   }
   if (info.resources_size() > kMaxResourcesPerAgent) {
     return Invalid("The agent has too many resources");

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ namespace quorate::registry {
 class RegistryState {
  public:
   // OK when the operation changed the state. AlreadyExists (admitting a known
-  // or gone id), NotFound (an unknown id) leave it as it was: part of an
-  // operation's outcome, the same on every replica.
+  // or gone id, anything for a framework that has ended), NotFound (an unknown
+  // id) leave it as it was: part of an operation's outcome, the same on every
+  // replica.
   absl::Status Apply(const Operation& operation);
 
   const std::map<std::string, mesos::v1::AgentInfo>& admitted() const {
@@ -42,12 +44,22 @@ class RegistryState {
   const std::map<std::string, mesos::v1::TimeInfo>& gone() const {
     return gone_;
   }
+  const std::map<std::string, Registry::Framework>& frameworks() const {
+    return frameworks_;
+  }
+  // Oldest first; as many as the latest EndFramework said.
+  const std::deque<Registry::EndedFramework>& ended_frameworks() const {
+    return ended_;
+  }
+  bool HasEnded(const std::string& framework_id) const {
+    return ended_ids_.count(framework_id) != 0;
+  }
   // The latest to introduce itself.
   const std::optional<mesos::v1::MasterInfo>& master() const { return master_; }
   Registry ToProto() const;
 
   // The parts of a snapshot, in order; as entries of the log at most `bytes`
-  // each, unless one agent alone is larger.
+  // each, unless one agent or framework alone is larger.
   std::vector<Snapshot> ToParts(size_t bytes) const;
   // Adds what a part holds. Unimplemented: not all of it is known here.
   absl::Status Add(const Snapshot& part);
@@ -56,11 +68,21 @@ class RegistryState {
   static absl::Status Unknown(const std::string& id);
   absl::Status Admit(const mesos::v1::AgentInfo& info);
   absl::Status MarkReachable(const mesos::v1::AgentInfo& info);
+  absl::Status MarkUnreachable(const MarkAgentUnreachable& mark);
+  absl::Status MarkGone(const MarkAgentGone& mark);
+  absl::Status Remove(const std::string& id);
+  absl::Status Update(const mesos::v1::AgentInfo& info);
+  absl::Status Forget(const Prune& prune);
+  absl::Status Update(const UpdateFramework& update);
+  absl::Status End(const EndFramework& end);
 
   std::optional<mesos::v1::MasterInfo> master_;
   std::map<std::string, mesos::v1::AgentInfo> admitted_;  // by agent id
   std::map<std::string, mesos::v1::TimeInfo> unreachable_;
   std::map<std::string, mesos::v1::TimeInfo> gone_;
+  std::map<std::string, Registry::Framework> frameworks_;  // by framework id
+  std::deque<Registry::EndedFramework> ended_;
+  std::set<std::string> ended_ids_;
 };
 
 // Puts the parts of a snapshot together again. Pure.

@@ -53,25 +53,20 @@ absl::Status RegistryState::Apply(const Operation& operation) {
       return Admit(operation.admit_agent().info());
     case Operation::kMarkAgentReachable:
       return MarkReachable(operation.mark_agent_reachable().info());
-    case Operation::kMarkAgentUnreachable: {
-      const MarkAgentUnreachable& mark = operation.mark_agent_unreachable();
-      if (admitted_.erase(mark.id().value()) == 0) {
-        return Unknown(mark.id().value());
-      }
-      unreachable_[mark.id().value()] = mark.timestamp();
-      return absl::OkStatus();
-    }
-    case Operation::kRemoveAgent: {
-      const std::string& id = operation.remove_agent().id().value();
-      return admitted_.erase(id) != 0 ? absl::OkStatus() : Unknown(id);
-    }
-    case Operation::kUpdateAgent: {
-      const mesos::v1::AgentInfo& info = operation.update_agent().info();
-      auto found = admitted_.find(info.id().value());
-      if (found == admitted_.end()) return Unknown(info.id().value());
-      found->second = info;
-      return absl::OkStatus();
-    }
+    case Operation::kMarkAgentUnreachable:
+      return MarkUnreachable(operation.mark_agent_unreachable());
+    case Operation::kRemoveAgent:
+      return Remove(operation.remove_agent().id().value());
+    case Operation::kUpdateAgent:
+      return Update(operation.update_agent().info());
+    case Operation::kUpdateFramework:
+      return Update(operation.update_framework());
+    case Operation::kEndFramework:
+      return End(operation.end_framework());
+    case Operation::kMarkAgentGone:
+      return MarkGone(operation.mark_agent_gone());
+    case Operation::kPrune:
+      return Forget(operation.prune());
     case Operation::KIND_NOT_SET:
       break;
   }
@@ -112,6 +107,75 @@ absl::Status RegistryState::MarkReachable(const mesos::v1::AgentInfo& info) {
   return absl::OkStatus();
 }
 
+absl::Status RegistryState::MarkUnreachable(const MarkAgentUnreachable& mark) {
+  const std::string& id = mark.id().value();
+  if (admitted_.erase(id) == 0) return Unknown(id);
+  unreachable_[id] = mark.timestamp();
+  return absl::OkStatus();
+}
+
+absl::Status RegistryState::MarkGone(const MarkAgentGone& mark) {
+  const std::string& id = mark.id().value();
+  if (gone_.count(id) != 0) {
+    return absl::AlreadyExistsError(absl::StrCat("agent ", id, " is gone"));
+  }
+  if (admitted_.erase(id) + unreachable_.erase(id) == 0) return Unknown(id);
+  gone_[id] = mark.timestamp();
+  return absl::OkStatus();
+}
+
+absl::Status RegistryState::Remove(const std::string& id) {
+  return admitted_.erase(id) != 0 ? absl::OkStatus() : Unknown(id);
+}
+
+absl::Status RegistryState::Update(const mesos::v1::AgentInfo& info) {
+  auto found = admitted_.find(info.id().value());
+  if (found == admitted_.end()) return Unknown(info.id().value());
+  found->second = info;
+  return absl::OkStatus();
+}
+
+// Those that came back meanwhile are not in the lists any more.
+absl::Status RegistryState::Forget(const Prune& prune) {
+  size_t forgotten = 0;
+  for (const mesos::v1::AgentID& id : prune.unreachable()) {
+    forgotten += unreachable_.erase(id.value());
+  }
+  for (const mesos::v1::AgentID& id : prune.gone()) {
+    forgotten += gone_.erase(id.value());
+  }
+  return forgotten > 0 ? absl::OkStatus()
+                       : absl::NotFoundError("nothing to be forgotten");
+}
+
+absl::Status RegistryState::Update(const UpdateFramework& update) {
+  const std::string& id = update.info().id().value();
+  if (HasEnded(id)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("framework ", id, " has ended"));
+  }
+  auto [known, first] = frameworks_.try_emplace(id);
+  *known->second.mutable_info() = update.info();
+  if (first) *known->second.mutable_registered() = update.timestamp();
+  return absl::OkStatus();
+}
+
+// Also one that only its agents know: it has ended all the same.
+absl::Status RegistryState::End(const EndFramework& end) {
+  const std::string& id = end.framework().info().id().value();
+  if (!ended_ids_.insert(id).second) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("framework ", id, " has ended"));
+  }
+  frameworks_.erase(id);
+  ended_.push_back(end.framework());
+  while (ended_.size() > end.remembered()) {
+    ended_ids_.erase(ended_.front().info().id().value());
+    ended_.pop_front();
+  }
+  return absl::OkStatus();
+}
+
 Registry RegistryState::ToProto() const {
   Registry registry;
   if (master_) *registry.mutable_master() = *master_;
@@ -127,6 +191,12 @@ Registry RegistryState::ToProto() const {
     Registry::Gone& agent = *registry.add_gone();
     agent.mutable_id()->set_value(id);
     *agent.mutable_timestamp() = time;
+  }
+  for (const auto& [id, framework] : frameworks_) {
+    *registry.add_frameworks() = framework;
+  }
+  for (const Registry::EndedFramework& ended : ended_) {
+    *registry.add_ended_frameworks() = ended;
   }
   return registry;
 }
@@ -147,6 +217,14 @@ std::vector<Snapshot> RegistryState::ToParts(size_t bytes) const {
   for (Registry::Gone& agent : *whole.mutable_gone()) {
     *parts.RoomFor(agent.ByteSizeLong()).add_gone() = std::move(agent);
   }
+  for (Registry::Framework& framework : *whole.mutable_frameworks()) {
+    *parts.RoomFor(framework.ByteSizeLong()).add_frameworks() =
+        std::move(framework);
+  }
+  for (Registry::EndedFramework& ended : *whole.mutable_ended_frameworks()) {
+    *parts.RoomFor(ended.ByteSizeLong()).add_ended_frameworks() =
+        std::move(ended);
+  }
   return parts.Finish();
 }
 
@@ -166,6 +244,15 @@ absl::Status RegistryState::Add(const Snapshot& snapshot) {
   for (const Registry::Gone& agent : part.gone()) {
     known = known && Known(agent);
     gone_[agent.id().value()] = agent.timestamp();
+  }
+  for (const Registry::Framework& framework : part.frameworks()) {
+    known = known && Known(framework);
+    frameworks_[framework.info().id().value()] = framework;
+  }
+  for (const Registry::EndedFramework& ended : part.ended_frameworks()) {
+    known = known && Known(ended);
+    ended_.push_back(ended);
+    ended_ids_.insert(ended.info().id().value());
   }
   if (known) return absl::OkStatus();
   return absl::UnimplementedError(

@@ -36,6 +36,39 @@ Operation MarkUnreachable(const std::string& id) {
   return operation;
 }
 
+Operation MarkGone(const std::string& id) {
+  Operation operation;
+  auto& mark = *operation.mutable_mark_agent_gone();
+  mark.mutable_id()->set_value(id);
+  mark.mutable_timestamp()->set_nanoseconds(8);
+  return operation;
+}
+
+mesos::v1::FrameworkInfo Framework(const std::string& id) {
+  mesos::v1::FrameworkInfo info;
+  info.set_user("root");
+  info.set_name("name");
+  info.mutable_id()->set_value(id);
+  return info;
+}
+
+Operation Subscribed(const std::string& id, int64_t time = 1) {
+  Operation operation;
+  auto& update = *operation.mutable_update_framework();
+  *update.mutable_info() = Framework(id);
+  update.mutable_timestamp()->set_nanoseconds(time);
+  return operation;
+}
+
+Operation End(const std::string& id, int remembered = 100) {
+  Operation operation;
+  auto& end = *operation.mutable_end_framework();
+  *end.mutable_framework()->mutable_info() = Framework(id);
+  end.mutable_framework()->mutable_ended()->set_nanoseconds(9);
+  end.set_remembered(remembered);
+  return operation;
+}
+
 TEST(RegistryState, AdmitsOnce) {
   RegistryState state;
   EXPECT_TRUE(state.Apply(Admit("a")).ok());
@@ -73,6 +106,81 @@ TEST(RegistryState, OnlyKnownAgentsAreRemovedOrLost) {
   EXPECT_TRUE(state.admitted().empty());
 }
 
+TEST(RegistryState, WhoIsGoneNeverComesBack) {
+  RegistryState state;
+  EXPECT_TRUE(absl::IsNotFound(state.Apply(MarkGone("a"))));
+  for (const char* id : {"a", "b"}) ASSERT_TRUE(state.Apply(Admit(id)).ok());
+  ASSERT_TRUE(state.Apply(MarkUnreachable("b")).ok());
+  for (const char* id : {"a", "b"}) {
+    EXPECT_TRUE(state.Apply(MarkGone(id)).ok());
+    EXPECT_TRUE(absl::IsAlreadyExists(state.Apply(MarkGone(id))));
+    EXPECT_TRUE(absl::IsAlreadyExists(state.Apply(Admit(id))));
+    EXPECT_TRUE(absl::IsAlreadyExists(state.Apply(MarkReachable(id))));
+    EXPECT_EQ(state.gone().at(id).nanoseconds(), 8);
+  }
+  EXPECT_TRUE(state.admitted().empty());
+  EXPECT_TRUE(state.unreachable().empty());
+}
+
+TEST(RegistryState, ForgetsWhoIsStillUnreachableOrGone) {
+  RegistryState state;
+  for (const char* id : {"back", "away", "gone"}) {
+    ASSERT_TRUE(state.Apply(Admit(id)).ok());
+    ASSERT_TRUE(state.Apply(MarkUnreachable(id)).ok());
+  }
+  ASSERT_TRUE(state.Apply(MarkReachable("back")).ok());
+  ASSERT_TRUE(state.Apply(MarkGone("gone")).ok());
+  Operation prune;
+  for (const char* id : {"back", "away", "gone"}) {
+    prune.mutable_prune()->add_unreachable()->set_value(id);
+  }
+  EXPECT_TRUE(state.Apply(prune).ok());
+  EXPECT_EQ(state.admitted().count("back"), 1u);
+  EXPECT_TRUE(state.unreachable().empty());
+  EXPECT_EQ(state.gone().count("gone"), 1u);
+  EXPECT_TRUE(absl::IsNotFound(state.Apply(prune)));
+  prune.mutable_prune()->add_gone()->set_value("gone");
+  EXPECT_TRUE(state.Apply(prune).ok());
+  EXPECT_TRUE(state.gone().empty());
+}
+
+TEST(RegistryState, AFrameworkEndsOnce) {
+  RegistryState state;
+  ASSERT_TRUE(state.Apply(Subscribed("f", 1)).ok());
+  Operation renamed = Subscribed("f", 2);
+  renamed.mutable_update_framework()->mutable_info()->set_name("renamed");
+  ASSERT_TRUE(state.Apply(renamed).ok());
+  EXPECT_EQ(state.frameworks().at("f").info().name(), "renamed");
+  EXPECT_EQ(state.frameworks().at("f").registered().nanoseconds(), 1);
+  ASSERT_TRUE(state.Apply(End("f")).ok());
+  EXPECT_TRUE(state.frameworks().empty());
+  EXPECT_TRUE(state.HasEnded("f"));
+  EXPECT_TRUE(absl::IsAlreadyExists(state.Apply(End("f"))));
+  EXPECT_TRUE(absl::IsAlreadyExists(state.Apply(Subscribed("f"))));
+  // Known from agents only.
+  EXPECT_TRUE(state.Apply(End("g")).ok());
+  EXPECT_TRUE(state.HasEnded("g"));
+}
+
+TEST(RegistryState, RemembersTheLatestThatEnded) {
+  RegistryState state;
+  for (const char* id : {"c", "a", "b"}) {
+    ASSERT_TRUE(state.Apply(End(id, 2)).ok());
+  }
+  ASSERT_EQ(state.ended_frameworks().size(), 2u);
+  EXPECT_EQ(state.ended_frameworks()[0].info().id().value(), "a");
+  EXPECT_FALSE(state.HasEnded("c"));
+  EXPECT_TRUE(state.HasEnded("a"));
+  // A snapshot keeps who goes first.
+  RegistryState other;
+  for (const Snapshot& part : state.ToParts(1)) {
+    ASSERT_TRUE(other.Add(part).ok());
+  }
+  ASSERT_TRUE(other.Apply(End("d", 2)).ok());
+  EXPECT_FALSE(other.HasEnded("a"));
+  EXPECT_TRUE(other.HasEnded("b"));
+}
+
 TEST(RegistryState, UnknownOperationsAreTold) {
   RegistryState state;
   EXPECT_TRUE(absl::IsUnimplemented(state.Apply(Operation())));
@@ -105,6 +213,12 @@ Registry Everything(int agents) {
     Registry::Gone& gone = *registry.add_gone();
     gone.mutable_id()->set_value("g" + id);
     gone.mutable_timestamp()->set_nanoseconds(1000 + i);
+    Registry::Framework& framework = *registry.add_frameworks();
+    *framework.mutable_info() = Framework("f" + id);
+    framework.mutable_registered()->set_nanoseconds(i);
+    Registry::EndedFramework& ended = *registry.add_ended_frameworks();
+    *ended.mutable_info() = Framework("e" + id);
+    ended.mutable_ended()->set_nanoseconds(i);
   }
   return registry;
 }
@@ -234,8 +348,13 @@ TEST(SnapshotAssembly, WhatANewerVersionAddsIsTold) {
   Snapshot part;
   Registry& registry = *part.mutable_registry() = Everything(1);
   const std::vector<google::protobuf::Message*> messages = {
-      &part, &registry, registry.mutable_admitted(0),
-      registry.mutable_unreachable(0), registry.mutable_gone(0)};
+      &part,
+      &registry,
+      registry.mutable_admitted(0),
+      registry.mutable_unreachable(0),
+      registry.mutable_gone(0),
+      registry.mutable_frameworks(0),
+      registry.mutable_ended_frameworks(0)};
   for (google::protobuf::Message* message : messages) {
     EXPECT_TRUE(RegistryState().Add(part).ok());
     auto& unknown = *message->GetReflection()->MutableUnknownFields(message);

@@ -3,7 +3,7 @@
 A framework launches short tasks all the time, and a few that run to the end;
 agents that only exist on the wire join, so that the registry is written. All
 of it is noted. In the end, when the network is whole again, the history is
-judged: history.py.
+judged: load_history.py.
 
     class MyTest(HighAvailabilityTest):
         def test_something(self):
@@ -27,7 +27,7 @@ from prod.e2e.cluster_on_hosts import (SESSION_SECONDS, Cluster, Machine,
                                        get_json)
 from prod.e2e.framework import Framework, scalar
 from prod.e2e.harness import RUNFILES, await_true
-from prod.e2e.history import (NEVER_WAS, TERMINAL, History, Task, violations)
+from prod.e2e.load_history import (NEVER_WAS, TERMINAL, History, Task, violations)
 
 LONG_TASKS = 4
 # The framework's patience with one call.

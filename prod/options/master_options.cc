@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace quorate::options {
 namespace {
@@ -42,6 +44,34 @@ absl::Status CheckReregister(const flags::Duration& duration) {
       flags::ValueToText(duration),
       " is shorter than 10mins: agents of a large cluster need that long to "
       "come back after a fail-over"));
+}
+
+absl::StatusOr<double> ParsePercent(absl::string_view text) {
+  absl::string_view number = text;
+  double percent = -1;
+  if (absl::ConsumeSuffix(&number, "%") &&
+      flags::ParseValue(number, &percent).ok() && percent >= 0 &&
+      percent <= 100) {
+    return percent;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", text, "' is not a percentage between 0% and 100%"));
+}
+
+absl::StatusOr<master::RateLimit> ParseRateLimit(absl::string_view text) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
+  master::RateLimit limit;
+  if (parts.size() == 2 && flags::ParseValue(parts[0], &limit.permits).ok() &&
+      flags::ParseValue(parts[1], &limit.period).ok() && limit.permits > 0 &&
+      limit.period > io::Duration::zero()) {
+    return limit;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", text, "' is not a number of agents in a time, such as 1/10mins"));
+}
+
+absl::Status CheckRateLimit(const std::string& text) {
+  return ParseRateLimit(text).status();
 }
 
 absl::Status CheckZk(const std::string& url) {
@@ -135,6 +165,7 @@ void MasterFlags::AddTo(flags::FlagSet* flags) {
   flags->Add(&registry, "registry", "Where the registry is kept.")
       .Check(CheckRegistry);
   AddTimingTo(flags);
+  AddLimitsTo(flags);
 }
 
 void MasterFlags::AddTimingTo(flags::FlagSet* flags) {
@@ -177,12 +208,53 @@ void MasterFlags::AddTimingTo(flags::FlagSet* flags) {
             "Without it, for ever.")
       .Check(CheckPositive);
   flags->Add(&max_completed_frameworks, "max_completed_frameworks",
-             "Ended frameworks to remember.");
+             "Ended frameworks to show. The ids of more are remembered, and "
+             "refused.");
   flags->Add(&max_completed_tasks_per_framework,
              "max_completed_tasks_per_framework",
              "Ended tasks to remember for each framework.");
   flags->Add(&root_submissions, "root_submissions",
              "Whether frameworks may run as root.");
+}
+
+void MasterFlags::AddLimitsTo(flags::FlagSet* flags) {
+  flags
+      ->Add(&recovery_agent_removal_limit, "recovery_agent_removal_limit",
+            "The share of its agents that a new leader may mark unreachable "
+            "when they have not come back after --agent_reregister_timeout. "
+            "If more are missing it marks none, says so in its log and in the "
+            "metric master/recovery_slaves_withheld, and goes on waiting.")
+      .Alias("recovery_slave_removal_limit")
+      .ValueName("PERCENT")
+      .Check(
+          [](const std::string& text) { return ParsePercent(text).status(); });
+  flags
+      ->Add(&agent_removal_rate_limit, "agent_removal_rate_limit",
+            "How fast agents may be marked unreachable whose tasks are lost "
+            "by that, because their frameworks are not PARTITION_AWARE: "
+            "1/10mins. Without it, at once.")
+      .Alias("slave_removal_rate_limit")
+      .ValueName("NUMBER/TIME")
+      .Check(CheckRateLimit);
+  flags
+      ->Add(&agent_unreachable_rate_limit, "agent_unreachable_rate_limit",
+            "How fast agents may be marked unreachable, whoever has tasks on "
+            "them. Without it, at once.")
+      .ValueName("NUMBER/TIME")
+      .Check(CheckRateLimit);
+  flags
+      ->Add(&registry_gc_interval, "registry_gc_interval",
+            "How often the registry forgets agents that have been unreachable "
+            "or gone for long.")
+      .Check(CheckPositive);
+  flags
+      ->Add(&registry_max_agent_age, "registry_max_agent_age",
+            "How long the registry remembers an agent that is unreachable or "
+            "gone.")
+      .Check(CheckPositive);
+  flags->Add(&registry_max_agent_count, "registry_max_agent_count",
+             "How many unreachable agents the registry remembers, and how "
+             "many gone ones.");
 }
 
 namespace {
@@ -257,6 +329,20 @@ absl::StatusOr<master::MasterOptions> ToMasterOptions(
   options.max_agent_ping_timeouts =
       static_cast<int>(values.max_agent_ping_timeouts);
   options.agent_reregister_timeout = values.agent_reregister_timeout;
+  // Checked before.
+  options.recovery_agent_removal_limit =
+      *ParsePercent(values.recovery_agent_removal_limit);
+  if (values.agent_removal_rate_limit) {
+    options.agent_removal_rate_limit =
+        *ParseRateLimit(*values.agent_removal_rate_limit);
+  }
+  if (values.agent_unreachable_rate_limit) {
+    options.agent_unreachable_rate_limit =
+        *ParseRateLimit(*values.agent_unreachable_rate_limit);
+  }
+  options.registry_gc_interval = values.registry_gc_interval;
+  options.registry_max_agent_age = values.registry_max_agent_age;
+  options.registry_max_agent_count = values.registry_max_agent_count;
   options.allocation_interval = values.allocation_interval;
   options.offer_timeout = values.offer_timeout;
   options.max_completed_frameworks = values.max_completed_frameworks;

@@ -30,6 +30,12 @@ struct MasterFlags {
   flags::Duration agent_ping_timeout = std::chrono::seconds(15);
   uint32_t max_agent_ping_timeouts = 5;
   flags::Duration agent_reregister_timeout = std::chrono::minutes(10);
+  std::string recovery_agent_removal_limit = "50%";
+  std::optional<std::string> agent_removal_rate_limit;
+  std::optional<std::string> agent_unreachable_rate_limit;
+  flags::Duration registry_gc_interval = std::chrono::minutes(15);
+  flags::Duration registry_max_agent_age = std::chrono::hours(24 * 14);
+  uint64_t registry_max_agent_count = 102400;
   flags::Duration allocation_interval = std::chrono::seconds(1);
   std::optional<flags::Duration> offer_timeout;
   uint32_t max_completed_frameworks = 50;
@@ -40,6 +46,7 @@ struct MasterFlags {
 
  private:
   void AddTimingTo(flags::FlagSet* flags);
+  void AddLimitsTo(flags::FlagSet* flags);
 };
 
 flags::Program MasterProgram();

@@ -37,6 +37,25 @@ TEST(MasterOptions, FromTheCommandLineAndTheEnvironment) {
   EXPECT_EQ(options->flags.at("zk_session_timeout"), "10secs");
 }
 
+TEST(MasterOptions, LimitsOnLosingAgents) {
+  auto options = Master({"--ip=127.0.0.1", "--hostname=m1", "--work_dir=/w"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->recovery_agent_removal_limit, 50);
+  EXPECT_FALSE(options->agent_removal_rate_limit);
+  EXPECT_FALSE(options->agent_unreachable_rate_limit);
+  options = Master({"--ip=127.0.0.1", "--hostname=m1", "--work_dir=/w",
+                    "--recovery_slave_removal_limit=12.5%",
+                    "--agent_removal_rate_limit=1/10mins",
+                    "--agent_unreachable_rate_limit=3/2hrs"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->recovery_agent_removal_limit, 12.5);
+  EXPECT_EQ(options->agent_removal_rate_limit->permits, 1);
+  EXPECT_EQ(options->agent_removal_rate_limit->period,
+            std::chrono::minutes(10));
+  EXPECT_EQ(options->agent_unreachable_rate_limit->permits, 3);
+  EXPECT_EQ(options->flags.at("recovery_agent_removal_limit"), "12.5%");
+}
+
 TEST(MasterOptions, AdvertisesWhatItIsTold) {
   auto options =
       Master({"--ip=10.0.0.1", "--advertise_ip=192.168.0.1",
@@ -59,6 +78,10 @@ TEST(MasterOptions, RefusesWhatCannotBeMeant) {
       {{"--work_dir=/w", "--ip=here"}, "IPv4"},
       {{"--work_dir=/w", "--agent_reregister_timeout=1mins"}, "10mins"},
       {{"--work_dir=/w", "--agent_ping_timeout=1hrs"}, "15mins"},
+      {{"--work_dir=/w", "--recovery_agent_removal_limit=50"}, "percentage"},
+      {{"--work_dir=/w", "--recovery_agent_removal_limit=101%"}, "percentage"},
+      {{"--work_dir=/w", "--agent_removal_rate_limit=10mins"}, "1/10mins"},
+      {{"--work_dir=/w", "--agent_unreachable_rate_limit=0/1mins"}, "1/10mins"},
       {{"--work_dir=/w", "--port=70000"}, "port"},
       {{"--work_dir=/w", "--quorun=2"}, "quorum"},
       {{"--work_dir=/w", "--work_dir=/x"}, "work_dir"},

@@ -31,6 +31,14 @@ void Admission::Unreachable(absl::string_view who,
                            "registry has ever said so"));
 }
 
+void Admission::GoneByOperator(absl::string_view who,
+                               const std::string& agent_id) {
+  if (gone_.count(agent_id) > 0) return;
+  world_.Fail(absl::StrCat(who, " is told that agent ", agent_id,
+                           " was marked gone by an operator, and no committed "
+                           "entry of the registry has ever said so"));
+}
+
 void Admission::Check(absl::string_view who, const master::Cluster& cluster,
                       const registry::RegistryState& registry) {
   Committed(registry);

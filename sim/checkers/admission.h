@@ -6,6 +6,8 @@
 //   leads.
 // * A task is unreachable, for its master and for its framework, only when the
 //   registry has had its agent as unreachable.
+// * A framework is told that a task is gone by an operator only when the
+//   registry has its agent as gone.
 
 #ifndef QUORATE_SIM_CHECKERS_ADMISSION_H_
 #define QUORATE_SIM_CHECKERS_ADMISSION_H_
@@ -38,6 +40,12 @@ class Admission {
                   const registry::RegistryState& registry);
   // Somebody holds a task of that agent for unreachable.
   void Unreachable(absl::string_view who, const std::string& agent_id);
+
+  // Somebody was told that tasks of that agent are gone by an operator.
+  void GoneByOperator(absl::string_view who, const std::string& agent_id);
+
+  // Agents that were ever gone.
+  const std::set<std::string>& gone() const { return gone_; }
 
   // All of the above, for one that leads.
   void Check(absl::string_view who, const master::Cluster& cluster,

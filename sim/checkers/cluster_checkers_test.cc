@@ -2,13 +2,17 @@
 // there for, and nothing in what is right.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "core/agent/model.h"
 #include "core/registry/registrar.h"
 #include "core/registry/registry.pb.h"
 #include "gtest/gtest.h"
 #include "sim/checkers/admission.h"
+#include "sim/checkers/framework_ends.h"
 #include "sim/checkers/queue_bounds.h"
 #include "sim/checkers/resource_books.h"
 #include "sim/checkers/task_truth.h"
@@ -65,6 +69,65 @@ TEST(TaskTruthTest, StartedAsOftenAsItWasAskedFor) {
   EXPECT_NE(started_twice(false), "");
   EXPECT_EQ(started_twice(true), "");
   EXPECT_NE(Verdict<TaskTruth>([](TaskTruth& c) { c.Started("c1", "f", "t"); }),
+            "");
+}
+
+TEST(TaskTruthTest, WhatIsOverDoesNotStart) {
+  for (const char* state : {"TASK_LOST", "TASK_DROPPED", "TASK_KILLED"}) {
+    const auto started_late = [state](bool asked_again) {
+      return Verdict<TaskTruth>([&](TaskTruth& c) {
+        c.Asked("f", "t");
+        c.Told("f", "t", state);
+        if (asked_again) c.Asked("f", "t");
+        c.Started("c1", "f", "t");
+      });
+    };
+    EXPECT_NE(started_late(false), "") << state;
+    EXPECT_EQ(started_late(true), "") << state;
+  }
+}
+
+TEST(TaskTruthTest, SomethingIsToldOfEachLaunch) {
+  World world(1);
+  TaskTruth c(world);
+  c.Asked("f", "t");
+  EXPECT_EQ(c.Unsettled(), "nothing was told of t; ");
+  c.Told("f", "t", "TASK_STAGING");
+  EXPECT_EQ(c.Unsettled(), "nothing was told of t but TASK_STAGING; ");
+  c.Told("f", "t", "TASK_LOST");
+  EXPECT_EQ(c.Unsettled(), "");
+  c.Asked("f", "t");
+  EXPECT_NE(c.Unsettled(), "");
+  c.FrameworkRemoved("f");
+  EXPECT_EQ(c.Unsettled(), "");
+  // What was only wanted to end was never asked for.
+  c.KillWanted("f", "u");
+  EXPECT_EQ(c.Unsettled(), "");
+}
+
+TEST(TaskTruthTest, TasksOfAnAgentThatIsGoneAreKilled) {
+  const auto killed = [](const char* gone) {
+    return Verdict<TaskTruth>([gone](TaskTruth& c) {
+      c.Asked("f", "t");
+      c.Asked("f", "u");
+      c.Started("c1", "f", "t", "agent0");
+      c.AgentGone(gone);
+      c.Told("f", "t", "TASK_GONE_BY_OPERATOR");
+      // It was on its way.
+      c.Started("c2", "f", "u", "agent0");
+      c.Ended("c1", kKilled);
+      c.Ended("c2", kKilled);
+    });
+  };
+  EXPECT_EQ(killed("agent0"), "");
+  EXPECT_NE(killed("agent1"), "");
+  EXPECT_NE(Verdict<TaskTruth>([](TaskTruth& c) {
+              c.AgentGone("agent0");
+              c.AgentBegins("agent0");
+              c.Asked("f", "t");
+              c.Started("c1", "f", "t", "agent0");
+              c.Ended("c1", kKilled);
+            }),
             "");
 }
 
@@ -159,6 +222,30 @@ TEST(ResourceBooksTest, NothingIsGivenAwayTwice) {
   EXPECT_NE(BooksVerdict(books), "");
   books.held["offer 2"] = Parse("disk:1");
   EXPECT_NE(BooksVerdict(books), "");
+}
+
+TEST(ResourceBooksTest, WhatIsMissingIsAViolation) {
+  Books books{.agent = "a", .total = Parse("cpus:4")};
+  books.wrong = "task f t is there and not known; ";
+  EXPECT_NE(BooksVerdict(books), "");
+}
+
+// An agent that holds a task of unreadable resources.
+TEST(ResourceBooksTest, WhatCannotBeReadIsAViolation) {
+  agent::Workload workload;
+  mesos::v1::FrameworkInfo info;
+  info.mutable_id()->set_value("f");
+  agent::Framework& framework = workload.AddFramework(info);
+  auto executor = std::make_unique<agent::Executor>();
+  executor->run.framework_id = "f";
+  executor->generated = true;
+  executor->state = agent::Executor::State::kRunning;
+  mesos::v1::Resource& resource = *executor->tasks["t"].info.add_resources();
+  resource.set_name("cpus");
+  resource.set_type(mesos::v1::Value::SCALAR);
+  resource.mutable_scalar()->set_value(-1);
+  framework.executors["e"] = std::move(executor);
+  EXPECT_NE(BooksVerdict(BooksOf("a", Parse("cpus:4"), workload)), "");
 }
 
 TEST(ResourceBooksTest, Conservation) {
@@ -287,6 +374,44 @@ TEST(AdmissionTest, UnreachableByACommittedEntryOnly) {
               c.Unreachable("f", "a");
             }),
             "");
+}
+
+TEST(AdmissionTest, GoneByACommittedEntryOnly) {
+  EXPECT_NE(
+      Verdict<Admission>([](Admission& c) { c.GoneByOperator("f", "a"); }), "");
+  EXPECT_EQ(Verdict<Admission>([](Admission& c) {
+              c.Committed(StateWith("gone", "a"));
+              c.GoneByOperator("f", "a");
+            }),
+            "");
+}
+
+TEST(FrameworkEndsTest, TheSubscribedAreInTheRegistry) {
+  const auto known = [](bool subscribed, bool in_registry) {
+    return Verdict<FrameworkEnds>(
+        [=](FrameworkEnds& c) { c.Known("m", "f", subscribed, in_registry); });
+  };
+  EXPECT_EQ(known(true, true), "");
+  EXPECT_EQ(known(false, true), "");
+  // Only its agents have told of it.
+  EXPECT_EQ(known(false, false), "");
+  EXPECT_NE(known(true, false), "");
+}
+
+TEST(FrameworkEndsTest, TheEndedStayEnded) {
+  EXPECT_EQ(Verdict<FrameworkEnds>([](FrameworkEnds& c) {
+              c.Known("m", "f", true, true);
+              c.Ended("f");
+              c.Known("m", "g", true, true);
+            }),
+            "");
+  for (bool subscribed : {false, true}) {
+    EXPECT_NE(Verdict<FrameworkEnds>([=](FrameworkEnds& c) {
+                c.Ended("f");
+                c.Known("next", "f", subscribed, true);
+              }),
+              "");
+  }
 }
 
 // What becomes of a queue whose size is so at each second.

@@ -11,6 +11,14 @@ namespace {
 
 using registry::Operation;
 
+constexpr auto kKnown = absl::StatusCode::kAlreadyExists;
+constexpr auto kUnknown = absl::StatusCode::kNotFound;
+
+// Frameworks may have any id, also that of an agent.
+std::string KeyOf(const mesos::v1::FrameworkInfo& info) {
+  return absl::StrCat("framework ", info.id().value());
+}
+
 // Durable facts; anything else is unknown, or was not tried.
 bool IsFact(absl::StatusCode code) {
   return code == absl::StatusCode::kOk ||
@@ -52,13 +60,61 @@ void RegistryModel::Erase(const std::string& id) {
   known_.erase(found);
 }
 
+bool RegistryModel::Erase(const std::string& id, Kind kind) {
+  if (!Is(id, kind)) return false;
+  Erase(id);
+  return true;
+}
+
+absl::StatusCode RegistryModel::Admit(const mesos::v1::AgentInfo& info) {
+  Put(info.id().value(), Kind::kAdmitted, info.SerializeAsString());
+  return absl::StatusCode::kOk;
+}
+
+absl::StatusCode RegistryModel::MarkGone(const registry::MarkAgentGone& mark) {
+  const std::string& id = mark.id().value();
+  if (Is(id, Kind::kGone)) return kKnown;
+  if (known_.count(id) == 0) return kUnknown;
+  Put(id, Kind::kGone, mark.timestamp().SerializeAsString());
+  return absl::StatusCode::kOk;
+}
+
+absl::StatusCode RegistryModel::Prune(const registry::Prune& prune) {
+  bool any = false;
+  for (const mesos::v1::AgentID& id : prune.unreachable()) {
+    any = Erase(id.value(), Kind::kUnreachable) || any;
+  }
+  for (const mesos::v1::AgentID& id : prune.gone()) {
+    any = Erase(id.value(), Kind::kGone) || any;
+  }
+  return any ? absl::StatusCode::kOk : kUnknown;
+}
+
+absl::StatusCode RegistryModel::Update(
+    const registry::UpdateFramework& update) {
+  const std::string key = KeyOf(update.info());
+  if (Is(key, Kind::kEnded)) return kKnown;
+  const std::string& since =
+      registered_.try_emplace(key, update.timestamp().SerializeAsString())
+          .first->second;
+  Put(key, Kind::kFramework,
+      absl::StrCat(update.info().SerializeAsString(), since));
+  return absl::StatusCode::kOk;
+}
+
+absl::StatusCode RegistryModel::End(const registry::EndFramework& end) {
+  const std::string key = KeyOf(end.framework().info());
+  if (Is(key, Kind::kEnded)) return kKnown;
+  Put(key, Kind::kEnded, end.framework().SerializeAsString());
+  registered_.erase(key);
+  ended_.push_back(key);
+  for (; ended_.size() > end.remembered(); ended_.pop_front()) {
+    Erase(ended_.front());
+  }
+  return absl::StatusCode::kOk;
+}
+
 absl::StatusCode RegistryModel::Apply(const Operation& operation) {
-  constexpr auto kKnown = absl::StatusCode::kAlreadyExists;
-  constexpr auto kUnknown = absl::StatusCode::kNotFound;
-  const auto put = [this](const mesos::v1::AgentInfo& info) {
-    Put(info.id().value(), Kind::kAdmitted, info.SerializeAsString());
-    return absl::StatusCode::kOk;
-  };
   switch (operation.kind_case()) {
     case Operation::kUpdateMaster:
       Put("", Kind::kMaster,
@@ -66,14 +122,14 @@ absl::StatusCode RegistryModel::Apply(const Operation& operation) {
       return absl::StatusCode::kOk;
     case Operation::kAdmitAgent: {
       const mesos::v1::AgentInfo& info = operation.admit_agent().info();
-      return known_.count(info.id().value()) != 0 ? kKnown : put(info);
+      return known_.count(info.id().value()) != 0 ? kKnown : Admit(info);
     }
     case Operation::kMarkAgentReachable: {
       const mesos::v1::AgentInfo& info =
           operation.mark_agent_reachable().info();
       const std::string& id = info.id().value();
       const bool refused = Is(id, Kind::kAdmitted) || Is(id, Kind::kGone);
-      return refused ? kKnown : put(info);
+      return refused ? kKnown : Admit(info);
     }
     case Operation::kMarkAgentUnreachable: {
       const registry::MarkAgentUnreachable& mark =
@@ -85,14 +141,20 @@ absl::StatusCode RegistryModel::Apply(const Operation& operation) {
     }
     case Operation::kRemoveAgent: {
       const std::string& id = operation.remove_agent().id().value();
-      if (!Is(id, Kind::kAdmitted)) return kUnknown;
-      Erase(id);
-      return absl::StatusCode::kOk;
+      return Erase(id, Kind::kAdmitted) ? absl::StatusCode::kOk : kUnknown;
     }
     case Operation::kUpdateAgent: {
       const mesos::v1::AgentInfo& info = operation.update_agent().info();
-      return Is(info.id().value(), Kind::kAdmitted) ? put(info) : kUnknown;
+      return Is(info.id().value(), Kind::kAdmitted) ? Admit(info) : kUnknown;
     }
+    case Operation::kUpdateFramework:
+      return Update(operation.update_framework());
+    case Operation::kEndFramework:
+      return End(operation.end_framework());
+    case Operation::kMarkAgentGone:
+      return MarkGone(operation.mark_agent_gone());
+    case Operation::kPrune:
+      return Prune(operation.prune());
     case Operation::KIND_NOT_SET:
       break;
   }
@@ -116,6 +178,15 @@ uint64_t RegistryModel::DigestOf(const registry::RegistryState& state) {
   for (const auto& agent : proto.gone()) {
     digest += Fold(agent.id().value(), Kind::kGone,
                    agent.timestamp().SerializeAsString());
+  }
+  for (const auto& framework : proto.frameworks()) {
+    digest += Fold(KeyOf(framework.info()), Kind::kFramework,
+                   absl::StrCat(framework.info().SerializeAsString(),
+                                framework.registered().SerializeAsString()));
+  }
+  for (const auto& ended : proto.ended_frameworks()) {
+    digest +=
+        Fold(KeyOf(ended.info()), Kind::kEnded, ended.SerializeAsString());
   }
   return digest;
 }

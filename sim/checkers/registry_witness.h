@@ -21,6 +21,7 @@
 #define QUORATE_SIM_CHECKERS_REGISTRY_WITNESS_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -48,7 +49,14 @@ class RegistryModel {
   static uint64_t DigestOf(const registry::RegistryState& state);
 
  private:
-  enum class Kind { kMaster, kAdmitted, kUnreachable, kGone };
+  enum class Kind {
+    kMaster,
+    kAdmitted,
+    kUnreachable,
+    kGone,
+    kFramework,
+    kEnded,
+  };
   struct Known {
     Kind kind = Kind::kAdmitted;
     std::string bytes;
@@ -58,9 +66,18 @@ class RegistryModel {
                        const std::string& bytes);
   bool Is(const std::string& id, Kind kind) const;
   void Put(const std::string& id, Kind kind, std::string bytes);
+  bool Erase(const std::string& id, Kind kind);
   void Erase(const std::string& id);
+  absl::StatusCode Admit(const mesos::v1::AgentInfo& info);
+  absl::StatusCode MarkGone(const registry::MarkAgentGone& mark);
+  absl::StatusCode Prune(const registry::Prune& prune);
+  absl::StatusCode Update(const registry::UpdateFramework& update);
+  absl::StatusCode End(const registry::EndFramework& end);
 
-  std::map<std::string, Known> known_;  // by agent id; the master's is empty
+  // By agent id; the master's is empty. By framework id, with a prefix.
+  std::map<std::string, Known> known_;
+  std::map<std::string, std::string> registered_;  // By framework id.
+  std::deque<std::string> ended_;  // Oldest first, with the prefix.
   uint64_t digest_ = 0;
 };
 

@@ -28,6 +28,59 @@ Operation Remove(const std::string& id) {
   return operation;
 }
 
+mesos::v1::FrameworkInfo Framework(const std::string& id) {
+  mesos::v1::FrameworkInfo info;
+  info.set_user("root");
+  info.set_name("name");
+  info.mutable_id()->set_value(id);
+  return info;
+}
+
+Operation AnyOperation(io::Random& random) {
+  const uint64_t kind = random.Below(8);
+  const std::string id(1, static_cast<char>('a' + random.Below(6)));
+  const auto time = static_cast<int64_t>(random.Below(1000));
+  Operation operation;
+  switch (kind) {
+    case 0:
+      return Admit(id);
+    case 1:
+      return Remove(id);
+    case 2:
+      *operation.mutable_mark_agent_reachable()->mutable_info() =
+          Admit(id).admit_agent().info();
+      break;
+    case 3:
+      operation.mutable_mark_agent_unreachable()->mutable_id()->set_value(id);
+      operation.mutable_mark_agent_unreachable()
+          ->mutable_timestamp()
+          ->set_nanoseconds(time);
+      break;
+    case 4:
+      operation.mutable_mark_agent_gone()->mutable_id()->set_value(id);
+      operation.mutable_mark_agent_gone()->mutable_timestamp()->set_nanoseconds(
+          time);
+      break;
+    case 5:
+      operation.mutable_prune()->add_unreachable()->set_value(id);
+      operation.mutable_prune()->add_gone()->set_value(id);
+      break;
+    case 6:
+      *operation.mutable_update_framework()->mutable_info() = Framework(id);
+      operation.mutable_update_framework()
+          ->mutable_timestamp()
+          ->set_nanoseconds(time);
+      break;
+    default: {
+      registry::EndFramework& end = *operation.mutable_end_framework();
+      *end.mutable_framework()->mutable_info() = Framework(id);
+      end.mutable_framework()->mutable_ended()->set_nanoseconds(time);
+      end.set_remembered(3);
+    }
+  }
+  return operation;
+}
+
 const absl::Status& Known() {
   static const auto& known = *new absl::Status(absl::AlreadyExistsError(""));
   return known;
@@ -154,6 +207,21 @@ TEST_F(RegistryWitnessTest, ANewLeaderThatHasMissedSomething) {
   EXPECT_EQ(Said(), "");
   witness_.Observe("next")->OnState(5, registry::RegistryState());
   EXPECT_NE(Said(), "");
+}
+
+// Each kind of operation, with outcomes of all kinds: the model and the
+// registry agree, also on which ended framework is forgotten first.
+TEST_F(RegistryWitnessTest, AgreesWithTheRegistryOnEveryOperation) {
+  auto random = world_.NewRandom("operations");
+  registry::RegistryState state;
+  for (uint64_t position = 1; position <= 2000; ++position) {
+    const Operation operation = AnyOperation(*random);
+    master_.OnAsked(operation);
+    Write(position, {operation});
+    master_.OnApplied(position, {state.Apply(operation)});
+    master_.OnState(position, state);
+    ASSERT_EQ(Said(), "") << operation.ShortDebugString();
+  }
 }
 
 }  // namespace

@@ -12,15 +12,21 @@ namespace quorate::sim {
 namespace {
 
 constexpr char kRunning[] = "TASK_RUNNING";
+constexpr char kGoneByOperator[] = "TASK_GONE_BY_OPERATOR";
 
 // A task of which one of these is told does not run, nor will it.
 bool IsEnd(const std::string& state) {
   static const auto& ends = *new std::set<std::string>{
       "TASK_FINISHED", "TASK_FAILED",  "TASK_KILLED",
       "TASK_ERROR",    "TASK_LOST",    "TASK_DROPPED",
-      "TASK_GONE",     "TASK_UNKNOWN", "TASK_GONE_BY_OPERATOR",
+      "TASK_GONE",     "TASK_UNKNOWN", kGoneByOperator,
   };
   return ends.count(state) != 0;
+}
+
+// Whether it came to run, or not, is still to be told.
+bool IsNoAnswer(const std::string& state) {
+  return state.empty() || state == "TASK_STAGING" || state == "TASK_STARTING";
 }
 
 std::string ValueOf(const std::map<std::string, std::string>& variables,
@@ -34,9 +40,9 @@ std::string ValueOf(const std::map<std::string, std::string>& variables,
 void TaskTruth::Watch(Host& host) {
   // A command inherits its executor's variables, and a command executor is
   // called as its task.
-  host.containers().on_command = [this](const io::ContainerSpec& spec) {
+  host.containers().on_command = [this, name = host.name()](const auto& spec) {
     Started(spec.id, ValueOf(spec.environment, "MESOS_FRAMEWORK_ID"),
-            ValueOf(spec.environment, "MESOS_EXECUTOR_ID"));
+            ValueOf(spec.environment, "MESOS_EXECUTOR_ID"), name);
   };
   host.containers().on_command_ended = [this](const std::string& id,
                                               std::optional<int> wait_status) {
@@ -53,11 +59,17 @@ TaskTruth::Task& TaskTruth::Find(const std::string& framework_id,
 
 void TaskTruth::Started(const std::string& container_id,
                         const std::string& framework_id,
-                        const std::string& task_id) {
+                        const std::string& task_id, const std::string& host) {
   Task& task = Find(framework_id, task_id);
+  task.host = host;
+  if (gone_hosts_.count(host) > 0) task.kill_wanted = true;
   if (++task.started > task.asked) {
     world_.Fail(absl::StrCat(task_id, " was started ", task.started,
                              " times, and asked for ", task.asked, " times"));
+  }
+  if (IsEnd(task.told)) {
+    world_.Fail(absl::StrCat(task_id, " is started after it was told to be ",
+                             task.told));
   }
   task.runs = true;
   task.ended_well = false;
@@ -94,6 +106,7 @@ void TaskTruth::Asked(const std::string& framework_id,
   Task& task = Find(framework_id, task_id);
   ++task.asked;
   task.told.clear();
+  task.given_up = false;
 }
 
 void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
@@ -102,6 +115,14 @@ void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
     if (!absl::StartsWith(id, prefix)) continue;
     task.kill_wanted = true;
     task.told.clear();
+    task.given_up = true;
+  }
+}
+
+void TaskTruth::AgentGone(const std::string& host) {
+  gone_hosts_.insert(host);
+  for (auto& [container_id, task] : running_) {
+    if (task->host == host) task->kill_wanted = true;
   }
 }
 
@@ -113,9 +134,14 @@ void TaskTruth::KilledFromOutside(const std::string& container_id) {
 std::string TaskTruth::Unsettled() const {
   std::string unsettled;
   for (const auto& [id, task] : tasks_) {
-    if (task.told != kRunning || task.runs) continue;
-    absl::StrAppend(&unsettled, task.name,
-                    " does not run, and its framework was not told; ");
+    if (task.told == kRunning && !task.runs) {
+      absl::StrAppend(&unsettled, task.name,
+                      " does not run, and its framework was not told; ");
+    }
+    if (task.asked > 0 && !task.given_up && IsNoAnswer(task.told)) {
+      absl::StrAppend(&unsettled, "nothing was told of ", task.name,
+                      task.told.empty() ? "" : " but ", task.told, "; ");
+    }
   }
   return unsettled;
 }
@@ -135,7 +161,7 @@ void TaskTruth::Told(const std::string& framework_id,
   if (state == "TASK_FINISHED" && !task.ended_well) {
     world_.Fail(absl::StrCat(task_id, " is told to have finished and did not"));
   }
-  if (IsEnd(state) && task.runs) {
+  if (IsEnd(state) && state != kGoneByOperator && task.runs) {
     world_.Fail(
         absl::StrCat(task_id, " is told to be ", state, " while it runs"));
   }

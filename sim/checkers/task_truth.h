@@ -4,18 +4,22 @@
 // * A task's command starts once for each time that its framework has asked for
 //   it, whatever restarts in between: agents, executors, masters.
 // * It ends by itself, unless its framework wanted otherwise, its machine lost
-//   power, or the run has had faults that end containers.
+//   power, its agent was marked gone, or the run has had faults that end
+//   containers.
 // * A framework hears TASK_RUNNING only of what was started, TASK_FINISHED
 //   only of what ended well, and no end at all of what still runs. (That an
 //   agent is out of reach is no end.)
-// * What a framework believes to run does run, or it will be told: when all is
-//   quiet, Unsettled is empty.
+//   For TASK_GONE_BY_OPERATOR the operator answers.
+// * What it was told to be over does not start any more, unless it asks anew.
+// * What became of all that it has asked for is told, and what it believes to
+//   run does run, or it will be told: when all is quiet, Unsettled is empty.
 
 #ifndef QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
 #define QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "sim/machine.h"
@@ -43,20 +47,24 @@ class TaskTruth {
   // A master has removed the framework: all its tasks are to end, and nobody is
   // told.
   void FrameworkRemoved(const std::string& framework_id);
+  // The agent on that host was marked gone: what it runs is to end. Until
+  // another one begins there.
+  void AgentGone(const std::string& host);
+  void AgentBegins(const std::string& host) { gone_hosts_.erase(host); }
   // Somebody from outside the cluster has killed what runs in that container.
   void KilledFromOutside(const std::string& container_id);
 
   // Of what Watch sees.
   void Started(const std::string& container_id, const std::string& framework_id,
-               const std::string& task_id);
+               const std::string& task_id, const std::string& host = "");
   // Without a status: with the power of its machine.
   void Ended(const std::string& container_id, std::optional<int> wait_status);
 
   // Tasks that were started, and those of them that run now.
   int started() const { return started_; }
   int running() const { return static_cast<int>(running_.size()); }
-  // Tasks that were last told to be TASK_RUNNING and are not, in words; empty
-  // for none.
+  // Tasks that were last told to be TASK_RUNNING and are not, and those of
+  // which nothing was told, in words; empty for none.
   std::string Unsettled() const;
 
  private:
@@ -69,7 +77,9 @@ class TaskTruth {
     bool runs = false;
     bool ended_well = false;
     bool kill_wanted = false;
-    std::string told;  // Last.
+    bool given_up = false;  // with its framework
+    std::string host;       // Where it was last started.
+    std::string told;       // Last.
   };
 
   Task& Find(const std::string& framework_id, const std::string& task_id);
@@ -77,6 +87,7 @@ class TaskTruth {
   World& world_;
   std::map<std::string, Task> tasks_;     // by framework and task id
   std::map<std::string, Task*> running_;  // by container
+  std::set<std::string> gone_hosts_;
   int started_ = 0;
 };
 

@@ -265,6 +265,25 @@ TEST(AgentTest, WhatHappenedWhileTheAgentWasDownIsReported) {
   EXPECT_EQ(w.Last("dies").reason(), TaskStatus::REASON_EXECUTOR_TERMINATED);
 }
 
+// An executor that slept hears at once that its command has ended and that it
+// is time to subscribe: what it says then is older than the end.
+TEST(AgentTest, WhatEndsWhileItsExecutorSubscribesIsReported) {
+  AgentWorld w(1);
+  w.Begin();
+  w.Launch("t", "sleep 5");
+  ASSERT_TRUE(w.AwaitState("t", mesos::v1::TASK_RUNNING));
+  Process& executor = *w.agent_host.processes().back();
+  ASSERT_NE(&executor, w.agent_process);
+  w.agent_process->Kill();
+  w.world.RunFor(seconds(1));
+  executor.Pause();
+  w.world.RunFor(seconds(6));
+  w.StartAgent();
+  w.world.RunFor(seconds(1));
+  executor.Resume();
+  EXPECT_TRUE(w.AwaitState("t", mesos::v1::TASK_FINISHED));
+}
+
 TEST(AgentTest, WithoutCheckpointsTasksEndWithTheirAgent) {
   AgentWorld w(1);
   w.checkpoint = false;

@@ -8,8 +8,10 @@
 
 #include "absl/strings/match.h"
 #include "core/agent/records.h"
+#include "sim/file_system.h"
 #include "sim/machine.h"
 #include "sim/network.h"
+#include "sim/process_disk.h"
 #include "sim/world.h"
 
 namespace quorate::agent {
@@ -31,9 +33,9 @@ class CheckpointTest : public testing::Test {
             [](io::Environment&) { return std::make_unique<Idle>(); })),
         disk_(process_.disk()) {}
 
-  // An agent with one task and three records of it.
-  void WriteAll() {
-    Checkpoints checkpoints(disk_, "/work");
+  // An agent with one task and three records of it. The first error.
+  absl::Status WriteTo(io::Disk& disk) {
+    Checkpoints checkpoints(disk, "/work");
     AgentRecord agent;
     agent.mutable_info()->set_hostname("host");
     agent.mutable_info()->mutable_id()->set_value("S0");
@@ -44,29 +46,37 @@ class CheckpointTest : public testing::Test {
     framework.set_user("root");
     framework.set_name("framework");
     framework.mutable_id()->set_value("f");
-    ExecutorRecord executor;
-    executor.mutable_info()->mutable_executor_id()->set_value("e");
-    executor.set_generated(true);
     mesos::v1::TaskInfo task;
     task.set_name("t");
     task.mutable_task_id()->set_value("t");
     task.mutable_agent_id()->set_value("S0");
-    ASSERT_TRUE(checkpoints.WriteBootId("boot").ok());
-    ASSERT_TRUE(checkpoints.WriteReign("S0", reign).ok());
-    ASSERT_TRUE(checkpoints.WriteAgent(agent).ok());
-    ASSERT_TRUE(checkpoints.WriteFramework(run_, framework).ok());
-    ASSERT_TRUE(checkpoints.WriteExecutor(run_, executor).ok());
-    ASSERT_TRUE(checkpoints.WritePid(run_, 42).ok());
-    ASSERT_TRUE(checkpoints.WriteTask(run_, task).ok());
-    Append("first");
-    Append("second");
-    Append("third");
+    absl::Status status = checkpoints.Lock();
+    if (status.ok()) status = checkpoints.WriteBootId("boot");
+    if (status.ok()) status = checkpoints.WriteReign("S0", reign);
+    if (status.ok()) status = checkpoints.WriteAgent(agent);
+    if (status.ok()) status = checkpoints.WriteFramework(run_, framework);
+    if (status.ok()) status = checkpoints.WriteExecutor(run_, Executor());
+    if (status.ok()) status = checkpoints.WritePid(run_, 42);
+    if (status.ok()) status = checkpoints.WriteTask(run_, task);
+    for (const char* uuid : {"first", "second", "third"}) {
+      if (status.ok()) status = AppendTo(disk, uuid);
+    }
+    return status;
   }
-  void Append(const std::string& uuid) {
+  static ExecutorRecord Executor() {
+    ExecutorRecord executor;
+    executor.mutable_info()->mutable_executor_id()->set_value("e");
+    executor.set_generated(true);
+    return executor;
+  }
+  void WriteAll() { ASSERT_TRUE(WriteTo(disk_).ok()); }
+  absl::Status AppendTo(io::Disk& disk, const std::string& uuid) {
     UpdateRecord record;
     record.set_acknowledged_uuid(uuid);
-    Checkpoints checkpoints(disk_, "/work");
-    ASSERT_TRUE(checkpoints.AppendUpdate(run_, "t", record).ok());
+    return Checkpoints(disk, "/work").AppendUpdate(run_, "t", record);
+  }
+  void Append(const std::string& uuid) {
+    ASSERT_TRUE(AppendTo(disk_, uuid).ok());
   }
 
   absl::StatusOr<std::optional<RecoveredAgent>> Recover(bool strict) {
@@ -114,6 +124,33 @@ TEST_F(CheckpointTest, FindsWhatWasWritten) {
   EXPECT_EQ(agent.reign->epoch(), 7u);
   EXPECT_EQ(agent.frameworks.at(0).executors.at(0).container_id, "c");
   EXPECT_EQ(Updates(agent), (Uuids{"first", "second", "third"}));
+}
+
+// A sync fails, and the agent ends. The next one sees what the page cache
+// shows, and relies on it: from then on no loss of power takes it away.
+TEST_F(CheckpointTest, WhatIsFoundIsDurable) {
+  WriteAll();
+  Checkpoints checkpoints(disk_, "/work");
+  UpdateRecord record;
+  record.set_acknowledged_uuid("fourth");
+  ASSERT_TRUE(checkpoints.AppendUpdate(run_, "t", record).ok());
+  host_.files().failing_syncs = 1;
+  record.set_acknowledged_uuid("fifth");
+  ASSERT_FALSE(checkpoints.AppendUpdate(run_, "t", record).ok());
+  const auto recovered = Recover(true);
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  const Uuids found = Updates(**recovered);
+  EXPECT_EQ(found, (Uuids{"first", "second", "third", "fourth", "fifth"}));
+  host_.LosePower();
+  host_.Boot();
+  io::Disk& after =
+      host_
+          .Start("agent",
+                 [](io::Environment&) { return std::make_unique<Idle>(); })
+          .disk();
+  const auto again = Checkpoints(after, "/work").Recover(true);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(Updates(**again), found);
 }
 
 TEST_F(CheckpointTest, ARunThatIsOverIsNotFound) {
@@ -165,6 +202,66 @@ TEST_F(CheckpointTest, OtherDamageIsRefusedOrGivenUp) {
   ASSERT_TRUE(recovered.ok());
   EXPECT_EQ((*recovered)->errors.size(), 1u);
   EXPECT_TRUE(Updates(**recovered).empty());
+}
+
+// One call fails, and all before it succeed.
+struct FailingDisk {
+  FailingDisk(sim::FileSystem& files, uint64_t call)
+      : fails(call),
+        disk(
+            files,
+            [this](io::Duration) {
+              return ++calls == fails
+                         ? absl::UnavailableError("input/output error")
+                         : absl::OkStatus();
+            },
+            [] { return io::WallTime(); }) {}
+
+  uint64_t calls = 0;
+  const uint64_t fails;
+  sim::ProcessDisk disk;
+};
+
+// Whoever went on would take what it cannot see for what is not there.
+TEST_F(CheckpointTest, NoCallOfARecoveryMayFail) {
+  WriteAll();
+  agent::Run over = run_;
+  over.container_id = "over";
+  Checkpoints checkpoints(disk_, "/work");
+  ASSERT_TRUE(checkpoints.WriteExecutor(over, Executor()).ok());
+  ASSERT_TRUE(checkpoints.WriteSentinel(over).ok());
+  uint64_t call = 0;
+  for (bool failed = true; failed;) {
+    // The recovery has to cut this off.
+    Append("torn");
+    const std::string whole = *disk_.ReadFile(kUpdates);
+    Overwrite(kUpdates, whole.substr(0, whole.size() - 1));
+    FailingDisk failing(host_.files(), ++call);
+    const auto recovered = Checkpoints(failing.disk, "/work").Recover(true);
+    failed = failing.calls >= call;
+    EXPECT_EQ(recovered.ok(), !failed) << "call " << call;
+  }
+  EXPECT_GT(call, 20u);
+}
+
+// What is told to be written is there.
+TEST_F(CheckpointTest, NoCallOfAWriteMayFail) {
+  uint64_t call = 0;
+  for (bool failed = true; failed;) {
+    sim::FileSystem files;
+    FailingDisk failing(files, ++call);
+    const absl::Status written = WriteTo(failing.disk);
+    failed = failing.calls >= call;
+    EXPECT_EQ(written.ok(), !failed) << "call " << call;
+  }
+  EXPECT_GT(call, 40u);
+  for (const uint64_t forget : {1, 2}) {
+    WriteAll();
+    FailingDisk failing(host_.files(), forget);
+    EXPECT_FALSE(Checkpoints(failing.disk, "/work").Forget().ok());
+  }
+  // Nothing to forget is no failure.
+  EXPECT_TRUE(Checkpoints(disk_, "/work").Forget().ok());
 }
 
 TEST_F(CheckpointTest, EveryFlippedBitOfARecordIsNoticed) {

@@ -253,6 +253,44 @@ TEST(LogDamage, OfBothCopiesIsTold) {
   EXPECT_GT(tally.blind, 0);
 }
 
+// A frame names its votes over several sectors: any two of them at once.
+TEST(LogDamage, OfAListOfManyVotesIsTold) {
+  FileSystem files;
+  Memory memory;
+  {
+    WatchedDisk disk(files);
+    Replica replica(disk.disk(), SmallOptions(), &memory);
+    const Ballot ballot{1, kMe};
+    ASSERT_TRUE(replica.Open().ok() && replica.Join().ok());
+    ASSERT_TRUE(replica.Promise(ballot).ok());
+    std::map<uint64_t, Slot> votes;
+    for (uint64_t p = 0; p < 120; ++p) {
+      votes[p] = VoteOf(ballot, EntryOf(absl::StrCat("vote ", p)));
+    }
+    ASSERT_TRUE(replica.Vote(votes).ok());
+  }
+  const std::string path = absl::StrCat(kLogDirectory, "/journal.0");
+  const std::string unwritten(kSector, '\0');
+  uint64_t sectors = 0;
+  while (SectorOf(FileAt(files, path), sectors) != unwritten) ++sectors;
+  Tally tally;
+  for (uint64_t first = 0; first < sectors; ++first) {
+    for (uint64_t second = first + 1; second < sectors; ++second) {
+      std::unique_ptr<FileSystem> damaged = files.Copy();
+      Inflict(Damage::kFlip, first, FileAt(*damaged, path));
+      Inflict(Damage::kFlip, second, FileAt(*damaged, path));
+      const Outcome outcome = Start(*damaged, memory);
+      tally.Add(outcome);
+      EXPECT_TRUE(outcome.opened) << outcome.refused;
+      EXPECT_EQ(outcome.wrong, "") << first << " and " << second;
+    }
+  }
+  tally.Print("a list of many votes");
+  EXPECT_GT(tally.harmless, 0);
+  EXPECT_GT(tally.lost, 0);
+  EXPECT_GT(tally.blind, 0);
+}
+
 // What has no checksum of its own, bit by bit: names of files, ends of tables.
 TEST(LogDamage, OfLevelDbsBareBytesIsTold) {
   const Lived lived;
@@ -355,6 +393,19 @@ TEST(LogDamage, ALostSuperblockIsNotCreatedAnew) {
       Storage::Open(disk.disk(), SmallOptions()).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(opened)) << opened;
   EXPECT_TRUE(absl::StrContains(opened.message(), "start it empty")) << opened;
+  // Nor when the disk does not say for a moment what else is there.
+  for (uint64_t call = 1; call <= 12; ++call) {
+    std::unique_ptr<FileSystem> again = files->Copy();
+    WatchedDisk failing(*again);
+    failing.on_call = [&]() -> absl::Status {
+      return failing.calls() == call || failing.calls() == call + 1
+                 ? absl::UnavailableError("input/output error")
+                 : absl::OkStatus();
+    };
+    EXPECT_FALSE(Storage::Open(failing.disk(), SmallOptions()).ok()) << call;
+    WatchedDisk well(*again);
+    EXPECT_FALSE(Storage::Open(well.disk(), SmallOptions()).ok()) << call;
+  }
 }
 
 TEST(LogDamage, AnOlderSuperblockQuarantines) {
@@ -457,6 +508,37 @@ TEST(LogDamage, NoFailedCallTakesAnythingAway) {
   EXPECT_GT(failed, 300);
 }
 
+// LevelDB has lost track of its files, and any call while they are salvaged
+// fails: the next start salvages all of them, or finds them salvaged.
+TEST(LogDamage, NoFailedCallOfASalvageTakesAnythingAway) {
+  const Lived lived;
+  int failed = 0;
+  bool reached = true;
+  for (uint64_t call = 1; reached; ++call) {
+    std::unique_ptr<FileSystem> files = lived.files.Copy();
+    WatchedDisk failing(*files);
+    ASSERT_TRUE(failing.disk()
+                    .Remove(absl::StrCat(kLogDirectory, "/records/CURRENT"))
+                    .ok());
+    const uint64_t before = failing.calls();
+    failing.on_call = [&]() -> absl::Status {
+      return failing.calls() == before + call
+                 ? absl::UnavailableError("input/output error")
+                 : absl::OkStatus();
+    };
+    const absl::Status opened =
+        Storage::Open(failing.disk(), SmallOptions()).status();
+    ASSERT_TRUE(opened.ok() || absl::IsUnavailable(opened)) << opened;
+    failed += opened.ok() ? 0 : 1;
+    reached = failing.calls() - before >= call;
+    WatchedDisk well(*files);
+    auto storage = Storage::Open(well.disk(), SmallOptions());
+    ASSERT_TRUE(storage.ok()) << storage.status() << " call " << call;
+    EXPECT_EQ(lived.memory.Missing(**storage, false), "") << "call " << call;
+  }
+  EXPECT_GT(failed, 50);
+}
+
 // A sync fails, and the page cache forgets what was to be written although it
 // still shows it: whoever tries again would be told that all is well.
 std::string SyncFails(uint64_t call) {
@@ -557,6 +639,14 @@ TEST(LogDamage, AFullDiskStillTakesVotes) {
   EXPECT_TRUE(absl::IsResourceExhausted(absorbed)) << absorbed;
   EXPECT_TRUE(absl::IsResourceExhausted(replica.storage().Reopen()));
   EXPECT_TRUE(absl::IsResourceExhausted(replica.Learn(0, 1)));
+  // What cannot be read meanwhile is missing, and no failure of the disk.
+  auto read = replica.storage().Read(0, 1, 1000);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(read->damaged && read->entries.empty());
+  auto scrubbed = replica.storage().Scrub(0, 1, 1000);
+  ASSERT_TRUE(scrubbed.ok()) << scrubbed.status();
+  EXPECT_TRUE(scrubbed->damaged.empty());
+  EXPECT_EQ(scrubbed->next, 1u);
   files.full = false;
   ASSERT_TRUE(replica.storage().Reopen().ok());
   ASSERT_TRUE(replica.Learn(0, next).ok());

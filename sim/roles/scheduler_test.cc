@@ -37,6 +37,7 @@ struct MasterScript {
   std::string text;      // Of a refusal.
   std::string location;  // Of a redirect.
   bool heartbeats = true;
+  std::string reign;
   std::string framework_id = "framework-1";
 
   std::vector<Call> calls;  // SUBSCRIBE as well.
@@ -131,7 +132,8 @@ class SchedulerMaster final : public Program {
     media_ = media;
     stream_ = responder.StartStream(
         200, {{"Content-Type", std::string(api::MediaTypeName(media))},
-              {"Mesos-Stream-Id", absl::StrCat("stream-", ++streams_)}});
+              {"Mesos-Stream-Id", absl::StrCat("stream-", ++streams_)},
+              {"Quorate-Reign", script_.reign}});
     Event event;
     event.set_type(Event::SUBSCRIBED);
     event.mutable_subscribed()->mutable_framework_id()->set_value(
@@ -304,6 +306,23 @@ TEST_F(SchedulerTest, FollowsARedirect) {
   ASSERT_TRUE(AwaitTold("subscribed framework-1"));
   EXPECT_EQ(standby.calls.size(), 1u);
   EXPECT_EQ(script_.calls.size(), 1u);
+}
+
+TEST_F(SchedulerTest, AReignThatIsOverIsLeft) {
+  script_.reign = "00ff/0/9";
+  SchedulerMaster& master = StartMaster(first_, &script_);
+  StartRecorder();
+  ASSERT_TRUE(AwaitTold("subscribed framework-1"));
+  script_.reign = "00ff/0/8";
+  master.EndStream();
+  EXPECT_FALSE(AwaitTold("subscribed framework-1", 2));
+  EXPECT_GT(script_.calls.size(), 2u);
+  script_.reign = "00ff/1/3";
+  EXPECT_TRUE(AwaitTold("subscribed framework-1", 2));
+  master.EndStream();
+  // Another cluster counts anew.
+  script_.reign = "00aa/0/1";
+  EXPECT_TRUE(AwaitTold("subscribed framework-1", 3));
 }
 
 TEST_F(SchedulerTest, RedirectsInACircleEndInPatience) {

@@ -20,11 +20,6 @@ class InlineLane final : public io::Lane {
   }
 };
 
-struct Answer {
-  std::optional<http::Response> response;
-  std::shared_ptr<StreamEnd> stream;
-};
-
 class AnswerStream final : public http::Stream {
  public:
   explicit AnswerStream(std::shared_ptr<StreamEnd> end)
@@ -49,18 +44,19 @@ class AnswerStream final : public http::Stream {
 
 class AnswerSink final : public http::Responder::Sink {
  public:
-  explicit AnswerSink(Answer* answer) : answer_(*answer) {}
+  explicit AnswerSink(std::shared_ptr<Answer> answer)
+      : answer_(std::move(answer)) {}
   void Send(http::Response response) override {
-    answer_.response = std::move(response);
+    answer_->response = std::move(response);
   }
   std::unique_ptr<http::Stream> StartStream(int status,
                                             http::Headers headers) override {
-    answer_.response = {.status = status, .headers = std::move(headers)};
-    return std::make_unique<AnswerStream>(answer_.stream);
+    answer_->response = {.status = status, .headers = std::move(headers)};
+    return std::make_unique<AnswerStream>(answer_->stream);
   }
 
  private:
-  Answer& answer_;
+  const std::shared_ptr<Answer> answer_;
 };
 
 std::vector<TestFramework::Event> Decode(const std::string& bytes) {
@@ -116,8 +112,26 @@ void FakeRegistry::Drain() {
   }
 }
 
+namespace {
+
+registry::RegistryState StateOf(
+    const std::vector<mesos::v1::AgentInfo>& admitted) {
+  registry::RegistryState state;
+  for (const mesos::v1::AgentInfo& info : admitted) {
+    registry::Operation operation;
+    *operation.mutable_admit_agent()->mutable_info() = info;
+    CHECK(state.Apply(operation).ok());
+  }
+  return state;
+}
+
+}  // namespace
+
 Harness::Harness(MasterOptions options,
                  const std::vector<mesos::v1::AgentInfo>& admitted)
+    : Harness(std::move(options), StateOf(admitted)) {}
+
+Harness::Harness(MasterOptions options, const registry::RegistryState& registry)
     : options_(WithDefaults(std::move(options))),
       context_(environment_, options_),
       registry_(environment_.clock()),
@@ -127,13 +141,9 @@ Harness::Harness(MasterOptions options,
       agents_(context_, offers_, tasks_, frameworks_),
       files_(environment_),
       scheduler_api_(context_, offers_, tasks_, frameworks_),
-      operator_api_(context_, frameworks_, files_),
+      operator_api_(context_, agents_, frameworks_, files_),
       endpoints_(context_, standing_, scheduler_api_, operator_api_, files_) {
-  for (const mesos::v1::AgentInfo& info : admitted) {
-    registry::Operation operation;
-    *operation.mutable_admit_agent()->mutable_info() = info;
-    CHECK(registry_.mutable_state().Apply(operation).ok());
-  }
+  registry_.mutable_state() = registry;
   context_.registry = &registry_;
   context_.info.set_id("M1");
   context_.info.set_pid("master@10.0.0.1:5050");
@@ -151,6 +161,7 @@ Harness::Harness(MasterOptions options,
   RegisterMetrics(context_, [this] {
     return standing_.phase == Standing::Phase::kLeading;
   });
+  frameworks_.Start();
   agents_.Start();
   offers_.Start();
 }
@@ -160,18 +171,25 @@ void Harness::Run(io::Duration time) {
   context_.cluster.CheckInvariants();
 }
 
-http::Response Harness::Send(http::Request request,
-                             std::shared_ptr<StreamEnd> stream) {
+std::shared_ptr<Answer> Harness::Ask(http::Request request,
+                                     std::shared_ptr<StreamEnd> stream) {
   absl::StatusOr<http::Target> target = http::ParseTarget(request.target);
   CHECK(target.ok()) << target.status();
   request.path = target->path;
   request.query = target->query;
-  Answer answer{.stream = std::move(stream)};
+  auto answer = std::make_shared<Answer>();
+  answer->stream = std::move(stream);
   endpoints_.Route(std::move(request),
-                   http::Responder(std::make_unique<AnswerSink>(&answer)));
+                   http::Responder(std::make_unique<AnswerSink>(answer)));
   Run();
-  CHECK(answer.response.has_value()) << "no answer";
-  return *std::move(answer.response);
+  return answer;
+}
+
+http::Response Harness::Send(http::Request request,
+                             std::shared_ptr<StreamEnd> stream) {
+  const auto answer = Ask(std::move(request), std::move(stream));
+  CHECK(answer->response.has_value()) << "no answer";
+  return *std::move(answer->response);
 }
 
 http::Response Harness::Send(http::Request request) {

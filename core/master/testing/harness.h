@@ -87,11 +87,20 @@ struct StreamEnd {
   std::function<void()> on_peer_left;
 };
 
+// To a request, perhaps later.
+struct Answer {
+  std::optional<http::Response> response;
+  std::shared_ptr<StreamEnd> stream;
+};
+
 class Harness {
  public:
   // Agents of the registry may be given; they are those to be recovered.
   explicit Harness(MasterOptions options = {},
                    const std::vector<mesos::v1::AgentInfo>& admitted = {});
+
+  // The next leader, which knows what the one before has made durable.
+  Harness(MasterOptions options, const registry::RegistryState& registry);
 
   // Runs what is due now, or within `time`, and checks the books.
   void Run(io::Duration time = io::Duration::zero());
@@ -107,6 +116,8 @@ class Harness {
                       http::Headers headers = {
                           {"Content-Type", "application/json"}});
   http::Response Send(http::Request request, std::shared_ptr<StreamEnd> stream);
+  std::shared_ptr<Answer> Ask(http::Request request,
+                              std::shared_ptr<StreamEnd> stream = nullptr);
 
  private:
   HarnessEnvironment environment_;

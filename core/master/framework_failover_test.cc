@@ -1,0 +1,378 @@
+// Frameworks in the registry: subscribed and ended for good, also under the
+// next leader.
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/api/media.h"
+#include "core/master/limits.h"
+#include "core/master/testing/harness.h"
+
+namespace quorate::master {
+namespace {
+
+using mesos::v1::FrameworkInfo;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::Answer;
+using testing::Harness;
+using testing::TestAgent;
+using testing::TestFramework;
+using wire::AgentMessage;
+using Call = TestFramework::Call;
+using Event = TestFramework::Event;
+
+constexpr char kRemoved[] = "Framework has been removed";
+
+Call EndCall() {
+  Call call;
+  call.set_type(Call::TEARDOWN);
+  return call;
+}
+
+http::Request TearDownById(const std::string& id) {
+  return {.method = "POST",
+          .target = "/teardown",
+          .body = absl::StrCat("frameworkId=", id)};
+}
+
+class RegistryFirstTest : public ::testing::Test {
+ protected:
+  const registry::RegistryState& registry() {
+    return master_.registry().state();
+  }
+  const Framework* Find(const std::string& id) {
+    return master_.context().cluster.FindFramework(id);
+  }
+  void Release() {
+    master_.registry().Release();
+    master_.Run();
+  }
+  // Of a subscription whose answer has come later.
+  std::string IdOf(TestFramework& framework) {
+    for (const Event& event : framework.Take()) {
+      if (event.has_subscribed()) {
+        return event.subscribed().framework_id().value();
+      }
+    }
+    return "";
+  }
+
+  Harness master_;
+};
+
+TEST_F(RegistryFirstTest, SubscribedIsAnsweredWhenItIsDurable) {
+  master_.registry().Hold();
+  TestFramework framework(master_);
+  framework.Subscribe();
+  master_.Run(seconds(1));
+  EXPECT_EQ(framework.TakeBytes(), "");
+  EXPECT_TRUE(master_.context().cluster.frameworks().empty());
+  Release();
+  EXPECT_EQ(IdOf(framework), "M1-0000");
+  EXPECT_EQ(registry().frameworks().at("M1-0000").info().name(), "test");
+}
+
+TEST_F(RegistryFirstTest, WhoWasNotToldItsIdIsNotKept) {
+  master_.registry().Hold();
+  TestFramework framework(master_);
+  framework.info.set_failover_timeout(1e6);
+  framework.Subscribe();
+  framework.Disconnect();
+  Release();
+  EXPECT_TRUE(registry().frameworks().empty());
+  EXPECT_TRUE(registry().HasEnded("M1-0000"));
+  EXPECT_TRUE(master_.context().cluster.frameworks().empty());
+}
+
+TEST_F(RegistryFirstTest, WhatHasNotChangedIsNotWrittenAgain) {
+  TestFramework framework(master_);
+  framework.info.set_failover_timeout(100);
+  framework.Subscribe();
+  framework.Disconnect();
+  master_.registry().Hold();
+  framework.Subscribe();
+  EXPECT_EQ(IdOf(framework), "M1-0000");
+}
+
+TEST_F(RegistryFirstTest, OfSeveralSubscriptionsTheLastCounts) {
+  TestFramework first(master_);
+  first.info.set_failover_timeout(100);
+  first.Subscribe();
+  first.Take();
+  TestFramework second(master_), third(master_);
+  second.info = first.info;
+  third.info = first.info;
+  second.info.set_name("second");
+  third.info.set_name("third");
+  third.info.set_user("other");
+  master_.registry().Hold();
+  second.Subscribe();
+  third.Subscribe();
+  EXPECT_EQ(second.Take().at(0).error().message(), "Framework failed over");
+  EXPECT_TRUE(first.Take().empty()) << "it goes on meanwhile";
+  Release();
+  EXPECT_EQ(first.Take().at(0).error().message(), "Framework failed over");
+  EXPECT_EQ(IdOf(third), "M1-0000");
+  EXPECT_EQ(Find("M1-0000")->info.name(), "third");
+  EXPECT_EQ(registry().frameworks().at("M1-0000").info().name(), "third");
+  EXPECT_EQ(registry().frameworks().at("M1-0000").info().user(), "root");
+}
+
+TEST_F(RegistryFirstTest, ItsTimeIsNotOverWhileItWaitsForTheRegistry) {
+  TestFramework framework(master_);
+  framework.info.set_failover_timeout(10);
+  framework.Subscribe();
+  framework.Disconnect();
+  master_.registry().Hold();
+  master_.Run(seconds(9));
+  framework.info.set_name("renamed");
+  framework.Subscribe();
+  master_.Run(seconds(5));
+  Release();
+  EXPECT_EQ(IdOf(framework), "M1-0000");
+  EXPECT_TRUE(Find("M1-0000")->connected());
+
+  // And counts again when it has left before.
+  framework.Disconnect();
+  master_.registry().Hold();
+  framework.info.set_name("renamed again");
+  framework.Subscribe();
+  framework.Disconnect();
+  Release();
+  master_.Run(seconds(9));
+  EXPECT_FALSE(registry().HasEnded("M1-0000"));
+  master_.Run(seconds(1));
+  EXPECT_TRUE(registry().HasEnded("M1-0000"));
+}
+
+TEST_F(RegistryFirstTest, AnEndIsToldWhenItIsDurable) {
+  TestFramework framework(master_);
+  framework.Subscribe();
+  framework.Take();
+  master_.registry().Hold();
+  auto answer = master_.Ask(TearDownById(framework.id()));
+  auto again = master_.Ask(TearDownById(framework.id()));
+  EXPECT_FALSE(answer->response || again->response);
+  EXPECT_FALSE(framework.closed());
+  // Comes too late, and is not told so before that is certain.
+  TestFramework successor(master_);
+  successor.info = framework.info;
+  successor.Subscribe();
+  EXPECT_EQ(successor.TakeBytes(), "");
+  Release();
+  EXPECT_EQ(answer->response->status, 200);
+  EXPECT_EQ(again->response->status, 200);
+  EXPECT_TRUE(framework.closed());
+  EXPECT_EQ(successor.Take().at(0).error().message(), kRemoved);
+  EXPECT_EQ(registry().ended_frameworks().size(), 1);
+  EXPECT_EQ(master_.Ask(TearDownById(framework.id()))->response->status, 400);
+}
+
+TEST_F(RegistryFirstTest, UpdatesAreDurable) {
+  TestFramework framework(master_);
+  framework.Subscribe();
+  Call call;
+  call.set_type(Call::UPDATE_FRAMEWORK);
+  *call.mutable_framework_id() = framework.info.id();
+  *call.mutable_update_framework()->mutable_framework_info() = framework.info;
+  call.mutable_update_framework()->mutable_framework_info()->set_name("new");
+  const auto ask = [&] {
+    return master_.Ask(
+        {.method = "POST",
+         .target = "/api/v1/scheduler",
+         .headers = {{"Content-Type", "application/json"},
+                     {"Mesos-Stream-Id", framework.stream_id}},
+         .body = api::SerializeBody(api::MediaType::kJson, call)});
+  };
+  master_.registry().Hold();
+  auto answer = ask();
+  EXPECT_FALSE(answer->response);
+  Release();
+  EXPECT_EQ(answer->response->status, 200);
+  EXPECT_EQ(registry().frameworks().at("M1-0000").info().name(), "new");
+  EXPECT_EQ(Find("M1-0000")->info.name(), "new");
+
+  master_.registry().Hold();
+  master_.Ask(TearDownById(framework.id()));
+  answer = ask();
+  Release();
+  EXPECT_EQ(answer->response->status, 409);
+}
+
+// What the registry could not hold is refused, and does not cost the leader
+// its life.
+TEST_F(RegistryFirstTest, HugeDescriptionsAreRefused) {
+  TestFramework framework(master_);
+  framework.info.set_name(std::string(kMaxInfoBytes, 'x'));
+  framework.Subscribe();
+  EXPECT_TRUE(absl::StrContains(framework.TakeBytes(), "larger than 1 MiB"));
+  TestAgent agent(master_, "10.0.0.2");
+  agent.info.add_attributes()->set_name(std::string(kMaxInfoBytes, 'x'));
+  agent.info.mutable_attributes(0)->set_type(mesos::v1::Value::TEXT);
+  agent.info.mutable_attributes(0)->mutable_text()->set_value("v");
+  agent.Register("cpus:1");
+  EXPECT_TRUE(agent.Next(AgentMessage::kShutdownAgent));
+}
+
+// A leader before, one framework that runs a task, and the leader after.
+class NextLeaderTest : public ::testing::Test {
+ protected:
+  NextLeaderTest() {
+    framework_.info.set_checkpoint(true);
+    framework_.info.set_failover_timeout(2000);
+    framework_.Subscribe();
+    agent_.Register("cpus:2;mem:128");
+    framework_.Launch(framework_.TakeOffers(), {"t"}, "cpus:1");
+    const auto run = agent_.Next(AgentMessage::kRunTask);
+    listing_ = wire::ReregisterAgent();
+    *listing_.add_frameworks() = run->run_task().framework_info();
+    wire::AgentTask& task = *listing_.add_tasks();
+    *task.mutable_framework_id() = framework_.info.id();
+    *task.mutable_task_info() = run->run_task().task();
+    task.set_state(mesos::v1::TASK_RUNNING);
+  }
+
+  void FailOver(MasterOptions options = {}) {
+    next_ = std::make_unique<Harness>(options, master_.registry().state());
+    framework_again_ = std::make_unique<TestFramework>(*next_);
+    framework_again_->info = framework_.info;
+    agent_again_ = std::make_unique<TestAgent>(*next_, "10.0.0.2");
+    agent_again_->info = agent_.info;
+    agent_again_->listing = listing_;
+  }
+  const Framework* Find() {
+    return next_->context().cluster.FindFramework(framework_.id());
+  }
+  bool Ended() { return next_->registry().state().HasEnded(framework_.id()); }
+
+  Harness master_;
+  TestAgent agent_{master_, "10.0.0.2"};
+  TestFramework framework_{master_};
+  wire::ReregisterAgent listing_;
+  std::unique_ptr<Harness> next_;
+  std::unique_ptr<TestFramework> framework_again_;
+  std::unique_ptr<TestAgent> agent_again_;
+};
+
+TEST_F(NextLeaderTest, KnowsItsFrameworksBeforeAnyAgentIsBack) {
+  master_.Run(seconds(100));
+  FailOver();
+  ASSERT_NE(Find(), nullptr);
+  const std::string listed = next_->Get("/frameworks").body;
+  EXPECT_TRUE(absl::StrContains(
+      listed, R"("active":false,"connected":false,"recovered":true)"))
+      << listed;
+  EXPECT_TRUE(absl::StrContains(listed, R"("name":"test")"));
+  // Since it subscribed first.
+  EXPECT_EQ(Find()->registered_time,
+            master_.context()
+                .cluster.FindFramework(framework_.id())
+                ->registered_time);
+  const std::string state =
+      next_->Post("/api/v1", R"({"type":"GET_FRAMEWORKS"})").body;
+  EXPECT_TRUE(absl::StrContains(
+      state, R"("active":false,"connected":false,"recovered":true)"))
+      << state;
+  framework_again_->Subscribe();
+  EXPECT_EQ(framework_again_->Take().at(0).type(), Event::SUBSCRIBED);
+  EXPECT_FALSE(Find()->recovered);
+}
+
+TEST_F(NextLeaderTest, ItsFailoverTimeoutBeginsWithTheElection) {
+  FailOver();
+  next_->Run(seconds(1999));
+  EXPECT_FALSE(Ended());
+  next_->Run(seconds(1));
+  EXPECT_TRUE(Ended());
+  EXPECT_EQ(Find(), nullptr);
+}
+
+TEST_F(NextLeaderTest, ItMayComeBackInTime) {
+  FailOver();
+  next_->Run(seconds(1999));
+  framework_again_->Subscribe();
+  next_->Run(seconds(5000));
+  EXPECT_FALSE(Ended());
+}
+
+// Also one that wanted to be removed as soon as it is disconnected: it is not
+// its fault that the leader has changed.
+TEST_F(NextLeaderTest, EveryFrameworkHasTimeToFindTheNewLeader) {
+  framework_.info.set_failover_timeout(0);
+  framework_.Subscribe();
+  FailOver();
+  next_->Run(minutes(10) - seconds(1));
+  EXPECT_FALSE(Ended());
+  next_->Run(seconds(1));
+  EXPECT_TRUE(Ended());
+}
+
+TEST_F(NextLeaderTest, TasksKeepTheirUser) {
+  FailOver();
+  framework_again_->info.set_user("other");
+  framework_again_->info.set_checkpoint(false);
+  framework_again_->Subscribe();
+  EXPECT_EQ(Find()->info.user(), "root");
+  EXPECT_TRUE(Find()->info.checkpoint());
+}
+
+TEST_F(NextLeaderTest, AnEndedFrameworkStaysEnded) {
+  EXPECT_EQ(framework_.Send(EndCall()).status, 202);
+  FailOver();
+  framework_again_->Subscribe();
+  EXPECT_EQ(framework_again_->Take().at(0).error().message(), kRemoved);
+  const std::string listed = next_->Get("/frameworks").body;
+  const size_t completed = listed.find("completed_frameworks");
+  EXPECT_NE(listed.find(framework_.id(), completed), std::string::npos)
+      << listed;
+  // Its executors end with the return of their agent.
+  agent_again_->Reregister();
+  const auto shutdown = agent_again_->Next(AgentMessage::kShutdownFramework);
+  ASSERT_TRUE(shutdown);
+  EXPECT_EQ(shutdown->shutdown_framework().framework_id().value(),
+            framework_.id());
+  EXPECT_EQ(Find(), nullptr);
+}
+
+TEST_F(NextLeaderTest, MoreAreRefusedThanListed) {
+  for (int i = 0; i < 5; ++i) {
+    TestFramework framework(master_);
+    framework.Subscribe();
+    framework.Disconnect();
+  }
+  FailOver({.max_completed_frameworks = 2});
+  const auto& completed = next_->context().cluster.completed_frameworks();
+  ASSERT_EQ(completed.size(), 2);
+  EXPECT_EQ(completed.back()->id, "M1-0005");
+  TestFramework framework(*next_);
+  framework.info.mutable_id()->set_value("M1-0001");
+  framework.Subscribe();
+  EXPECT_EQ(framework.Take().at(0).error().message(), kRemoved);
+}
+
+TEST_F(NextLeaderTest, IsTornDownBeforeItHasComeBack) {
+  FailOver();
+  next_->registry().Hold();
+  auto answer = next_->Ask(TearDownById(framework_.id()));
+  EXPECT_FALSE(answer->response);
+  next_->registry().Release();
+  next_->Run();
+  EXPECT_EQ(answer->response->status, 200);
+  EXPECT_TRUE(Ended());
+  agent_again_->Reregister();
+  EXPECT_TRUE(agent_again_->Next(AgentMessage::kShutdownFramework));
+}
+
+TEST_F(NextLeaderTest, IsTornDownWhenOnlyItsAgentIsBack) {
+  FailOver();
+  agent_again_->Reregister();
+  EXPECT_EQ(Find()->tasks.size(), 1);
+  EXPECT_EQ(next_->Ask(TearDownById(framework_.id()))->response->status, 200);
+  EXPECT_TRUE(agent_again_->Next(AgentMessage::kShutdownFramework));
+  EXPECT_TRUE(Ended());
+}
+
+}  // namespace
+}  // namespace quorate::master
