@@ -27,7 +27,8 @@ from prod.e2e.cluster_on_hosts import (SESSION_SECONDS, Cluster, Machine,
                                        get_json)
 from prod.e2e.framework import Framework, scalar
 from prod.e2e.harness import RUNFILES, await_true
-from prod.e2e.load_history import (NEVER_WAS, TERMINAL, History, Task, violations)
+from prod.e2e.load_history import (NEVER_WAS, TERMINAL, History, Task,
+                                   violations)
 
 LONG_TASKS = 4
 # The framework's patience with one call.
