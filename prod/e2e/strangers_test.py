@@ -98,6 +98,8 @@ class Strangers:
             old.stop()
             shutil.copytree(old.replica, backup)
             old.start()
+            # It has to vote for what the backup does not hold.
+            await_true("it follows", lambda: old.role() == "following")
             load.await_progress()
             old.stop()
             shutil.rmtree(old.replica)
