@@ -92,6 +92,7 @@ void NewsDetector::OnUnreachable(const absl::Status& reason) {
 }
 
 void NewsDetector::OnMessage(absl::string_view payload) {
+  if (!asking_) return;
   LeaderNews news;
   if (news.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return OnNews(news);

@@ -42,7 +42,8 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   const std::unique_ptr<io::Random> random_;
 
   size_t asked_;  // of location_.masters
-  // Whether it is still to answer, or to break its link.
+  // Whether it still counts: the dialer of one that does not lives on for a
+  // moment.
   bool asking_ = false;
   // Masters in a row that told no leader.
   size_t fruitless_ = 0;

@@ -180,15 +180,16 @@ class Load:
                       round(scalar(offer, "mem") / TASK_MEM))
             if fit > 0:
                 self._framework.offers.pop(offer_id, None)
+                agent = offer["agent_id"]["value"]
                 self._framework.launch_on(
-                    offer, [self._new_task() for _ in range(fit)])
+                    offer, [self._new_task(agent) for _ in range(fit)])
                 return
 
-    def _new_task(self):
+    def _new_task(self, agent):
         tasks = self.history.tasks
         long = sum(t.long for t in tasks.values()) < LONG_TASKS
         name = "%s-%d" % ("long" if long else "short", len(tasks))
-        tasks[name] = Task(long)
+        tasks[name] = Task(long, agent)
         tally = self._tally / name
         wait = ("while [ ! -e %s/stop ]; do sleep 0.3; done" % self._tally
                 if long else "sleep 0.1")
@@ -239,8 +240,11 @@ class Load:
             framework = self._framework
             late = time.monotonic() > begun + PATIENCE
             if late and open_tasks() and framework and framework.leader:
+                # Of an agent that is there, which can tell.
                 framework.call({"type": "RECONCILE", "reconcile": {"tasks": [
-                    {"task_id": {"value": name}} for name in open_tasks()]}})
+                    {"task_id": {"value": name},
+                     "agent_id": {"value": self.history.tasks[name].agent}}
+                    for name in open_tasks()]}})
                 time.sleep(1)
             return not open_tasks()
         try:

@@ -20,6 +20,8 @@ EXPECTED = frozenset(("TASK_STAGING", "TASK_STARTING", "TASK_RUNNING"))
 class Task:
     # Whether it runs until it is told to end.
     long: bool
+    # To which it was sent.
+    agent: str = ""
     # As the framework was told, in order.
     states: list = dataclasses.field(default_factory=list)
     # What the task's own command has counted.

@@ -6,10 +6,10 @@ from prod.e2e.load_history import History, Task, violations
 
 GOOD = History(
     tasks={
-        "short": Task(False, ["TASK_STARTING", "TASK_RUNNING",
+        "short": Task(False, "S0", ["TASK_STARTING", "TASK_RUNNING",
                               "TASK_FINISHED", "TASK_FINISHED"], 1, 1),
-        "long": Task(True, ["TASK_RUNNING", "TASK_FINISHED"], 1, 1, True),
-        "never": Task(False, ["TASK_DROPPED"]),
+        "long": Task(True, "S0", ["TASK_RUNNING", "TASK_FINISHED"], 1, 1, True),
+        "never": Task(False, "S0", ["TASK_DROPPED"]),
     },
     agents_before={"a1": "S0"}, agents_after={"a1": "S0"},
     obeyed={"a1": [1, 1, 7]},
