@@ -109,6 +109,23 @@ SCENARIO(Members, ALeaderRemovesItself) {
   EXPECT_NOW(Acknowledges(world, log, 10s));
 }
 
+// The answer to a removal may be lost with a leader that removed itself: its
+// successor, asked the same again, says when it may be stopped.
+SCENARIO(Members, ARemovalIsAskedForAgain) {
+  sim::LogCluster log(world, Electing(3));
+  EXPECT_SOON(Leader(log) >= 0, 30s);
+  const int old = Leader(log);
+  Load(world, log, 10);
+  log.ChangeMembers(old, {}, {old});
+  EXPECT_SOON(Changed(log), 30s);
+  EXPECT_SOON(Leader(log) >= 0 && Leader(log) != old, 30s);
+  log.ChangeMembers(Leader(log), {}, {old});
+  EXPECT_SOON(Changed(log), 90s);
+  EXPECT_NOW(log.change_outcome->ok());
+  log.Retire(old);
+  EXPECT_NOW(Acknowledges(world, log, 10s));
+}
+
 // A removed member that still runs, and is cut off while it is removed, may
 // stand for leadership as often as it likes.
 SCENARIO(Members, ARemovedMemberDisturbsNobody) {

@@ -4,13 +4,17 @@
 usage: test_summary.py BUILD_EVENTS_JSON
 
 Reads what --build_event_json_file wrote. A test that could not be built, or
-did not run for another reason, has failed.
+did not run for another reason, has failed. One that says in its log that it
+tested nothing, since the machine lacks what it needs, is named.
 """
 
 import json
 import sys
+import urllib.parse
 
 PASSED = ("PASSED", "FLAKY")
+# What such a test prints, and the reason behind it.
+SKIPPED = "SKIPPED: NOTHING WAS TESTED: "
 
 
 def outcomes(lines):
@@ -28,16 +32,45 @@ def outcomes(lines):
     return passed
 
 
+def logs(lines):
+    """(label, path of its log) of each test."""
+    for line in lines:
+        event = json.loads(line)
+        result = event["id"].get("testResult")
+        for output in event.get("testResult", {}).get("testActionOutput", []):
+            if result and output["name"] == "test.log":
+                path = urllib.parse.urlparse(output.get("uri", "")).path
+                yield result["label"], urllib.parse.unquote(path)
+
+
+def skipped(lines):
+    """A dict from the label of each test that tested nothing to the reason."""
+    reasons = {}
+    for label, path in logs(lines):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as log:
+                for line in log:
+                    if line.startswith(SKIPPED):
+                        reasons[label] = line[len(SKIPPED):].strip()
+        except OSError:
+            pass  # From a cache elsewhere: it is not known.
+    return reasons
+
+
 def read(path):
+    """The lines of what Bazel wrote, if it did."""
     try:
         with open(path, encoding="utf-8") as events:
-            return outcomes(events)
+            return events.readlines()
     except FileNotFoundError:
-        return {}
+        return []
 
 
 def main(argv):
-    passed = read(argv[0])
+    events = read(argv[0])
+    passed = outcomes(events)
+    for label, reason in sorted(skipped(events).items()):
+        print("SKIPPED %s: %s" % (label, reason))
     for label in sorted(label for label, ok in passed.items() if not ok):
         print("FAILED  %s" % label)
     good = sum(passed.values())

@@ -1,6 +1,8 @@
 """CI trusts the count: nothing that did not pass may be missing from it."""
 
 import json
+import pathlib
+import tempfile
 import unittest
 
 from third_party import test_summary
@@ -38,7 +40,20 @@ class OutcomesTest(unittest.TestCase):
             test_summary.outcomes([configured("//a", size=None)]), {})
 
     def test_no_events_at_all(self):
-        self.assertEqual(test_summary.read("/nonexistent"), {})
+        self.assertEqual(test_summary.read("/nonexistent"), [])
+        self.assertEqual(test_summary.outcomes([]), {})
+
+    def test_what_tested_nothing_is_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "a test.log"
+            log.write_text("x\n" + test_summary.SKIPPED + "no root\n")
+            events = [json.dumps({
+                "id": {"testResult": {"label": label}},
+                "testResult": {"testActionOutput": [
+                    {"name": "test.log", "uri": uri}]},
+            }) for label, uri in (("//a", log.as_uri()),
+                                  ("//b", "file:///nonexistent"))]
+            self.assertEqual(test_summary.skipped(events), {"//a": "no root"})
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ constexpr io::Duration kSilenceTimeout = 3 * kNewsInterval;
 // Between a link's end and the next one.
 constexpr io::Duration kMinPause = std::chrono::milliseconds(20);
 constexpr io::Duration kMaxPause = std::chrono::milliseconds(100);
+// The same when all have been asked in vain.
+constexpr io::Duration kLongPause = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -32,6 +34,7 @@ NewsDetector::NewsDetector(io::Environment& environment,
 }
 
 void NewsDetector::Ask() {
+  asking_ = true;
   dialer_ = wire::NewDialer(
       environment_.clock(), environment_.network(), location_.masters[asked_],
       [this] {
@@ -55,11 +58,13 @@ void NewsDetector::WaitFor(io::Duration patience, const char* what) {
 void NewsDetector::AskNext(const std::string& why) {
   VLOG(1) << why << "; asking the next one who leads";
   asked_ = (asked_ + 1) % location_.masters.size();
-  tells_ = false;
+  asking_ = tells_ = false;
+  const bool all = ++fruitless_ >= location_.masters.size();
+  const io::Duration pause = all ? random_->Between(kLongPause / 2, kLongPause)
+                                 : random_->Between(kMinPause, kMaxPause);
   // What is asked no more is destroyed then: this may run inside its callback.
-  patience_ = environment_.clock().RunAfter(
-      random_->Between(kMinPause, kMaxPause), [this] { Ask(); });
-  if (++fruitless_ < location_.masters.size() || told_ == "") return;
+  patience_ = environment_.clock().RunAfter(pause, [this] { Ask(); });
+  if (!all || told_ == "") return;
   LOG(WARNING) << "none of the masters tells who leads";
   told_ = "";
   on_leader_(std::nullopt);
@@ -75,12 +80,19 @@ void NewsDetector::OnUp(const wire::Handshake& peer) {
 }
 
 void NewsDetector::OnDown(const absl::Status& reason) {
+  if (!asking_) return;
   AskNext(absl::StrCat("the link to the master at ",
                        location_.masters[asked_].ToString(),
                        " broke: ", reason.message()));
 }
 
+// The dialer would go on trying, for as long as it may answer.
+void NewsDetector::OnUnreachable(const absl::Status& reason) {
+  if (asking_) AskNext(std::string(reason.message()));
+}
+
 void NewsDetector::OnMessage(absl::string_view payload) {
+  if (!asking_) return;
   LeaderNews news;
   if (news.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return OnNews(news);

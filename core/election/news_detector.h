@@ -28,6 +28,7 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   void OnUp(const wire::Handshake& peer) override;
   void OnMessage(absl::string_view payload) override;
   void OnDown(const absl::Status& reason) override;
+  void OnUnreachable(const absl::Status& reason) override;
 
   void Ask();
   void AskNext(const std::string& why);
@@ -41,6 +42,9 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   const std::unique_ptr<io::Random> random_;
 
   size_t asked_;  // of location_.masters
+  // Whether it still counts: the dialer of one that does not lives on for a
+  // moment.
+  bool asking_ = false;
   // Masters in a row that told no leader.
   size_t fruitless_ = 0;
   // Whether the one that is asked has told a leader, and holds to it.

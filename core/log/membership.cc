@@ -225,8 +225,33 @@ void Membership::Begin(io::Instant now, std::optional<uint64_t> request,
   pending_->since = now;
 }
 
+// Whether a removal has been asked for before and is decided.
+bool Membership::IsRepeated(const Change& change) const {
+  const auto added = [this](const MemberId& id) {
+    return IsMember(config_, id);
+  };
+  const auto removed = [this](const MemberId& id) {
+    return std::count(config_.removed().begin(), config_.removed().end(), id) !=
+           0;
+  };
+  return !pending_ && !change.remove.empty() &&
+         std::all_of(change.add.begin(), change.add.end(), added) &&
+         std::all_of(change.remove.begin(), change.remove.end(), removed);
+}
+
 void Membership::Request(io::Instant now, uint64_t id, const Change& change,
                          Output* out) {
+  if (IsRepeated(change)) {
+    // The answer may have been lost with a leader that removed itself. Whether
+    // the removed may be stopped has to be found out anew.
+    pending_ = Pending{.request = id,
+                       .target = config_,
+                       .added = {},
+                       .step = Step::kSettling,
+                       .since = now,
+                       .position = config_position_};
+    return Advance(now, out);
+  }
   if (absl::Status refusal = Refusal(change); !refusal.ok()) {
     out->finished.push_back({id, refusal});
     return;

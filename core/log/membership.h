@@ -95,7 +95,7 @@ class Membership {
   // This configuration is chosen, and in force from the next position on.
   void OnChosenConfig(io::Instant now, uint64_t position, const Config& config,
                       Output* out);
-  // `id` comes back in Finished.
+  // `id` comes back in Finished. A removal may be asked for again.
   void Request(io::Instant now, uint64_t id, const Change& change, Output* out);
   void OnTick(io::Instant now, Output* out);
 
@@ -130,6 +130,7 @@ class Membership {
   bool CaughtUp(io::Instant now, const MemberId& id) const;
   bool Fit(io::Instant now, const MemberId& id) const;
   absl::Status Refusal(const Change& change) const;
+  bool IsRepeated(const Change& change) const;
   Config Changed(const Change& change) const;
   void Begin(io::Instant now, std::optional<uint64_t> request,
              const Change& change);

@@ -76,7 +76,11 @@ class StandingDialer final : public Dialer, public Link::Listener {
     const bool refused =
         absl::IsFailedPrecondition(reason) || absl::IsInvalidArgument(reason);
     if (!up_) NoteRefusal(refused ? reason : absl::OkStatus());
-    if (std::exchange(up_, false)) listener_->OnDown(reason);
+    if (std::exchange(up_, false)) {
+      listener_->OnDown(reason);
+    } else {
+      listener_->OnUnreachable(reason);
+    }
   }
 
   // Once, though every further attempt ends the same.

@@ -105,6 +105,9 @@ class Dialer {
     virtual void OnUp(const Handshake& peer) = 0;
     virtual void OnMessage(absl::string_view payload) = 0;
     virtual void OnDown(const absl::Status& reason) = 0;
+    // An attempt has failed; the next one follows. Nothing may be destroyed in
+    // this call.
+    virtual void OnUnreachable(const absl::Status& /*reason*/) {}
     // There is no link because who answers at the endpoint is another program,
     // or of another cluster or an incompatible version. Told once for each
     // reason; OK when it holds no more.

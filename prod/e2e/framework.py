@@ -7,13 +7,16 @@ updates, and keeps everything it was told.
 import http.client
 import json
 import queue
+import socket
 import threading
 import time
 
 
 class Framework:
-    def __init__(self, masters, name, failover_timeout=300.0, checkpoint=True):
+    def __init__(self, masters, name, failover_timeout=300.0, checkpoint=True,
+                 timeout=30.0):
         self.masters = list(masters)  # [(ip, port)]
+        self.timeout = timeout  # of one call
         self.info = {
             "user": "root",
             "name": name,
@@ -56,7 +59,7 @@ class Framework:
         if self.id:
             body["framework_id"] = {"value": self.id}
             body["subscribe"]["framework_info"]["id"] = {"value": self.id}
-        connection = http.client.HTTPConnection(*master, timeout=30)
+        connection = http.client.HTTPConnection(*master, timeout=self.timeout)
         connection.request(
             "POST", "/api/v1/scheduler", json.dumps(body),
             {"Content-Type": "application/json", "Accept": "application/json"})
@@ -64,6 +67,8 @@ class Framework:
         if response.status != 200:
             connection.close()
             return "%s:%d: %d" % (master[0], master[1], response.status)
+        # Heartbeats come every 15 s.
+        connection.sock.settimeout(30)
         first = read_record(response)
         if first is None or first["type"] != "SUBSCRIBED":
             connection.close()
@@ -86,6 +91,7 @@ class Framework:
                 self._on_event(event)
         except (OSError, ValueError, http.client.HTTPException):
             pass
+        connection.close()
         if connection is self._connection:
             self.events.put({"type": "DISCONNECTED"})
 
@@ -108,7 +114,8 @@ class Framework:
     def call(self, body):
         """Sends one call to the leader; returns the HTTP status."""
         body = dict(body, framework_id={"value": self.id})
-        connection = http.client.HTTPConnection(*self.leader, timeout=30)
+        connection = http.client.HTTPConnection(*self.leader,
+                                                timeout=self.timeout)
         try:
             connection.request(
                 "POST", "/api/v1/scheduler", json.dumps(body),
@@ -157,15 +164,19 @@ class Framework:
             for offer_id, offer in list(self.offers.items()):
                 if scalar(offer, "cpus") >= cpus and scalar(offer, "mem") >= mem:
                     del self.offers[offer_id]
-                    return self._launch_on(offer, task_id, command, cpus, mem)
+                    status = self.launch_on(
+                        offer, [(task_id, command, cpus, mem)])
+                    assert status == 202, status
+                    return offer["agent_id"]["value"]
             time.sleep(0.02)
         raise AssertionError("no offer with cpus %s mem %s" % (cpus, mem))
 
-    def _launch_on(self, offer, task_id, command, cpus, mem):
+    def launch_on(self, offer, tasks):
+        """Launches (id, command, cpus, mem) each; returns the HTTP status."""
         def resource(name, value):
             return {"name": name, "type": "SCALAR", "scalar": {"value": value},
                     "allocation_info": {"role": "*"}}
-        status = self.call({"type": "ACCEPT", "accept": {
+        return self.call({"type": "ACCEPT", "accept": {
             "offer_ids": [offer["id"]],
             "operations": [{"type": "LAUNCH", "launch": {"task_infos": [{
                 "name": task_id,
@@ -173,14 +184,16 @@ class Framework:
                 "agent_id": offer["agent_id"],
                 "resources": [resource("cpus", cpus), resource("mem", mem)],
                 "command": {"shell": True, "value": command},
-            }]}}],
+            } for task_id, command, cpus, mem in tasks]}}],
             "filters": {"refuse_seconds": 0.0}}})
-        assert status == 202, status
-        return offer["agent_id"]["value"]
 
     def close(self):
-        if self._connection is not None:
-            self._connection.close()
+        """Ends the event stream."""
+        if self._connection is not None and self._connection.sock:
+            try:
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 def scalar(offer, name):
