@@ -20,7 +20,8 @@ def free_port():
 class CoordinationContractTest(unittest.TestCase):
     def test_contract(self):
         folder = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
-        layout = local.Layout(masters=0, agents=0, zk_port=free_port())
+        layout = local.Layout(masters=0, agents=0, zookeeper=True,
+                              zk_port=free_port())
         cluster = local.LocalCluster(folder, None, layout)
         self.addCleanup(cluster.wipe)
         self.addCleanup(cluster.down)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/election/master_url.h"
 #include "prod/environment.h"
 #include "prod/event_loop.h"
@@ -38,7 +39,7 @@ struct LocalFlags {
   void AddTo(flags::FlagSet* flags) {
     logging.AddTo(flags);
     flags->Add(&num_masters, "num_masters",
-               "Masters to run; more than one needs --zk.");
+               "Masters to run; several elect a leader among themselves.");
     flags->Add(&num_agents, "num_agents", "Agents to run.").Alias("num_slaves");
     flags->Add(&port, "port",
                "Port of the first master; those of the other masters, then of "
@@ -49,7 +50,7 @@ struct LocalFlags {
         .Check(options::CheckAbsolutePath);
     flags
         ->Add(&zk, "zk",
-              "ZooKeeper for the masters' election: zk://host:port/path.")
+              "Has ZooKeeper elect the leader instead: zk://host:port/path.")
         .ValueName("URL")
         .Check([](const std::string& url) {
           return election::ParseZooKeeperUrl(url).status();
@@ -125,13 +126,23 @@ class Local {
     return spec;
   }
 
+  std::string MasterUrl() const {
+    if (flags_.zk) return *flags_.zk;
+    std::vector<std::string> masters;
+    for (uint32_t i = 0; i < flags_.num_masters; ++i) {
+      masters.push_back(absl::StrCat(kIp, ":", PortOf(i)));
+    }
+    return absl::StrJoin(masters, ",");
+  }
+
   io::ContainerSpec MasterSpec(uint32_t i) const {
     io::ContainerSpec spec =
         Spec(absl::StrCat("master", i + 1), "mesos-master", PortOf(i));
-    if (flags_.zk.has_value()) {
-      spec.arguments.push_back(absl::StrCat("--zk=", *flags_.zk));
+    spec.arguments.push_back(
+        absl::StrCat("--quorum=", flags_.num_masters / 2 + 1));
+    if (flags_.zk || flags_.num_masters > 1) {
       spec.arguments.push_back(
-          absl::StrCat("--quorum=", flags_.num_masters / 2 + 1));
+          absl::StrCat(flags_.zk ? "--zk=" : "--masters=", MasterUrl()));
     }
     return spec;
   }
@@ -140,8 +151,7 @@ class Local {
     const std::string name = absl::StrCat("agent", i + 1);
     io::ContainerSpec spec =
         Spec(name, "mesos-agent", PortOf(flags_.num_masters + i));
-    spec.arguments.push_back(absl::StrCat(
-        "--master=", flags_.zk.value_or(absl::StrCat(kIp, ":", flags_.port))));
+    spec.arguments.push_back(absl::StrCat("--master=", MasterUrl()));
     spec.arguments.push_back(
         absl::StrCat("--runtime_dir=", flags_.work_dir, "/", name, "/run"));
     spec.arguments.push_back(absl::StrCat("--launcher_dir=", programs_));
@@ -209,9 +219,6 @@ int main(int argc, char** argv) {
                     absl::StrCat("--num_masters has to be at least 1, and at "
                                  "most ",
                                  kMaxProcesses, " processes can be run"));
-  }
-  if (values.num_masters > 1 && !values.zk.has_value()) {
-    prod::FailUsage("mesos-local", "--num_masters above 1 needs --zk");
   }
   auto machine = options::InspectMachine(values.work_dir);
   if (!machine.ok()) {

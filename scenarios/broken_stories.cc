@@ -69,4 +69,11 @@ SCENARIO(Broken, Differs) {
   world.RunFor(2s);
 }
 
+SCENARIO(Broken, FailsDifferently) {
+  static int runs = 0;
+  Live(world);
+  world.RunFor(2s);
+  world.Fail(absl::StrCat("failure ", ++runs));
+}
+
 }  // namespace quorate::scenarios

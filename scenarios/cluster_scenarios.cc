@@ -212,6 +212,28 @@ SCENARIO(SplitBrain, AnAgentForgetsNoMaster) {
   c.AwaitRegistered(60s);
 }
 
+// A leader slept, and ZooKeeper's data is restored from before: it says again
+// that this one leads, and so it believes itself, cut off from the other
+// masters. An agent that has obeyed its successor does not obey it any more.
+SCENARIO(SplitBrain, AnAgentMeetsAMasterOfThePast) {
+  Cluster c(world, {.masters = 3, .quorum = 2, .agents = 1});
+  auto random = world.NewRandom("story");
+  c.Supervise();
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  const sim::Ensemble::Backup backup = c.zookeeper().BackUp();
+  old.Suspend();
+  MasterNode& next = c.AwaitLeaderOtherThan(old, 60s);
+  c.AwaitRegistered(next, 90s);
+  c.zookeeper().RollBack(backup);
+  c.Cut({old}, OtherMasters(c, old));
+  world.RunFor(random->Between(0ms, 100ms));
+  old.Wake();
+  world.RunFor(random->Between(0s, 30s));
+  c.Heal();
+  c.AwaitRegistered(180s);
+}
+
 // A leader that ZooKeeper still hears, but the other masters do not, cannot
 // write its registry: it steps down as well.
 SCENARIO(SplitBrain, ALeaderWithoutAQuorumOfTheLogStepsDown) {

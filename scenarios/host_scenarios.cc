@@ -4,15 +4,14 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "core/wire/port.h"
 #include "scenarios/log_story.h"
 #include "scenarios/scenario.h"
 #include "sim/cluster.h"
 #include "sim/log_cluster.h"
+#include "sim/squatter.h"
 
 namespace quorate::scenarios {
 namespace {
@@ -20,60 +19,6 @@ namespace {
 using sim::Fault;
 
 constexpr uint16_t kLogPort = 5050;
-
-// Answers whoever connects with some bytes, or not at all.
-class Squatter final : public sim::Program, public io::Connection::Listener {
- public:
-  Squatter(io::Environment& environment, const io::Endpoint& at,
-           std::string answer)
-      : answer_(std::move(answer)) {
-    auto acceptor = environment.network().Listen(
-        at, [this](std::unique_ptr<io::Connection> connection) {
-          connection->Start(this);
-          if (!answer_.empty()) connection->Write(answer_);
-          connections_.push_back(std::move(connection));
-        });
-    if (!acceptor.ok()) environment.Exit(1, acceptor.status().message());
-    if (acceptor.ok()) acceptor_ = *std::move(acceptor);
-  }
-
-  void OnData(absl::string_view) override {}
-  void OnClosed(const absl::Status&) override {}
-
- private:
-  const std::string answer_;
-  std::vector<std::unique_ptr<io::Connection>> connections_;
-  std::unique_ptr<io::Acceptor> acceptor_;
-};
-
-// A program that speaks our protocol, of another cluster.
-class Stranger final : public sim::Program {
- public:
-  Stranger(io::Environment& environment, const io::Endpoint& at) {
-    auto port = wire::OpenPort(
-        environment.clock(), environment.network(), at,
-        {.on_http = [](std::unique_ptr<io::Connection>, std::string) {},
-         .on_link =
-             [this](std::unique_ptr<wire::Link> link) {
-               links_.push_back(std::move(link));
-             },
-         .handshake =
-             [at](const wire::Handshake&) -> absl::StatusOr<wire::Handshake> {
-           return wire::Handshake{.cluster_id = std::string(16, 'x'),
-                                  .node_id = std::string(16, 'y'),
-                                  .address = at};
-         }});
-    if (!port.ok()) environment.Exit(1, port.status().message());
-    if (port.ok()) port_ = *std::move(port);
-  }
-
-  // Whether any link came about.
-  bool fooled() const { return !links_.empty(); }
-
- private:
-  std::vector<std::unique_ptr<wire::Link>> links_;
-  std::unique_ptr<wire::Port> port_;
-};
 
 // Does that to every link of the log, one after the other.
 void ForEachLink(sim::LogCluster& log,
@@ -170,20 +115,14 @@ SCENARIO(AddressReuse, AnotherProgramIsNoReplica) {
   auto random = world.NewRandom("story");
   sim::LogCluster log(world, Electing(3));
   EXPECT_SOON(Leader(log) >= 0, 30s);
-  const std::vector<std::string> answers = {
-      "", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-      "SSH-2.0-OpenSSH_9.2p1\r\n", std::string(wire::kGreeting),
-      std::string(wire::kGreeting) + std::string(200, '\xff')};
-  for (const std::string& answer : answers) {
+  for (const std::string& answer : sim::SquatterAnswers()) {
     const int gone = static_cast<int>(random->Below(3));
     const int other = (gone + 1) % 3;
     const io::Endpoint at{log.host(gone).ip(), kLogPort};
     log.Kill(gone);
     const uint64_t reused = world.faults().of(Fault::kAddressReused);
     sim::Process& squatter =
-        log.host(gone).Start("squatter", [&](io::Environment& environment) {
-          return std::make_unique<Squatter>(environment, at, answer);
-        });
+        log.host(gone).Start("squatter", sim::SquatterAt(at, answer));
     EXPECT_SOON(world.faults().of(Fault::kAddressReused) > reused, 30s);
     EXPECT_NOW(Acknowledges(world, log, 30s));
     if (answer.size() > wire::kGreeting.size()) {
@@ -204,13 +143,13 @@ SCENARIO(AddressReuse, AnotherClusterIsRefused) {
   const io::Endpoint at{log.host(0).ip(), kLogPort};
   sim::Process& process =
       log.host(0).Start("stranger", [&](io::Environment& environment) {
-        return std::make_unique<Stranger>(environment, at);
+        return std::make_unique<sim::Stranger>(environment, at);
       });
   EXPECT_SOON(absl::StrContains(log.status(1).explanation,
                                 "belongs to another cluster"),
               30s);
   EXPECT_NOW(Acknowledges(world, log, 30s));
-  EXPECT_NOW(!static_cast<Stranger*>(process.program())->fooled());
+  EXPECT_NOW(!static_cast<sim::Stranger*>(process.program())->fooled());
   process.Kill();
   log.Start(0);
   EXPECT_SOON(log.Converged(), 30s);

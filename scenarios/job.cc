@@ -63,13 +63,18 @@ void CheckAgain(const Scenario& scenario, const Options& options,
                 Result& result) {
   const uint64_t seed = result.job.seed;
   const Outcome again = RunVaried(scenario, seed, options, nullptr);
-  if (again.trace_hash == result.trace_hash) return;
+  if (again.trace_hash == result.trace_hash && again.cause == result.cause) {
+    return;
+  }
+  const auto ended = [](const std::string& cause) {
+    return cause.empty() ? "" : absl::StrCat(" and fails: ", cause);
+  };
   result.ending = Ending::kNotDeterministic;
   result.cause = absl::StrFormat(
-      "not deterministic: the trace is %016x with %d events, then %016x with "
-      "%d events\n%s",
-      result.trace_hash, result.events, again.trace_hash, again.events,
-      Explain(scenario, seed, options));
+      "not deterministic: the trace is %016x with %d events%s, then %016x with "
+      "%d events%s\n%s",
+      result.trace_hash, result.events, ended(result.cause), again.trace_hash,
+      again.events, ended(again.cause), Explain(scenario, seed, options));
   result.report =
       Report(scenario.name, seed, result.cause, {}, FlagsOf(options));
 }
@@ -174,12 +179,14 @@ Result Failed(const Job& job, const Options& options, Ending ending,
   return result;
 }
 
-Result RunJob(const Job& job, const Options& options, bool shown) {
+Result RunJob(const Job& job, const Options& options, bool shown,
+              sim::Spectator* witness) {
   // Over all runs of this process, so that each is told once.
   static auto& marks = *new sim::Marks;
   const Scenario& scenario = All()[job.scenario];
   sim::Audience audience;
   audience.Add(&marks);
+  if (witness != nullptr) audience.Add(witness);
   std::optional<Show> show;
   if (shown) show.emplace(options, audience);
   running = Running{job, &options, show ? &*show : nullptr};
@@ -197,9 +204,7 @@ Result RunJob(const Job& job, const Options& options, bool shown) {
   result.faults = outcome.faults;
   result.marks = marks.TakeNew();
   if (show) show->Write(outcome, scenario, job.seed, result.ending);
-  if (options.check_determinism && result.ending == Ending::kPassed) {
-    CheckAgain(scenario, options, result);
-  }
+  if (options.check_determinism) CheckAgain(scenario, options, result);
   return result;
 }
 
@@ -249,19 +254,27 @@ absl::StatusOr<Result> FromLine(absl::string_view line) {
   if (!read) {
     return absl::InvalidArgumentError(absl::StrCat("not a result: ", line));
   }
+  if (result.job.scenario >= All().size() || ending < 0 ||
+      ending > static_cast<int>(kWorstEnding) || simulated < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("out of range: ", line));
+  }
   result.ending = static_cast<Ending>(ending);
   result.simulated = io::Duration(simulated);
-  size_t fault = 0;
-  for (absl::string_view text : absl::StrSplit(fields[8], ' ')) {
+  const std::vector<absl::string_view> counts = absl::StrSplit(fields[8], ' ');
+  for (size_t fault = 0; fault < counts.size(); ++fault) {
     uint64_t count = 0;
-    if (!absl::SimpleAtoi(text, &count) || fault >= sim::kFaults) {
-      return absl::InvalidArgumentError(absl::StrCat("not faults: ", text));
+    if (counts.size() != sim::kFaults ||
+        !absl::SimpleAtoi(counts[fault], &count)) {
+      return absl::InvalidArgumentError(absl::StrCat("not faults: ", line));
     }
-    result.faults.Add(static_cast<sim::Fault>(fault++), count);
+    result.faults.Add(static_cast<sim::Fault>(fault), count);
   }
   for (size_t i = kFields; i < fields.size(); ++i) {
     std::string mark;
-    if (absl::CUnescape(fields[i], &mark)) result.marks.insert(mark);
+    if (!absl::CUnescape(fields[i], &mark)) {
+      return absl::InvalidArgumentError(absl::StrCat("not a mark: ", line));
+    }
+    result.marks.insert(mark);
   }
   return result;
 }

@@ -29,6 +29,7 @@ enum class Ending {
   kCrash,
   kViolation,
 };
+inline constexpr Ending kWorstEnding = Ending::kViolation;
 // "violation".
 const char* NameOf(Ending ending);
 // Of the whole program.
@@ -58,8 +59,10 @@ Result Failed(const Job& job, const Options& options, Ending ending,
               const std::vector<std::string>& last_events = {});
 
 // Runs it in this process. With `shown`, the files that the options name are
-// written, also when the program dies of a bug.
-Result RunJob(const Job& job, const Options& options, bool shown);
+// written, also when the program dies of a bug. `witness`, if there is one,
+// looks on.
+Result RunJob(const Job& job, const Options& options, bool shown,
+              sim::Spectator* witness = nullptr);
 
 // Should the program die of a failed check while it runs a job, `tell` gets
 // the result; call it once.

@@ -13,6 +13,7 @@
 #include "core/base/planted_bugs.h"
 #include "scenarios/mutations.h"
 #include "scenarios/runner.h"
+#include "scenarios/scenario.h"
 
 namespace quorate::scenarios {
 namespace {
@@ -23,6 +24,7 @@ int RunPlanted(const std::string& name, char** begin, char** end) {
   for (const Mutation& mutation : Mutations()) {
     if (mutation.name != name) continue;
     Plant(mutation.bug);
+    SetReplayProgram("bazel-bin/scenarios/mutations --plant='" + name + "'");
     return RunnerMain(std::vector<std::string>(begin, end));
   }
   std::fprintf(stderr, "no planted bug is called '%s'\n", name.c_str());

@@ -58,6 +58,8 @@ class VirtualLog final : public google::LogSink {
 
 // Simulated processes log by the hundred: to nowhere, unless asked for.
 void InitLogging(bool verbose) {
+  // Otherwise each line, also one that nobody sees, asks what zone this is.
+  setenv("TZ", "UTC0", 1);
   google::InitGoogleLogging("sim");
   for (auto severity : {google::INFO, google::WARNING, google::ERROR}) {
     google::SetLogDestination(severity, "");
@@ -101,10 +103,11 @@ class Runner {
     }
     progress_.Clear();
     if (options_.shows() && !options_.seed) ShowFirstFailure();
-    if (options_.hashes) WriteHashes();
+    const bool written = !options_.hashes || WriteHashes();
     ShrinkFirstFailure();
     PrintResult();
-    return ExitCodeOf(totals_.worst());
+    const int code = ExitCodeOf(totals_.worst());
+    return code == 0 && !written ? kExitUsage : code;
   }
 
  private:
@@ -187,7 +190,7 @@ class Runner {
                [](const Result&) {}, [] {});
   }
 
-  void WriteHashes() const {
+  bool WriteHashes() const {
     std::ofstream out(*options_.hashes);
     for (const auto& [run, hash] : hashes_) {
       out << All()[run.first].name << "\t" << run.second << "\t"
@@ -196,6 +199,7 @@ class Runner {
     }
     out.close();
     if (!out) std::perror(options_.hashes->c_str());
+    return !out.fail();
   }
 
   void PrintResult() const {

@@ -48,10 +48,16 @@ class RunnerTest(unittest.TestCase):
                             "The last events:", "node1          beats",
                             "broken_stories.cc")
 
+    def test_whoever_is_killed_leaves_the_last_events(self):
+        self.assert_failure(run("--scenario=Broken.Dies", "--seed=7"), 5,
+                            "The last events:", "2.000000  node1          kill",
+                            "node1          beats")
+
     def test_a_run_without_an_end(self):
         self.assert_failure(
             run("--scenario=Broken.NeverEnds", "--seeds=2",
-                "--run_timeout=500ms"), 3, "--run_timeout", "500ms")
+                "--run_timeout=500ms"), 3, "--run_timeout", "500ms",
+            "node1          beats")
 
     def test_not_deterministic(self):
         result = run("--scenario=Broken.Differs", "--seeds=1",
@@ -60,6 +66,20 @@ class RunnerTest(unittest.TestCase):
                             "has run")
         self.assertEqual(run("--scenario=Broken.Passes", "--seeds=3",
                              "--check_determinism").returncode, 0)
+
+    def test_also_failures_have_to_be_the_same(self):
+        self.assert_failure(
+            run("--scenario=Broken.FailsDifferently", "--seeds=1",
+                "--check_determinism"), 6, "not deterministic",
+            "and fails: failure 1", "and fails: failure 2")
+        self.assert_failure(
+            run("--scenario=Broken.Violates", "--seeds=1",
+                "--check_determinism"), 1, "two\tleaders")
+
+    def test_hashes_that_cannot_be_written(self):
+        self.assertEqual(
+            run("--scenario=Broken.Passes", "--seeds=1",
+                "--hashes=/dev/full").returncode, 2)
 
     def test_the_most_serious_failure_counts(self):
         several = "Broken.Expects,Broken.Waits,Broken.Checks,Broken.Violates"

@@ -15,6 +15,11 @@ std::vector<Scenario>& Registry() {
 
 const sim::World* running_world = nullptr;
 
+std::string& ReplayProgram() {
+  static auto& program = *new std::string("./dev sim");
+  return program;
+}
+
 }  // namespace
 
 Registration::Registration(Scenario scenario) {
@@ -30,8 +35,11 @@ const std::vector<Scenario>& All() { return Registry(); }
 const sim::World* RunningWorld() { return running_world; }
 
 std::string ReplayCommand(const std::string& scenario, uint64_t seed) {
-  return absl::StrCat("./dev sim --scenario=", scenario, " --seed=", seed);
+  return absl::StrCat(ReplayProgram(), " --scenario=", scenario,
+                      " --seed=", seed);
 }
+
+void SetReplayProgram(const std::string& program) { ReplayProgram() = program; }
 
 std::string Report(const std::string& scenario, uint64_t seed,
                    const std::string& cause,

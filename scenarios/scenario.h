@@ -83,6 +83,8 @@ std::string Report(const std::string& scenario, uint64_t seed,
                    const std::vector<std::string>& last_events,
                    const std::string& replay_flags = "");
 std::string ReplayCommand(const std::string& scenario, uint64_t seed);
+// What runs scenarios as this program does, if that is not ./dev sim.
+void SetReplayProgram(const std::string& program);
 
 }  // namespace quorate::scenarios
 

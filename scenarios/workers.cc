@@ -38,7 +38,7 @@ void Tell(const Result& result) {
 }
 
 // A worker's life: jobs come as lines, "scenario seed", until there are none.
-[[noreturn]] void Work(int jobs, const Options& options) {
+[[noreturn]] void Work(int jobs, const Options& options, sim::BlackBox& box) {
   OnCrash(&Tell);
   std::FILE* in = fdopen(jobs, "r");
   char line[100];
@@ -49,7 +49,8 @@ void Tell(const Result& result) {
     CHECK(absl::SimpleAtoi(words.first, &job.scenario) &&
           absl::SimpleAtoi(words.second, &job.seed))
         << line;
-    Tell(RunJob(job, options, options.seed && options.shows()));
+    box.Clear();
+    Tell(RunJob(job, options, options.seed && options.shows(), &box));
   }
   _exit(0);
 }
@@ -75,6 +76,7 @@ Workers::~Workers() {
 }
 
 void Workers::Start(Worker& worker) {
+  auto box = std::make_unique<sim::BlackBox>();
   int jobs[2];
   int results[2];
   PCHECK(pipe2(jobs, O_CLOEXEC) == 0 && pipe2(results, O_CLOEXEC) == 0);
@@ -92,7 +94,7 @@ void Workers::Start(Worker& worker) {
     close(jobs[1]);
     close(results[0]);
     results_fd = results[1];
-    Work(jobs[0], options_);
+    Work(jobs[0], options_, *box);
   }
   close(jobs[0]);
   close(results[1]);
@@ -100,6 +102,7 @@ void Workers::Start(Worker& worker) {
   worker.pid = pid;
   worker.jobs = jobs[1];
   worker.results = results[0];
+  worker.box = std::move(box);
 }
 
 void Workers::Stop(Worker& worker) {
@@ -185,14 +188,16 @@ void Workers::OnDeath(Worker& worker, const Done& done) {
   const Worker dead = std::exchange(worker, Worker{});
   Start(worker);
   if (!dead.job) return;
+  const std::vector<std::string> last = dead.box->LastNotes();
   if (dead.too_slow) {
     done(Failed(*dead.job, options_, Ending::kStuck,
                 absl::StrCat("it ran for longer than ",
                              flags::ValueToText(options_.run_timeout),
-                             " of real time (--run_timeout)")));
+                             " of real time (--run_timeout)"),
+                last));
   } else {
     done(dead.last_words.value_or(
-        Failed(*dead.job, options_, Ending::kCrash, HowItDied(status))));
+        Failed(*dead.job, options_, Ending::kCrash, HowItDied(status), last)));
   }
 }
 

@@ -11,12 +11,14 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "scenarios/job.h"
 #include "scenarios/options.h"
+#include "sim/report/black_box.h"
 
 namespace quorate::scenarios {
 
@@ -48,6 +50,7 @@ class Workers {
     RealTime since;
     bool too_slow = false;
     std::optional<Result> last_words;  // of one that is dying
+    std::unique_ptr<sim::BlackBox> box;
   };
 
   void Start(Worker& worker);

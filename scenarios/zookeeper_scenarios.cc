@@ -127,6 +127,69 @@ SCENARIO(ZooKeeper, ElectsAMasterThatTheLogDoesNot) {
   c.AwaitTask("after", "TASK_FINISHED", 120s);
 }
 
+// Its data is restored from a backup, again and again: numbers of candidates
+// come back, for others than before. Whoever leads by then, one does.
+SCENARIO(ZooKeeper, ABackupOfItIsRestored) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)});
+  c.Supervise();
+  auto random = world.NewRandom("story");
+  c.AwaitRegistered(c.AwaitLeader(60s), 60s);
+  for (int turn = 0; turn < 4 && !world.failure(); ++turn) {
+    const sim::Ensemble::Backup backup = c.zookeeper().BackUp();
+    for (int i = 0; i < 3; ++i) {
+      MasterNode& gone = *c.masters()[random->Below(3)];
+      gone.Kill();
+      world.RunFor(random->Between(0s, 15s));
+    }
+    c.zookeeper().RollBack(backup);
+    world.RunFor(random->Between(0s, 15s));
+    c.AwaitRegistered(180s);
+  }
+  c.AwaitService();
+}
+
+// The numbers of candidates overflow, and are negative then: whoever leads
+// notices that another has a lower one, and the cluster goes on.
+SCENARIO(ZooKeeper, ItsNumbersOverflow) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)});
+  c.Supervise();
+  auto random = world.NewRandom("story");
+  c.AwaitRegistered(c.AwaitLeader(60s), 60s);
+  c.zookeeper().SetSequence(c.zookeeper_path(), 2147483646);
+  for (int turn = 0; turn < 4 && !world.failure(); ++turn) {
+    c.masters()[random->Below(3)]->Kill();
+    world.RunFor(random->Between(5s, 30s));
+  }
+  EXPECT_NOW(world.faults().of(sim::Fault::kSequenceOverflow) > 0);
+  c.AwaitRegistered(180s);
+  c.AwaitService();
+}
+
+// Nobody may write any more where masters stand for leadership: those that
+// have a node lead on, the others try until they may.
+SCENARIO(ZooKeeper, DeniesWriting) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)});
+  c.Supervise();
+  MasterNode& leader = c.AwaitLeader(60s);
+  c.AwaitRegistered(leader, 60s);
+  c.zookeeper().Restrict(c.zookeeper_path(), "somebody:else");
+  world.RunFor(60s);
+  EXPECT_NOW(leader.leads());
+  for (MasterNode* master : c.masters()) master->Kill();
+  EXPECT_SOON(world.faults().of(sim::Fault::kAccessDenied) > 0, 30s);
+  world.RunFor(120s);
+  EXPECT_NOW(c.Leader() == nullptr);
+  c.zookeeper().Restrict(c.zookeeper_path(), "");
+  c.AwaitRegistered(180s);
+  c.AwaitService();
+}
+
 // High-availability guide: an agent that reaches the leader but not ZooKeeper
 // knows no leader after its session; its tasks run on, and it comes back.
 SCENARIO(ZooKeeper, AnAgentThatCannotReachItKeepsItsTasks) {

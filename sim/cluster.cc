@@ -8,6 +8,7 @@
 #include "core/agent/model.h"
 #include "core/master/cluster.h"
 #include "sim/log_cluster.h"
+#include "sim/squatter.h"
 
 namespace quorate::sim {
 namespace {
@@ -21,15 +22,16 @@ constexpr io::Duration kExecutorPatience = std::chrono::minutes(1);
 constexpr char kAgentResources[] =
     "cpus:4;mem:4096;disk:4096;ports:[31000-32000]";
 
-std::string Ip(int net, int i) { return absl::StrCat("10.0.", net, ".", i); }
+std::string Ip(int net, int i) {
+  return absl::StrCat("10.", i / 256, ".", net, ".", i % 256);
+}
 
-election::ZooKeeperUrl UrlOf(const std::vector<Host*>& servers) {
-  election::ZooKeeperUrl url;
-  url.path = "/mesos";
-  for (const Host* server : servers) {
-    url.servers.push_back(absl::StrCat(server->ip(), ":2181"));
+std::vector<io::Endpoint> EndpointsOfMasters(int count) {
+  std::vector<io::Endpoint> endpoints;
+  for (int i = 0; i < count; ++i) {
+    endpoints.push_back({Ip(2, i + 1), kMasterPort});
   }
-  return url;
+  return endpoints;
 }
 
 }  // namespace
@@ -40,15 +42,14 @@ Cluster::Cluster(World& world, ClusterOptions options)
       log_agreement_(world),
       registry_witness_(world),
       checks_(world, log_agreement_),
-      ensemble_(world, MakeZooKeepers(options.zookeepers)),
-      zk_(UrlOf(ensemble_.servers())) {
+      ensemble_(world, MakeZooKeepers(options.zookeepers)) {
   log_agreement_.appends_differ = false;
   log_agreement_.on_entry = [this](uint64_t position,
                                    const log::EntryProto& entry) {
     registry_witness_.Entry(position, entry);
   };
   AddMasters(options);
-  AddAgents(options.agents);
+  AddAgents(options);
   AddFrameworks(options);
   for (const auto& node : nodes_) {
     node->on_ended = [this](Node& ending, const Process::Ended& ended) {
@@ -60,11 +61,40 @@ Cluster::Cluster(World& world, ClusterOptions options)
   witness_ = world_.CallAsWitness([this] { return Testimony(); });
 }
 
+election::ZooKeeperUrl Cluster::zookeeper_url() const {
+  election::ZooKeeperUrl url;
+  url.path = "/mesos";
+  for (const Host* server : ensemble_.servers()) {
+    url.servers.push_back(absl::StrCat(server->ip(), ":2181"));
+  }
+  return url;
+}
+
+std::vector<io::Endpoint> Cluster::master_endpoints() const {
+  return EndpointsOfMasters(static_cast<int>(master_list_.size()));
+}
+
+election::MasterLocation Cluster::LocationOf(
+    const ClusterOptions& options) const {
+  election::MasterLocation location;
+  if (options.builtin_election) {
+    location.masters = EndpointsOfMasters(options.masters);
+  } else {
+    location.zookeeper = zookeeper_url();
+  }
+  return location;
+}
+
 void Cluster::AddMasters(const ClusterOptions& options) {
+  const election::MasterLocation location = LocationOf(options);
   for (int i = 0; i < options.masters; ++i) {
     const std::string name = absl::StrCat("master", i);
     master::MasterOptions flags;
-    flags.zk = zk_;
+    flags.zk = location.zookeeper;
+    flags.masters = location.masters;
+    if (options.standby) {
+      flags.on_lost_leadership = master::LostLeadership::kStandby;
+    }
     flags.quorum = options.quorum;
     flags.log_observer = log_agreement_.Observe(name);
     flags.registry_observer = registry_witness_.Observe(name);
@@ -78,11 +108,11 @@ void Cluster::AddMasters(const ClusterOptions& options) {
   }
 }
 
-void Cluster::AddAgents(int count) {
-  for (int i = 0; i < count; ++i) {
+void Cluster::AddAgents(const ClusterOptions& options) {
+  for (int i = 0; i < options.agents; ++i) {
     const std::string name = absl::StrCat("agent", i);
     agent::AgentOptions flags;
-    flags.master.zookeeper = zk_;
+    flags.master = LocationOf(options);
     flags.resources = kAgentResources;
     flags.executor_reregistration_timeout = kExecutorPatience;
     flags.update_observer = checks_.update_delivery().Observe(name);
@@ -97,9 +127,9 @@ void Cluster::AddFrameworks(const ClusterOptions& options) {
   for (int i = 0; i < options.frameworks; ++i) {
     const std::string name =
         i == 0 ? std::string("framework") : absl::StrCat("framework", i);
-    framework_list_.push_back(
-        new FrameworkNode(world_, network_, ensemble_, name, Ip(4, i + 1), zk_,
-                          options.framework, checks_.task_truth()));
+    framework_list_.push_back(new FrameworkNode(
+        world_, network_, ensemble_, name, Ip(4, i + 1), LocationOf(options),
+        options.framework, checks_.task_truth()));
     nodes_.emplace_back(framework_list_.back());
     checks_.Watch(*framework_list_.back());
   }
@@ -128,34 +158,53 @@ bool Cluster::MasterWasDown(const Node& but) const {
       [&](MasterNode* master) { return master != &but && !master->running(); });
 }
 
-// A program ends by itself only where the guides say that it does.
 void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
-  const bool master_was_down = MasterWasDown(node);
-  if (dynamic_cast<MasterNode*>(&node) != nullptr) {
+  const bool is_master = dynamic_cast<MasterNode*>(&node) != nullptr;
+  const bool explained = ended.killed || DiskExplains(node, ended) ||
+                         SquatterExplains(node, ended) ||
+                         (is_master && ReignExplains(node, ended));
+  if (is_master) {
     last_master_end_ = world_.now();
     checks_.Ended(node);
   }
-  if (ended.killed || ended.code == io::kExitLostLeadership) return;
-  // A master that is cut off, or of which the others are down, gives up after
-  // its --registry_fetch_timeout or --registry_store_timeout.
-  if (absl::StrContains(ended.message, " the registry:") &&
-      (network_.stalled_segments() > 0 || master_was_down)) {
-    return;
-  }
-  if (DiskExcuses(ended.message)) return;
+  if (explained) return;
   world_.Fail(absl::StrCat(node.name(), " exits with ", ended.code, ": ",
                            ended.message));
 }
 
-// A program whose disk fails ends, and says so.
-bool Cluster::DiskExcuses(const std::string& message) const {
-  const FaultCounts& faults = world_.faults();
-  const uint64_t failed = faults.of(Fault::kReadFailed) +
-                          faults.of(Fault::kWriteFailed) +
-                          faults.of(Fault::kSyncFailed);
-  return (failed > 0 && absl::StrContains(message, "input/output error")) ||
-         (faults.of(Fault::kDiskFull) > 0 &&
-          absl::StrContains(message, "no space left"));
+// A program ends by itself only where the guides say that it does: a master
+// that does not lead any more, for which something has to have gone wrong; and
+// one that did not reach the others, or of which the others were down, after
+// its --registry_fetch_timeout or --registry_store_timeout.
+bool Cluster::ReignExplains(const Node& node,
+                            const Process::Ended& ended) const {
+  if (ended.code == io::kExitLostLeadership) {
+    return world_.faults().total() > 0;
+  }
+  const std::optional<io::Instant> stall = network_.LastStall(node.ip());
+  const bool was_cut_off =
+      stall && world_.now() - *stall < kLongestRegistryWait;
+  return absl::StrContains(ended.message, " the registry:") &&
+         (was_cut_off || MasterWasDown(node));
+}
+
+// Its own disk failed, or was full: a log waits for space, an agent does not.
+bool Cluster::DiskExplains(const Node& node,
+                           const Process::Ended& ended) const {
+  if (ended.code != io::kExitDiskFailure) return false;
+  const FaultCounts& faults = world_.faults_of(node.name());
+  const bool failed = faults.of(Fault::kReadFailed) > 0 ||
+                      faults.of(Fault::kWriteFailed) > 0 ||
+                      faults.of(Fault::kSyncFailed) > 0;
+  const bool is_agent = dynamic_cast<const AgentNode*>(&node) != nullptr;
+  return (failed && absl::StrContains(ended.message, "input/output error")) ||
+         (is_agent && faults.of(Fault::kDiskFull) > 0 &&
+          absl::StrContains(ended.message, "no space left"));
+}
+
+bool Cluster::SquatterExplains(const Node& node,
+                               const Process::Ended& ended) const {
+  return IsSquatted(node) && absl::StrContains(ended.message, " is in use");
 }
 
 // -----------------------------------------------------------------------------
@@ -172,13 +221,18 @@ MasterNode* Cluster::Leader() {
 bool Cluster::Registered(MasterNode& master) {
   if (!master.leads()) return false;
   const master::Cluster& cluster = master.role()->cluster();
-  return std::all_of(
-      agent_list_.begin(), agent_list_.end(), [&](AgentNode* agent) {
-        if (agent->role() == nullptr) return false;
-        const master::Agent* known = cluster.FindAgent(agent->id());
-        return known != nullptr && known->connected() &&
-               agent->role()->registered();
-      });
+  const auto missing = [&](AgentNode* agent) {
+    if (agent->role() == nullptr) return true;
+    const master::Agent* known = cluster.FindAgent(agent->id());
+    return known == nullptr || !known->connected() ||
+           !agent->role()->registered();
+  };
+  // This is asked after each event: who was missing is, most often, still.
+  if (missing_ != nullptr && missing(missing_)) return false;
+  const auto one =
+      std::find_if(agent_list_.begin(), agent_list_.end(), missing);
+  missing_ = one == agent_list_.end() ? nullptr : *one;
+  return missing_ == nullptr;
 }
 
 AgentNode* Cluster::AgentWithId(const std::string& id) {

@@ -36,6 +36,10 @@ struct ClusterOptions {
   int quorum = 2;
   int agents = 2;
   int zookeepers = 3;
+  // Without ZooKeeper, by the masters themselves.
+  bool builtin_election = false;
+  // A master that leads no more stands by in its process.
+  bool standby = false;
   int frameworks = 1;
   FrameworkOptions framework;  // Of each.
   NetworkOptions network;
@@ -53,6 +57,9 @@ class Cluster {
   const std::vector<MasterNode*>& masters() const { return master_list_; }
   const std::vector<AgentNode*>& agents() const { return agent_list_; }
   const std::vector<Host*>& zookeepers() const { return ensemble_.servers(); }
+  // For the flags of programs that find each other in another way from now on.
+  election::ZooKeeperUrl zookeeper_url() const;
+  std::vector<io::Endpoint> master_endpoints() const;
   // The first, and all.
   FrameworkNode& framework() { return *framework_list_.front(); }
   const std::vector<FrameworkNode*>& frameworks() const {
@@ -63,6 +70,8 @@ class Cluster {
   }
   Network& network() { return network_; }
   Ensemble& zookeeper() { return ensemble_; }
+  // Under which masters stand for leadership.
+  std::string zookeeper_path() const { return zookeeper_url().path; }
   ClusterChecks& checks() { return checks_; }
 
   // The master that leads; of several, all but one of which have yet to find
@@ -123,8 +132,9 @@ class Cluster {
 
  private:
   std::vector<Host*> MakeZooKeepers(int count);
+  election::MasterLocation LocationOf(const ClusterOptions& options) const;
   void AddMasters(const ClusterOptions& options);
-  void AddAgents(int count);
+  void AddAgents(const ClusterOptions& options);
   void AddFrameworks(const ClusterOptions& options);
   // What it lacks is asked for when the time is over.
   void Await(const std::function<bool()>& condition, io::Duration at_most,
@@ -135,7 +145,9 @@ class Cluster {
   }
   void AwaitLaunch(FrameworkNode& framework);
   void OnEnded(Node& node, const Process::Ended& ended);
-  bool DiskExcuses(const std::string& message) const;
+  bool ReignExplains(const Node& node, const Process::Ended& ended) const;
+  bool DiskExplains(const Node& node, const Process::Ended& ended) const;
+  bool SquatterExplains(const Node& node, const Process::Ended& ended) const;
   bool MasterWasDown(const Node& but) const;
   std::string Testimony();
   std::vector<Host*> AllHosts() const;
@@ -148,11 +160,11 @@ class Cluster {
   ClusterChecks checks_;
   std::vector<std::unique_ptr<Host>> zookeepers_;
   Ensemble ensemble_;
-  const election::ZooKeeperUrl zk_;
   std::vector<std::unique_ptr<Node>> nodes_;  // the frameworks' as well
   std::vector<MasterNode*> master_list_;
   std::vector<AgentNode*> agent_list_;
   std::vector<FrameworkNode*> framework_list_;
+  AgentNode* missing_ = nullptr;  // When Registered last looked, or null.
   int probes_ = 0;
   std::optional<io::Instant> last_master_end_;
   World::Witness witness_;

@@ -29,6 +29,11 @@ uint64_t Signature(const agent::Workload& workload) {
   return signature;
 }
 
+const std::vector<size_t>& Sorted(std::vector<size_t>* moved) {
+  if (moved->size() > 1) std::sort(moved->begin(), moved->end());
+  return *moved;
+}
+
 }  // namespace
 
 ClusterChecks::ClusterChecks(World& world, const LogAgreement& agreement)
@@ -43,12 +48,14 @@ ClusterChecks::ClusterChecks(World& world, const LogAgreement& agreement)
       queue_bounds_(world) {}
 
 void ClusterChecks::Watch(MasterNode& master) {
-  masters_.push_back(&master);
+  master.on_turn = [this, i = masters_.size()] { moved_masters_.push_back(i); };
+  masters_.push_back({&master, {}});
   reigns_.try_emplace(master.name(), world_, master.name());
 }
 
 void ClusterChecks::Watch(AgentNode& agent) {
-  agents_.push_back(&agent);
+  agent.on_turn = [this, i = agents_.size()] { moved_agents_.push_back(i); };
+  agents_.push_back({&agent, {}, ""});
   task_truth_.Watch(agent);
 }
 
@@ -74,20 +81,22 @@ void ClusterChecks::Ended(const Node& master) {
   reigns_.at(master.name()).End();
 }
 
-// What did not run has not changed.
 void ClusterChecks::AfterEvent() {
-  for (MasterNode* master : masters_) {
-    if (master->HasMoved() && !world_.failure()) Check(*master);
+  for (size_t i : Sorted(&moved_masters_)) {
+    if (masters_[i].node->HasMoved() && !world_.failure()) Check(masters_[i]);
   }
-  for (AgentNode* agent : agents_) {
-    if (agent->HasMoved() && !world_.failure()) Check(*agent);
+  for (size_t i : Sorted(&moved_agents_)) {
+    if (agents_[i].node->HasMoved() && !world_.failure()) Check(agents_[i]);
   }
+  moved_masters_.clear();
+  moved_agents_.clear();
   if (world_.now() < next_sample_ || world_.failure()) return;
   next_sample_ = world_.now() + kSampleInterval;
   SampleQueues();
 }
 
-void ClusterChecks::Check(MasterNode& node) {
+void ClusterChecks::Check(WatchedMaster& watched) {
+  MasterNode& node = *watched.node;
   const master::Master& master = *node.role();
   OpenSpan& reign = reigns_.at(node.name());
   if (!master.leads()) return reign.End();
@@ -96,18 +105,30 @@ void ClusterChecks::Check(MasterNode& node) {
   const master::Cluster& cluster = master.cluster();
   CountSlowReaders(cluster);
   admission_.Committed(master.registry());
-  Seen& seen = seen_[node.name()];
-  if (seen.role == &master && seen.changes == cluster.changes()) return;
+  CheckBooks(watched);
+  Seen& seen = watched.seen;
+  if (seen.checked_changes == cluster.changes()) return;
   const bool due = world_.now() >= seen.next_check;
   if (cluster.agents().size() > kSmallCluster && !due) return;
-  seen = {&master, cluster.changes(), world_.now() + kSampleInterval};
+  seen.checked_changes = cluster.changes();
+  seen.next_check = world_.now() + kSampleInterval;
   NoteRemovedFrameworks(cluster);
-  for (const auto& [id, agent] : cluster.agents()) {
-    resource_books_.Check(node.name(), BooksOf(cluster, *agent));
-  }
   admission_.Check(node.name(), cluster, master.registry());
   // It ends the process: what a checker has seen is told first.
   if (!world_.failure()) master.CheckInvariants();
+}
+
+// Of the agents of which something has changed.
+void ClusterChecks::CheckBooks(WatchedMaster& watched) {
+  MasterNode& node = *watched.node;
+  const master::Cluster& cluster = node.role()->cluster();
+  Seen& seen = watched.seen;
+  if (seen.role != node.role()) seen = {node.role()};
+  if (seen.changes == cluster.changes()) return;
+  for (const master::Agent* agent : cluster.ChangedSince(seen.changes)) {
+    resource_books_.Check(node.name(), BooksOf(cluster, *agent));
+  }
+  seen.changes = cluster.changes();
 }
 
 // A framework that reads nothing has an effect when events wait for it.
@@ -134,36 +155,41 @@ void ClusterChecks::NoteRemovedFrameworks(const master::Cluster& cluster) {
   }
 }
 
-void ClusterChecks::Check(AgentNode& node) {
+void ClusterChecks::Check(WatchedAgent& watched) {
+  AgentNode& node = *watched.node;
   const agent::Agent& agent = *node.role();
+  Seen& seen = watched.seen;
+  const bool began = seen.role != &agent;
   // Zero until a restarted agent has read its checkpoint.
-  if (agent.epoch() != 0) {
+  if (agent.epoch() != 0 && (began || agent.epoch() != seen.epoch)) {
+    seen.epoch = agent.epoch();
     obedience_.Obeys(node.name(), agent.epoch());
     chosen_epochs_.Obeys(node.name(), agent.epoch());
   }
-  std::string& id = agent_ids_[node.name()];
-  if (!agent.id().empty() && agent.id() != id) {
+  if (!agent.id().empty() && agent.id() != watched.id) {
     // It began anew, without a memory of what it was.
-    if (!id.empty()) update_delivery_.Forgotten(node.name());
-    id = agent.id();
-    agent_names_[id] = node.name();
+    if (!watched.id.empty()) update_delivery_.Forgotten(node.name());
+    watched.id = agent.id();
+    agent_names_[watched.id] = node.name();
   }
-  Seen& seen = seen_[node.name()];
   const uint64_t signature = Signature(agent.workload());
-  if (seen.role != &agent || seen.changes != signature) {
-    seen = {&agent, signature, {}};
+  if (began || seen.changes != signature) {
+    seen.role = &agent;
+    seen.changes = signature;
     resource_books_.Check(node.name(),
-                          BooksOf(id, agent.total(), agent.workload()));
+                          BooksOf(watched.id, agent.total(), agent.workload()));
   }
   if (!world_.failure()) agent.CheckInvariants();
 }
 
 void ClusterChecks::SampleQueues() {
-  for (MasterNode* node : masters_) {
+  for (const WatchedMaster& master : masters_) {
+    MasterNode* node = master.node;
     if (node->role() == nullptr) continue;
     queue_bounds_.Sample(node->name(), node->role()->queues());
   }
-  for (AgentNode* node : agents_) {
+  for (const WatchedAgent& agent : agents_) {
+    AgentNode* node = agent.node;
     if (node->role() == nullptr) continue;
     queue_bounds_.Sample(node->name(), node->role()->queues());
   }
@@ -177,7 +203,8 @@ std::string ClusterChecks::Unsettled(MasterNode& leader) {
   std::string unsettled =
       absl::StrCat(task_truth_.Unsettled(), update_delivery_.Unheard());
   const master::Cluster& cluster = leader.role()->cluster();
-  for (AgentNode* node : agents_) {
+  for (const WatchedAgent& watched : agents_) {
+    AgentNode* node = watched.node;
     const agent::Agent* agent = node->role();
     const master::Agent* known =
         agent == nullptr ? nullptr : cluster.FindAgent(agent->id());

@@ -1,5 +1,6 @@
 // All that is checked of a whole cluster beyond its log, in one place: feeds
-// each checker with what it has to see, after every event and each second.
+// each checker with what it has to see, after every event and each second. What
+// did not run has not changed, and is not looked at.
 
 #ifndef QUORATE_SIM_CLUSTER_CHECKS_H_
 #define QUORATE_SIM_CLUSTER_CHECKS_H_
@@ -28,8 +29,8 @@ class ClusterChecks {
  public:
   // Between two looks at the queues.
   static constexpr io::Duration kSampleInterval = std::chrono::seconds(1);
-  // With more agents a master's books are checked as often, and not after each
-  // change: they are gone through as a whole.
+  // With more agents what goes through a master's books as a whole is done as
+  // often, and not after each change. What agents have is always checked.
   static constexpr size_t kSmallCluster = 16;
 
   // Both outlive the checks.
@@ -55,14 +56,27 @@ class ClusterChecks {
   QueueBounds& queue_bounds() { return queue_bounds_; }
 
  private:
+  // What was last seen of a master or an agent.
   struct Seen {
     const void* role = nullptr;  // Of which life; never followed.
     uint64_t changes = 0;
+    uint64_t epoch = 0;            // That an agent obeys.
+    uint64_t checked_changes = 0;  // When a master was checked as a whole.
     io::Instant next_check;
   };
+  struct WatchedMaster {
+    MasterNode* node;
+    Seen seen;
+  };
+  struct WatchedAgent {
+    AgentNode* node;
+    Seen seen;
+    std::string id;  // The latest.
+  };
 
-  void Check(MasterNode& master);
-  void Check(AgentNode& agent);
+  void Check(WatchedMaster& master);
+  void CheckBooks(WatchedMaster& master);
+  void Check(WatchedAgent& agent);
   void NoteRemovedFrameworks(const master::Cluster& cluster);
   void CountSlowReaders(const master::Cluster& cluster);
   void SampleQueues();
@@ -78,14 +92,14 @@ class ClusterChecks {
   Admission admission_;
   QueueBounds queue_bounds_;
 
-  std::vector<MasterNode*> masters_;
-  std::vector<AgentNode*> agents_;
+  std::vector<WatchedMaster> masters_;
+  std::vector<WatchedAgent> agents_;
+  // Which of them have run since the last event.
+  std::vector<size_t> moved_masters_;
+  std::vector<size_t> moved_agents_;
   std::vector<FrameworkNode*> frameworks_;
-  std::map<std::string, Seen> seen_;        // By the node's name.
-  std::map<std::string, OpenSpan> reigns_;  // By the master's name.
-  // Of agents: by id, and the latest id by name.
-  std::map<std::string, std::string> agent_names_;
-  std::map<std::string, std::string> agent_ids_;
+  std::map<std::string, OpenSpan> reigns_;          // By the master's name.
+  std::map<std::string, std::string> agent_names_;  // By id.
   std::set<std::string> removed_frameworks_;
   std::set<std::string> counted_slow_;
   io::Instant next_sample_;

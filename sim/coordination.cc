@@ -90,14 +90,22 @@ void Ensemble::CheckSessions() {
     world_.Span(kName, "halted", true);
   }
   had_majority_ = majority;
+  if (majority && now > next_expiry_) ExpireSessions();
+  world_.After(kCheckInterval, kName, [this] { CheckSessions(); });
+}
+
+void Ensemble::ExpireSessions() {
   std::vector<int64_t> expired;
+  next_expiry_ = io::Instant::max();
   for (const auto& [id, session] : sessions_) {
-    if (majority && now - session.heard > session.timeout) {
+    const io::Instant over = session.heard + session.timeout;
+    if (world_.now() > over) {
       expired.push_back(id);
+    } else {
+      next_expiry_ = std::min(next_expiry_, over);
     }
   }
   for (int64_t id : expired) Expire(id);
-  world_.After(kCheckInterval, kName, [this] { CheckSessions(); });
 }
 
 void Ensemble::Expire(int64_t id) {
@@ -148,6 +156,7 @@ int64_t Ensemble::OpenSession(ProcessSession* client, io::Duration timeout,
                               const std::string& credentials) {
   const int64_t id = next_session_++;
   sessions_[id] = {timeout, credentials, world_.now(), client};
+  next_expiry_ = std::min(next_expiry_, world_.now() + timeout);
   Commit({.kind = Change::Kind::kOpenSession, .path = "", .session = id});
   return id;
 }
@@ -239,6 +248,7 @@ void Ensemble::RollBack(const Backup& backup) {
     session.client = still == sessions_.end() ? nullptr : still->second.client;
   }
   sessions_ = std::move(sessions);
+  next_expiry_ = world_.now();
   Commit({.kind = Change::Kind::kNewLeader, .path = ""});
   for (const auto& [id, client] : clients_) client->BreakSoon();
 }
@@ -273,6 +283,7 @@ absl::StatusOr<std::string> Ensemble::Create(
   std::string created = path;
   if (options.sequential) {
     absl::StrAppendFormat(&created, "%010d", parent->creations);
+    if (parent->creations < 0) world_.Took(Fault::kSequenceOverflow, kName);
   }
   const std::string name = ZnodeTree::NameOf(created);
   if (name.empty() || parent->children.count(name) != 0) {

@@ -85,6 +85,7 @@ class Ensemble {
     friend class Ensemble;
     ZnodeTree tree_;
     std::map<int64_t, Session> sessions_;
+    io::Instant next_expiry_;  // None of them is over before.
   };
   Backup BackUp() const;
   void RollBack(const Backup& backup);
@@ -131,6 +132,7 @@ class Ensemble {
   void Heard(int64_t session);
   void Close(int64_t session);
   void CheckSessions();
+  void ExpireSessions();
   bool HasMajority() const;
 
   void Commit(ZnodeTree::Change change);
@@ -147,6 +149,7 @@ class Ensemble {
   uint64_t incarnation_ = 0;   // counts the roll-backs
   int64_t next_session_ = 1;
   std::map<int64_t, Session> sessions_;
+  io::Instant next_expiry_;  // None of them is over before.
   uint64_t next_client_ = 1;
   std::map<uint64_t, ProcessSession*> clients_;
   bool had_majority_ = true;

@@ -300,7 +300,7 @@ TEST(DataTest, WhoMayNotWriteIsToldSo) {
   EXPECT_EQ(client.Get("/n"), "x");
 }
 
-TEST(DataTest, SequenceNumbersEnd) {
+TEST(DataTest, SequenceNumbersOverflow) {
   Service service;
   Client client(service.a);
   ASSERT_TRUE(client.Create("/q").ok());
@@ -308,7 +308,10 @@ TEST(DataTest, SequenceNumbersEnd) {
   const auto next = [&] { return client.Create("/q/n", {.sequential = true}); };
   EXPECT_EQ(*next(), "/q/n2147483646");
   EXPECT_EQ(*next(), "/q/n2147483647");
-  EXPECT_EQ(next().status().code(), StatusCode::kAlreadyExists);
+  EXPECT_EQ(service.count(Fault::kSequenceOverflow), 0u);
+  EXPECT_EQ(*next(), "/q/n-2147483648");
+  EXPECT_EQ(*next(), "/q/n-2147483647");
+  EXPECT_EQ(service.count(Fault::kSequenceOverflow), 2u);
 }
 
 TEST(DataTest, OlderDataComesBack) {

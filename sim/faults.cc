@@ -59,6 +59,7 @@ constexpr const char* kNames[] = {
     "ephemeral-linger",
     "access-denied",
     "ensemble-rolled-back",
+    "sequence-overflow",
     "container-killed",
     "exit-status-lost",
     "container-stuck",

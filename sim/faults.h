@@ -71,6 +71,7 @@ enum class Fault {
   kEphemeralLinger,  // a node outlived its process
   kAccessDenied,
   kEnsembleRolledBack,
+  kSequenceOverflow,  // the number of a new node is negative
   // Agents and containers.
   kContainerKilled,  // for want of memory, or by a signal from outside
   kExitStatusLost,   // how a container ended is not known

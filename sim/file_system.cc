@@ -87,6 +87,27 @@ std::deque<std::string> Parts(absl::string_view path) {
   return absl::StrSplit(path, '/', absl::SkipEmpty());
 }
 
+// Where most paths lead: without a link or a dot on the way. Null for others,
+// and for what is not there.
+const FileSystem::NodePtr* FindStraight(const FileSystem::NodePtr& root,
+                                        absl::string_view path) {
+  if (!absl::StartsWith(path, "/")) return nullptr;
+  const FileSystem::NodePtr* at = &root;
+  std::string name;
+  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    if (part == "." || part == "..") return nullptr;
+    if ((*at)->type != io::FileInfo::Type::kDirectory) return nullptr;
+    name.assign(part.data(), part.size());
+    const auto child = (*at)->children.find(name);
+    if (child == (*at)->children.end() ||
+        child->second->type == io::FileInfo::Type::kSymlink) {
+      return nullptr;
+    }
+    at = &child->second;
+  }
+  return at;
+}
+
 // tidy-allow(pointer-order): asked for membership only, and never walked
 using Visited = std::set<const Node*>;
 
@@ -207,6 +228,7 @@ absl::Status FileSystem::Walk(const std::string& path, bool follow_last,
 
 absl::StatusOr<FileSystem::NodePtr> FileSystem::Find(const std::string& path,
                                                      bool follow_last) {
+  if (const NodePtr* found = FindStraight(root_, path)) return *found;
   NodePtr node;
   std::string real;
   absl::Status status = Walk(path, follow_last, &node, &real);

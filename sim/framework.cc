@@ -21,7 +21,6 @@ using mesos::v1::scheduler::Call;
 using mesos::v1::scheduler::Event;
 
 constexpr char kResourcesOfTask[] = "cpus:0.1;mem:32";
-constexpr double kRefuseSeconds = 1;
 // A call or its effect may get lost: what waits for one is asked for again.
 constexpr io::Duration kRepeatInterval = std::chrono::seconds(30);
 // Between misdeeds, and before it begins anew when it was refused.
@@ -31,11 +30,11 @@ constexpr size_t kMaxOldOffers = 20;
 constexpr int kMaxReconnects = 10;
 constexpr char kRemoved[] = "Framework has been removed";
 
-scheduler::DriverOptions OptionsFor(const election::ZooKeeperUrl& zk,
+scheduler::DriverOptions OptionsFor(const election::MasterLocation& masters,
                                     const FrameworkOptions& mine,
                                     const std::string& id) {
   scheduler::DriverOptions options;
-  options.master.zookeeper = zk;
+  options.master = masters;
   FrameworkInfo& framework = options.framework;
   framework.set_user("root");
   framework.set_name("simulated");
@@ -124,7 +123,9 @@ class FrameworkNode::Running final : public Program,
   // Whether it is the answer to a launch that had to be refused.
   bool IsRefusal(Task& task, const TaskStatus& status);
   void CountReuse(Task& task, const TaskStatus& status);
-  void OnOffer(const mesos::v1::Offer& offer);
+  void OnOffers(const Event::Offers& offers);
+  // Whether it has launched something on it.
+  bool Use(const mesos::v1::Offer& offer);
   void AddLaunch(const std::string& task_id, const std::string& agent_id,
                  Call::Accept* accept);
   void Misbehave();
@@ -143,7 +144,8 @@ class FrameworkNode::Running final : public Program,
 
 void FrameworkNode::Running::Begin() {
   driver_ = std::make_unique<scheduler::Driver>(
-      environment_, OptionsFor(node_.zk_, node_.options_, node_.id_), this);
+      environment_, OptionsFor(node_.masters_, node_.options_, node_.id_),
+      this);
   driver_->Start();
 }
 
@@ -167,7 +169,7 @@ void FrameworkNode::Running::OnEvent(const Event& event) {
   if (event.type() == Event::UPDATE) {
     OnUpdate(event.update().status());
   } else if (event.type() == Event::OFFERS) {
-    for (const auto& offer : event.offers().offers()) OnOffer(offer);
+    OnOffers(event.offers());
   }
 }
 
@@ -267,25 +269,44 @@ void FrameworkNode::Running::AddLaunch(const std::string& task_id,
   *operation.mutable_launch()->add_task_infos() = info;
 }
 
-void FrameworkNode::Running::OnOffer(const mesos::v1::Offer& offer) {
+// What it does not use it declines, with one call.
+void FrameworkNode::Running::OnOffers(const Event::Offers& offers) {
+  Call call;
+  call.set_type(Call::DECLINE);
+  Call::Decline& decline = *call.mutable_decline();
+  decline.mutable_filters()->set_refuse_seconds(node_.options_.refuse_seconds);
+  for (const mesos::v1::Offer& offer : offers.offers()) {
+    if (!Use(offer)) *decline.add_offer_ids() = offer.id();
+    node_.old_offers_.emplace_back(offer.id().value(),
+                                   offer.agent_id().value());
+    if (node_.old_offers_.size() > kMaxOldOffers) {
+      node_.old_offers_.pop_front();
+    }
+  }
+  if (decline.offer_ids_size() > 0) Send(std::move(call));
+}
+
+bool FrameworkNode::Running::Use(const mesos::v1::Offer& offer) {
+  if (node_.waiting_.empty()) return false;
   Call call;
   call.set_type(Call::ACCEPT);
   Call::Accept& accept = *call.mutable_accept();
   *accept.add_offer_ids() = offer.id();
-  accept.mutable_filters()->set_refuse_seconds(kRefuseSeconds);
+  accept.mutable_filters()->set_refuse_seconds(node_.options_.refuse_seconds);
   Resources wanted = Resources::ParseText(kResourcesOfTask).value();
   wanted.Allocate("*");
   Resources left = Resources::FromProto(offer.resources()).value();
-  for (auto& [id, task] : node_.tasks_) {
-    const bool waits = task.agent_id.empty() && !task.ended;
-    if (!waits || !left.Contains(wanted)) continue;
+  while (!node_.waiting_.empty() && left.Contains(wanted)) {
+    const std::string id = *node_.waiting_.begin();
+    node_.waiting_.erase(node_.waiting_.begin());
+    const Task& task = node_.tasks_.at(id);
+    if (!task.agent_id.empty() || task.ended) continue;
     left -= wanted;
     AddLaunch(id, offer.agent_id().value(), &accept);
   }
-  // Without an operation this declines.
+  if (accept.operations_size() == 0) return false;
   Send(std::move(call));
-  node_.old_offers_.emplace_back(offer.id().value(), offer.agent_id().value());
-  if (node_.old_offers_.size() > kMaxOldOffers) node_.old_offers_.pop_front();
+  return true;
 }
 
 // -----------------------------------------------------------------------------
@@ -340,7 +361,7 @@ void FrameworkNode::Running::Reconnect(int times) {
 void FrameworkNode::Running::SubscribeTwice() {
   if (!subscribed()) return;
   twin_ = std::make_unique<Twin>(
-      environment_, OptionsFor(node_.zk_, node_.options_, node_.id_),
+      environment_, OptionsFor(node_.masters_, node_.options_, node_.id_),
       [this] { world().Took(Fault::kSubscribedTwice, node_.name()); });
   twin_leaves_ = environment_.clock().RunAfter(
       node_.misdeeds_->Between(std::chrono::milliseconds(500),
@@ -401,10 +422,10 @@ void FrameworkNode::Running::Flood(int calls, int events) {
 
 FrameworkNode::FrameworkNode(World& world, Network& network, Ensemble& ensemble,
                              std::string name, std::string ip,
-                             election::ZooKeeperUrl zk,
+                             election::MasterLocation masters,
                              FrameworkOptions options, TaskTruth& truth)
     : Node(world, network, ensemble, std::move(name), std::move(ip)),
-      zk_(std::move(zk)),
+      masters_(std::move(masters)),
       options_(options),
       truth_(truth),
       misdeeds_(world.NewRandom(absl::StrCat("misdeeds of ", this->name()))) {}
@@ -428,6 +449,7 @@ void FrameworkNode::Launch(const std::string& task_id,
                            const std::string& command) {
   CHECK(tasks_.count(task_id) == 0) << task_id << " was launched before";
   tasks_[task_id].command = command;
+  waiting_.insert(task_id);
 }
 
 void FrameworkNode::KillTask(const std::string& task_id) {
@@ -487,6 +509,7 @@ bool FrameworkNode::ReuseId() {
   for (auto& [id, task] : tasks_) {
     if (!task.ended_by_agent || task.kill_wanted) continue;
     task.agent_id.clear();
+    waiting_.insert(id);
     task.ended = task.ended_by_agent = false;
     task.reused = true;
     return true;

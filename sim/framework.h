@@ -31,6 +31,9 @@ namespace quorate::sim {
 struct FrameworkOptions {
   // How long a master waits for it to come back.
   io::Duration failover_timeout = std::chrono::hours(1);
+  // For how long it does not want what it has no use for. Short, so that much
+  // happens; frameworks that say nothing get 5 s.
+  double refuse_seconds = 1;
 };
 
 // What a framework may do to a cluster: chances, for each second. Each counts
@@ -64,8 +67,9 @@ class FrameworkNode final : public Node {
  public:
   // `truth` outlives the node.
   FrameworkNode(World& world, Network& network, Ensemble& ensemble,
-                std::string name, std::string ip, election::ZooKeeperUrl zk,
-                FrameworkOptions options, TaskTruth& truth);
+                std::string name, std::string ip,
+                election::MasterLocation masters, FrameworkOptions options,
+                TaskTruth& truth);
   ~FrameworkNode() override;
 
   // At any time; a task id once only.
@@ -74,6 +78,11 @@ class FrameworkNode final : public Node {
   // Whether it was asked to launch that.
   bool Knows(const std::string& task_id) const {
     return tasks_.count(task_id) != 0;
+  }
+
+  // Where it looks for the leader, from its next life on.
+  void LookFor(election::MasterLocation masters) {
+    masters_ = std::move(masters);
   }
 
   // From now on, in every life.
@@ -148,7 +157,7 @@ class FrameworkNode final : public Node {
   void Do(std::function<void(Running&)> deed);
   void OnRemoved();
 
-  const election::ZooKeeperUrl zk_;
+  election::MasterLocation masters_;
   const FrameworkOptions options_;
   TaskTruth& truth_;
   const std::unique_ptr<io::Random> misdeeds_;
@@ -157,6 +166,7 @@ class FrameworkNode final : public Node {
   int subscriptions_ = 0;
   std::vector<std::string> errors_;
   std::map<std::string, Task> tasks_;
+  std::set<std::string> waiting_;  // To be launched, and perhaps others.
   // Offers that it has answered, the newest last: id and agent.
   std::deque<std::pair<std::string, std::string>> old_offers_;
   int stale_ = 0;

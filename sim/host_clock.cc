@@ -51,8 +51,8 @@ io::Instant HostClock::WhenItIs(io::Instant local) const {
 void HostClock::SetWallOffset(io::Duration offset) {
   wall_offset_ = plain_ ? offset : offset - (Running() - world_.now());
   wall_frozen_ = false;
-  jump_unseen_ = false;
-  wall_error_unseen_ = offset != io::Duration::zero();
+  jump_unseen_ = freeze_unseen_ = false;
+  wall_error_unseen_ = offset_unseen_ = offset != io::Duration::zero();
 }
 
 void HostClock::JumpWall(io::Duration by) {
@@ -64,8 +64,9 @@ void HostClock::JumpWall(io::Duration by) {
 
 void HostClock::FreezeWall(bool frozen) {
   if (frozen && !wall_frozen_) frozen_at_ = WallNow();
+  freeze_unseen_ = frozen && (freeze_unseen_ || !wall_frozen_);
   wall_frozen_ = frozen;
-  if (frozen) wall_error_unseen_ = true;
+  wall_error_unseen_ = freeze_unseen_ || jump_unseen_ || offset_unseen_;
 }
 
 void HostClock::Rebase() {
@@ -104,14 +105,18 @@ void HostClock::Wake() {
   asleep_ = false;
 }
 
+// Who reads a clock that stands still does not see how far it is off.
 void HostClock::CountWallErrors() {
-  wall_error_unseen_ = false;
-  if (wall_frozen_) world_.Took(Fault::kClockFrozen, host_);
+  if (std::exchange(freeze_unseen_, false)) {
+    world_.Took(Fault::kClockFrozen, host_);
+  }
   if (std::exchange(jump_unseen_, false)) {
     world_.Took(Fault::kClockJump, host_);
-  } else if (!wall_frozen_) {
+  }
+  if (!wall_frozen_ && std::exchange(offset_unseen_, false)) {
     world_.Took(Fault::kClockOffset, host_);
   }
+  wall_error_unseen_ = false;
 }
 
 void HostClock::CountDrift() {

@@ -79,8 +79,10 @@ class HostClock {
   io::Duration wall_offset_{};  // beyond what drift did to it
   bool wall_frozen_ = false;
   io::WallTime frozen_at_;
-  bool wall_error_unseen_ = false;
+  bool wall_error_unseen_ = false;  // one of the next three
+  bool offset_unseen_ = false;
   bool jump_unseen_ = false;
+  bool freeze_unseen_ = false;
   bool drift_unseen_ = false;
 };
 

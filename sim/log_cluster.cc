@@ -143,6 +143,10 @@ bool LogCluster::up(int i) const {
   return process != nullptr && process->alive();
 }
 
+io::Endpoint LogCluster::address(int i) const {
+  return {machines_[i].host->ip(), kPort};
+}
+
 std::string LogCluster::DiskName(int i) const {
   return absl::StrCat("replica", i, "/disk", machines_[i].disk);
 }
@@ -161,15 +165,13 @@ log::LogOptions LogCluster::OptionsOf(int i) const {
   options.auto_initialize = machine.auto_initialize;
   if (machine.join_token) options.join_token = *machine.join_token;
   options.builtin_election = options_.builtin_election;
-  options.address = {machine.host->ip(), kPort};
+  options.address = address(i);
   return options;
 }
 
 std::vector<io::Endpoint> LogCluster::Addresses() const {
   std::vector<io::Endpoint> addresses;
-  for (const Machine& machine : machines_) {
-    addresses.push_back({machine.host->ip(), kPort});
-  }
+  for (int i = 0; i < size(); ++i) addresses.push_back(address(i));
   return addresses;
 }
 

@@ -46,6 +46,8 @@ class LogCluster {
 
   int size() const { return static_cast<int>(machines_.size()); }
   Host& host(int i) { return *machines_[i].host; }
+  // Where the others look for it.
+  io::Endpoint address(int i) const;
   // The process of that replica; it may have ended.
   Process& process(int i) { return *machines_[i].process; }
   // Null while it is down.

@@ -34,10 +34,11 @@ class Demand {
 
   void GoesOn();
   void Halts();
-  // Appends for a while.
-  void Tries(const std::function<bool()>& enough);
+  void GoesOnOrSaysWhy();
 
  private:
+  // Appends for a while.
+  void Tries(const std::function<bool()>& enough);
   void Await(const std::function<bool()>& condition, io::Duration at_most,
              const char* what);
   bool Counts(int i);
@@ -136,6 +137,23 @@ void Demand::Halts() {
   }
 }
 
+// What it waits for nobody can foresee, but it has to be something.
+void Demand::GoesOnOrSaysWhy() {
+  const uint64_t before = log_.acknowledged();
+  bool said = false;
+  Tries([&] {
+    for (int i = 0; i < log_.size(); ++i) {
+      said = said || (log_.up(i) && !log_.status(i).explanation.empty());
+    }
+    return log_.acknowledged() > before;
+  });
+  if (log_.acknowledged() == before && !said) {
+    world_.FailStuck(absl::StrCat("the log halts, which it may, as ",
+                                  prognosis_.reason,
+                                  ", and no member says why"));
+  }
+}
+
 bool Demand::Named(const std::string& explanation) {
   if (prognosis_.missing_position &&
       absl::StrContains(
@@ -188,11 +206,9 @@ Recovery AwaitRecovery(World& world, LogCluster& log) {
     case Recovery::kMustNot:
       demand.Halts();
       break;
-    case Recovery::kMay: {
-      const uint64_t before = log.acknowledged();
-      demand.Tries([&] { return log.acknowledged() > before; });
+    case Recovery::kMay:
+      demand.GoesOnOrSaysWhy();
       break;
-    }
   }
   return prognosis.recovery;
 }

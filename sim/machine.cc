@@ -294,6 +294,7 @@ void Process::RunNow(std::function<void()> callback) {
   CHECK(!running_) << "a callback from inside another one of " << name_;
   running_ = true;
   ++turns_;
+  if (host_.on_turn) host_.on_turn();
   running_process = this;
   callback();
   callback = nullptr;

@@ -71,6 +71,8 @@ class Host {
   // virtual time: a lane works its calls off one after the other.
   io::Duration disk_stall{};
   io::Duration disk_stall_until = io::Duration::max();
+  // Called when something begins to run here.
+  std::function<void()> on_turn;
 
   // Starts a program under a name that is unique among the running processes
   // of this host. The host keeps the process, also after its end.

@@ -126,6 +126,28 @@ TEST_F(MachineTest, AWallClockIsOffAndCountedOnceItIsRead) {
   EXPECT_EQ(Count(Fault::kClockOffset), 1);
 }
 
+TEST_F(MachineTest, AFreezeThatNobodySawIsNotCounted) {
+  host_.clock().FreezeWall(true);
+  world_.RunFor(10s);
+  host_.clock().FreezeWall(false);
+  EXPECT_EQ(WallError(), 0s);
+  EXPECT_EQ(Count(Fault::kClockFrozen), 0);
+  EXPECT_EQ(Count(Fault::kClockOffset), 0);
+}
+
+// What is wrong beside shows when the clock runs again.
+TEST_F(MachineTest, AnOffsetIsCountedAfterAFreeze) {
+  host_.clock().SetWallOffset(1h);
+  host_.clock().FreezeWall(true);
+  EXPECT_EQ(WallError(), 1h);
+  EXPECT_EQ(Count(Fault::kClockFrozen), 1);
+  EXPECT_EQ(Count(Fault::kClockOffset), 0);
+  host_.clock().FreezeWall(false);
+  EXPECT_EQ(WallError(), 1h);
+  EXPECT_EQ(Count(Fault::kClockFrozen), 1);
+  EXPECT_EQ(Count(Fault::kClockOffset), 1);
+}
+
 TEST_F(MachineTest, AWallClockJumps) {
   host_.clock().SetWallOffset(1h);
   host_.clock().JumpWall(-1s);

@@ -198,7 +198,7 @@ Host* Network::Find(const std::string& ip) const {
 }
 
 Link& Network::link(const std::string& from, const std::string& to) {
-  const auto found = links_.find({from, to});
+  const auto found = links_.find(Ends(from, to));
   if (found != links_.end()) return found->second;
   return links_
       .emplace(std::piecewise_construct, std::forward_as_tuple(from, to),
@@ -225,7 +225,7 @@ void Network::MendAll() {
 }
 
 bool Network::Reaches(const std::string& from, const std::string& to) const {
-  const auto found = links_.find({from, to});
+  const auto found = links_.find(Ends(from, to));
   return found == links_.end() || !found->second.cut();
 }
 
@@ -279,6 +279,16 @@ io::Duration Network::DrawLatency(Link& link, size_t bytes,
     world_.Took(Fault::kLatencySpike, link.from());
   }
   return latency + link.Delay(bytes, repeat);
+}
+
+std::optional<io::Instant> Network::LastStall(const std::string& ip) const {
+  const auto last = last_stalls_.find(ip);
+  if (last == last_stalls_.end()) return std::nullopt;
+  return last->second;
+}
+
+void Network::NoteStall(const std::string& one, const std::string& other) {
+  last_stalls_[one] = last_stalls_[other] = world_.now();
 }
 
 uint16_t Network::NextPort() {

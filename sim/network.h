@@ -21,10 +21,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "io/network.h"
 #include "sim/link.h"
 #include "sim/world.h"
@@ -95,8 +97,9 @@ class Network {
   // Of the connection end that has the most written and not sent.
   size_t LongestQueue() const;
 
-  // How often something waited for a cut link or for a host without power.
-  uint64_t stalled_segments() const { return stalled_segments_; }
+  // When something last waited, to or from that host, for a cut link or for a
+  // host without power; nothing before.
+  std::optional<io::Instant> LastStall(const std::string& ip) const;
 
   // Of one segment, one way, drawn anew.
   io::Duration DrawLatency(const std::string& from, const std::string& to) {
@@ -118,10 +121,18 @@ class Network {
   friend class Stream;
   friend class SimConnection;
 
+  using Ends = std::pair<absl::string_view, absl::string_view>;
+  // So that a look copies no strings.
+  struct EndsInOrder {
+    using is_transparent = void;
+    bool operator()(const Ends& a, const Ends& b) const { return a < b; }
+  };
+
   // Stays where it is.
   Link& link(const std::string& from, const std::string& to);
   io::Duration DrawLatency(Link& link, size_t bytes, io::Duration repeat);
   uint16_t NextPort();
+  void NoteStall(const std::string& one, const std::string& other);
   void Remember(const std::shared_ptr<Stream>& stream);
   // In the order in which they were made.
   std::vector<std::shared_ptr<Stream>> LiveStreams();
@@ -130,7 +141,8 @@ class Network {
   NetworkOptions options_;
   std::unique_ptr<io::Random> random_;
   std::map<std::string, Host*> hosts_;
-  std::map<std::pair<std::string, std::string>, Link> links_;
+  // By where they lead from and to.
+  std::map<std::pair<std::string, std::string>, Link, EndsInOrder> links_;
   std::map<io::Endpoint, Listening> listening_;
   // By whom a chosen port was first bound.
   std::map<io::Endpoint, std::string> owners_;
@@ -138,7 +150,7 @@ class Network {
   size_t streams_to_sweep_ = 100;
   uint16_t next_port_;
   uint64_t next_stream_ = 1;
-  uint64_t stalled_segments_ = 0;
+  std::map<std::string, io::Instant> last_stalls_;  // by ip
 };
 
 }  // namespace quorate::sim

@@ -34,11 +34,11 @@ TEST(NetworkTest, AShortCutDelaysWhatIsSent) {
 
 TEST(NetworkTest, ALongCutBreaksBothEnds) {
   Talk talk(1);
-  // One way is enough: nothing is acknowledged.
-  talk.network.Cut("10.0.0.2", "10.0.0.1");
+  talk.network.Cut("10.0.0.1", "10.0.0.2");
   talk.client_end->Write("hello");
   EXPECT_TRUE(talk.world.RunUntil(
       [&] { return talk.client_sink.closed.has_value(); }, 31s));
+  EXPECT_EQ(talk.server_sink.received, "");
   EXPECT_GE(talk.world.elapsed(), talk.network.options().min_stall);
   EXPECT_TRUE(absl::IsUnavailable(*talk.client_sink.closed));
   // The other end, which sent nothing, finds out later.
@@ -48,13 +48,70 @@ TEST(NetworkTest, ALongCutBreaksBothEnds) {
 }
 
 TEST(NetworkTest, ConnectingOverACutTimesOut) {
+  for (const bool back : {false, true}) {
+    Talk talk(1);
+    talk.network.Cut(back ? "10.0.0.2" : "10.0.0.1",
+                     back ? "10.0.0.1" : "10.0.0.2");
+    absl::Status status;
+    auto connector = talk.client.network().Connect(
+        {"10.0.0.2", 80}, 3s, [&](auto result) { status = result.status(); });
+    talk.world.RunFor(4s);
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  }
+}
+
+// What is sent arrives, also in answer to nothing; who sends does not know,
+// and gives up in the end.
+TEST(NetworkTest, OneDirectionMayBeDead) {
   Talk talk(1);
-  talk.network.Cut("10.0.0.1", "10.0.0.2");
-  absl::Status status;
-  auto connector = talk.client.network().Connect(
-      {"10.0.0.2", 80}, 3s, [&](auto result) { status = result.status(); });
-  talk.world.RunFor(4s);
-  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  talk.network.Cut("10.0.0.2", "10.0.0.1");
+  talk.client_end->Write("hello");
+  talk.server_end->Write("not heard");
+  talk.world.RunFor(1s);
+  EXPECT_EQ(talk.server_sink.received, "hello");
+  EXPECT_EQ(talk.client_sink.received, "");
+  EXPECT_EQ(talk.Count(Fault::kOneWayCut), 2);
+  talk.client_end->Write(", anybody?");
+  talk.world.RunFor(1s);
+  EXPECT_EQ(talk.server_sink.received, "hello, anybody?");
+  EXPECT_TRUE(talk.world.RunUntil(
+      [&] { return talk.client_sink.closed.has_value(); }, 31s));
+  EXPECT_GE(talk.world.elapsed(), talk.network.options().min_stall);
+  EXPECT_TRUE(absl::IsUnavailable(*talk.client_sink.closed));
+  EXPECT_TRUE(talk.world.RunUntil(
+      [&] { return talk.server_sink.closed.has_value(); }, 31s));
+}
+
+TEST(NetworkTest, WithoutAnswersAWindowIsSentAndNoMore) {
+  NetworkOptions patient;
+  patient.min_stall = patient.max_stall = 60s;
+  Talk talk(1, patient);
+  talk.network.Cut("10.0.0.2", "10.0.0.1");
+  const std::string much(1 << 20, 'x');
+  talk.client_end->Write(much);
+  talk.world.RunFor(10s);
+  const size_t window = talk.server_sink.received.size();
+  EXPECT_GT(window, 0u);
+  EXPECT_LT(window, much.size());
+  EXPECT_EQ(talk.client_end->queued_bytes(), much.size() - window);
+  talk.world.RunFor(10s);
+  EXPECT_EQ(talk.server_sink.received.size(), window);
+  talk.network.MendAll();
+  talk.world.RunFor(10s);
+  EXPECT_EQ(talk.server_sink.received, much);
+  EXPECT_FALSE(talk.client_sink.closed);
+}
+
+// A cut that nobody meets, as nothing is sent, breaks nothing.
+TEST(NetworkTest, AnIdleConnectionSurvivesADeadDirection) {
+  Talk talk(1);
+  talk.network.Cut("10.0.0.2", "10.0.0.1");
+  talk.world.RunFor(60s);
+  talk.network.MendAll();
+  talk.client_end->Write("hello");
+  talk.world.RunFor(1s);
+  EXPECT_EQ(talk.server_sink.received, "hello");
+  EXPECT_FALSE(talk.client_sink.closed);
 }
 
 TEST(NetworkTest, LatencyAndSpikes) {

@@ -9,7 +9,6 @@
 namespace quorate::sim {
 namespace {
 
-constexpr uint16_t kMasterPort = 5050;
 constexpr uint16_t kAgentPort = 5051;
 constexpr uint16_t kSecondMasterPort = 6050;
 constexpr uint16_t kSecondAgentPort = 6051;
@@ -189,7 +188,7 @@ AgentNode::AgentNode(World& world, Network& network, Ensemble& ensemble,
 ProgramFactory AgentNode::MakeFactory() {
   agent::AgentOptions options = options_;
   options.boot_id = BootId();
-  options.protocol = protocol();
+  options.master.protocol = protocol();
   return FactoryOf<agent::Agent>(std::move(options));
 }
 

@@ -24,6 +24,8 @@
 
 namespace quorate::sim {
 
+inline constexpr uint16_t kMasterPort = 5050;
+
 class Ensemble;
 
 class Node : public Host {
@@ -95,6 +97,8 @@ class MasterNode final : public Node {
   MasterNode(World& world, Network& network, Ensemble& ensemble,
              std::string name, std::string ip, master::MasterOptions options);
 
+  // Where the others look for it.
+  const io::Endpoint& address() const { return options_.advertise; }
   // From the next start on.
   void ChangeFlags(const std::function<void(master::MasterOptions&)>& change);
   // One more master on the work_dir of this one, at another port: an operator
@@ -118,6 +122,8 @@ class AgentNode final : public Node {
   AgentNode(World& world, Network& network, Ensemble& ensemble,
             std::string name, std::string ip, agent::AgentOptions options);
 
+  // Where the others look for it.
+  const io::Endpoint& address() const { return options_.advertise; }
   // From the next start on.
   void ChangeFlags(const std::function<void(agent::AgentOptions&)>& change);
   // As MasterNode's.

@@ -207,9 +207,16 @@ absl::Status ProcessDisk::RemoveTree(const std::string& path) {
 
 absl::Status ProcessDisk::MakeDirectories(const std::string& path) {
   if (absl::Status s = (*on_call_)(kCallCost); !s.ok()) return s;
-  std::string prefix;
+  std::vector<std::string> prefixes;
   for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
-    absl::StrAppend(&prefix, "/", part);
+    prefixes.push_back(
+        absl::StrCat(prefixes.empty() ? "" : prefixes.back(), "/", part));
+  }
+  // What leads to one that is there is there as well.
+  size_t i = prefixes.size();
+  while (i > 1 && !files_.Find(prefixes[i - 1], true).ok()) --i;
+  for (i = std::max<size_t>(i, 1) - 1; i < prefixes.size(); ++i) {
+    const std::string& prefix = prefixes[i];
     auto node = files_.Find(prefix, true);
     if (node.ok()) {
       if ((*node)->type != Type::kDirectory) {

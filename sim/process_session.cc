@@ -94,7 +94,7 @@ ProcessSession::~ProcessSession() {
   if (!process_.alive() && ensemble_.committed_.HasEphemeralsOf(session_)) {
     process_.world().Took(Fault::kEphemeralLinger, process_.name());
   }
-  if (!process_.alive() || !connected_ || !LinkUp()) return;
+  if (!process_.alive() || !connected_ || !Heard()) return;
   ensemble_.world_.After(
       NextArrival(&last_there_), "zk closes",
       [&ensemble = ensemble_, session = session_] { ensemble.Close(session); });
@@ -107,12 +107,16 @@ void ProcessSession::Later(io::Duration delay, const char* kind,
   });
 }
 
-bool ProcessSession::LinkUp() const {
+bool ProcessSession::Heard() const {
   const Host& server = *ensemble_.servers()[server_];
-  const Network& network = process_.host().network();
   return ensemble_.Serves(server) &&
-         network.Reaches(process_.host().ip(), server.ip()) &&
-         network.Reaches(server.ip(), process_.host().ip());
+         process_.host().network().Reaches(process_.host().ip(), server.ip());
+}
+
+bool ProcessSession::Hears() const {
+  const Host& server = *ensemble_.servers()[server_];
+  return ensemble_.Serves(server) &&
+         process_.host().network().Reaches(server.ip(), process_.host().ip());
 }
 
 io::Duration ProcessSession::NextArrival(io::Instant* last) {
@@ -187,11 +191,11 @@ void ProcessSession::OnOpened() {
 void ProcessSession::Ping() {
   if (!connected_ || dead_) return;
   const io::Instant now = process_.world().now();
-  if (LinkUp() && ensemble_.Valid(session_)) {
-    ensemble_.Heard(session_);
+  const bool valid = ensemble_.Valid(session_);
+  if (valid && Heard()) ensemble_.Heard(session_);
+  if (valid && LinkUp()) {
     heard_ = now;
-  } else if (!ensemble_.Valid(session_) ||
-             now - heard_ >= options_.session_timeout * 2 / 3) {
+  } else if (!valid || now - heard_ >= options_.session_timeout * 2 / 3) {
     return Disconnect();
   }
   Later(options_.session_timeout / 3, "zk ping", [this] { Ping(); });
@@ -222,7 +226,7 @@ void ProcessSession::OnExpiredAtServer() {
   // again.
   if (!connected_) return;
   Later(NextArrival(&last_back_), "zk closed", [this] {
-    if (connected_ && LinkUp()) Disconnect();
+    if (connected_ && Hears()) Disconnect();
   });
 }
 
@@ -242,7 +246,7 @@ void ProcessSession::Call(bool writes, std::function<Result()> at_server,
       [this, life = life_, call, writes, connection = connection_,
        at_server = std::move(at_server), reply = std::move(reply)] {
         if (!*life || connection != connection_) return;
-        if (!LinkUp() || !ensemble_.Valid(session_)) return BreakSoon();
+        if (!Heard() || !ensemble_.Valid(session_)) return BreakSoon();
         if (!writes) {
           return AtServer(connection, [this, call, at_server, reply] {
             Reply<Result>(call, false, at_server(), reply);
@@ -275,7 +279,7 @@ void ProcessSession::Reply(uint64_t call, bool writes, Result result,
         [this, call, loses, carried_out, zxid = ensemble_.applied(server_),
          reply = std::move(reply), result = std::move(result)] {
           if (pending_.count(call) == 0) return;
-          if (loses || !LinkUp()) {
+          if (loses || !Hears()) {
             if (carried_out) {
               process_.world().Took(Fault::kReplyLost, process_.name());
             }
@@ -309,7 +313,7 @@ void ProcessSession::SendFired(uint64_t id) {
   Later(NextArrival(&last_back_), "zk watch", [this, id, connection] {
     auto watch = watches_.find(id);
     if (watch == watches_.end() || connection != connection_) return;
-    if (!LinkUp()) return BreakSoon();
+    if (!Hears()) return BreakSoon();
     OnChange callback = std::move(watch->second.callback);
     watches_.erase(watch);
     callback();

@@ -72,7 +72,11 @@ class ProcessSession final : public io::CoordinationSession {
   bool EndIfExpired();
   void Ping();
   void Disconnect();
-  bool LinkUp() const;
+  // Whether the server gets what is sent, the client what is answered, and
+  // both.
+  bool Heard() const;
+  bool Hears() const;
+  bool LinkUp() const { return Heard() && Hears(); }
   io::Duration NextArrival(io::Instant* last);
   void AddWatch(const std::string& path, ZnodeTree::Watched what,
                 OnChange callback);

@@ -172,19 +172,23 @@ void Stream::Send(int from, Packet packet, std::string bytes) {
               [self = shared_from_this(), from] { self->Land(from); });
 }
 
-// Packets get through while the way there and the acknowledgement's way back
-// are open.
-bool Stream::Connected(int from) const {
-  return other(from).process->host().up() && !forth_.cut() && !back_.cut();
+bool Stream::Reaches(int from) const {
+  return other(from).process->host().up() && !LinkFrom(from).cut();
+}
+
+// Whether that end hears of what arrives.
+bool Stream::Answered(int from) const {
+  return Reaches(from) && !LinkFrom(1 - from).cut();
 }
 
 // Lets arrive, in order, what is due. Over a cut link everything waits.
 void Stream::Land(int from) {
   World& world = network_.world_;
   End& end = ends_[from];
+  bool first = true;
   while (!end.in_flight.empty() &&
          end.in_flight.front().arrives <= world.now()) {
-    if (!Connected(from)) return Stall(from);
+    if (!Reaches(from)) return Stall(from);
     if (std::exchange(end.stalled, false)) {
       world.Took(Fault::kLinkFlapped, end.process->name());
     }
@@ -195,7 +199,10 @@ void Stream::Land(int from) {
       world.Took(Fault::kFirstBytesLost, end.process->name());
       return TearDown();
     }
-    Arrive(1 - from, std::move(packet));
+    const bool last = packet.packet == Packet::kReset;
+    const io::Instant sent = packet.sent;
+    Arrive(1 - from, std::move(packet), std::exchange(first, false));
+    if (!last) Acknowledge(from, sent);
   }
 }
 
@@ -203,10 +210,10 @@ void Stream::Land(int from) {
 void Stream::Stall(int from) {
   World& world = network_.world_;
   End& end = ends_[from];
-  ++network_.stalled_segments_;
-  if ((forth_.cut() || back_.cut()) && !std::exchange(end.stalled, true)) {
+  network_.NoteStall(forth_.from(), forth_.to());
+  if (LinkFrom(from).cut() && !std::exchange(end.stalled, true)) {
     world.Took(Fault::kSegmentStalled, end.process->name());
-    if (forth_.cut() != back_.cut()) {
+    if (!LinkFrom(1 - from).cut()) {
       world.Took(Fault::kOneWayCut, end.process->name());
     }
   }
@@ -219,6 +226,44 @@ void Stream::Stall(int from) {
       self->Land(from);
     });
   }
+}
+
+// Something sent then has arrived.
+void Stream::Acknowledge(int from, io::Instant sent) {
+  End& end = ends_[from];
+  if (end.broken) return;
+  if (Answered(from)) return OnAnswer(from);
+  if (end.unacknowledged) return;
+  end.unacknowledged = sent;
+  network_.world_.Took(Fault::kOneWayCut, end.process->name());
+  AwaitAnswer(from);
+}
+
+// It tells all that has arrived and was taken by then.
+void Stream::OnAnswer(int from) {
+  End& end = ends_[from];
+  end.unacknowledged.reset();
+  if (end.unheard == 0) return;
+  end.on_the_way -= std::exchange(end.unheard, 0);
+  Pump(from);
+}
+
+// The sender repeats what it has sent, or probes the window, for as long.
+void Stream::AwaitAnswer(int from) {
+  if (std::exchange(ends_[from].answer_pending, true)) return;
+  World& world = network_.world_;
+  world.After(kResend, "resend", [self = shared_from_this(), from, &world] {
+    End& end = self->ends_[from];
+    end.answer_pending = false;
+    if (!self->Alive()) return;
+    if (self->Answered(from)) return self->OnAnswer(from);
+    self->network_.NoteStall(self->forth_.from(), self->forth_.to());
+    if (end.unacknowledged &&
+        world.now() - *end.unacknowledged > self->patience_) {
+      return self->GiveUp(from);
+    }
+    self->AwaitAnswer(from);
+  });
 }
 
 // Whoever is still there is told at once.
@@ -256,7 +301,7 @@ const char* Stream::NameOf(Packet packet) {
   return "";
 }
 
-void Stream::Arrive(int to, InFlight packet) {
+void Stream::Arrive(int to, InFlight packet, bool first) {
   End& end = ends_[to];
   World& world = network_.world_;
   const std::string& sender = other(to).process->name();
@@ -276,15 +321,23 @@ void Stream::Arrive(int to, InFlight packet) {
   } else {
     end.received.push_back(std::move(packet.bytes));
   }
-  Deliver(to);
+  // One callback an event, so that checkers see what each does.
+  if (!first) return Deliver(to);
+  if (!HasNews(to)) return;
+  end.delivering = true;
+  end.process->Run([self = shared_from_this(), to] { self->DeliverNow(to); });
+}
+
+// For its listener, who is not to be told of it already.
+bool Stream::HasNews(int to) const {
+  const End& end = ends_[to];
+  return !end.delivering && end.listener != nullptr && !end.paused &&
+         (!end.received.empty() || end.fin_received);
 }
 
 void Stream::Deliver(int to) {
   End& end = ends_[to];
-  if (end.delivering || end.listener == nullptr || end.paused ||
-      (end.received.empty() && !end.fin_received)) {
-    return;
-  }
+  if (!HasNews(to)) return;
   end.delivering = true;
   end.process->Later(io::Duration::zero(), "data",
                      [self = shared_from_this(), to] { self->DeliverNow(to); });
@@ -301,8 +354,13 @@ void Stream::DeliverNow(int to) {
   if (!end.received.empty()) {
     const std::string bytes = std::move(end.received.front());
     end.received.pop_front();
-    other(to).on_the_way -= bytes.size();
-    Pump(1 - to);
+    const int from = 1 - to;
+    ends_[from].unheard += bytes.size();
+    if (Answered(from)) {
+      OnAnswer(from);
+    } else {
+      AwaitAnswer(from);
+    }
     end.listener->OnData(bytes);
   } else if (end.fin_received && !end.end_told) {
     end.end_told = true;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "io/network.h"
@@ -19,6 +20,10 @@ namespace quorate::sim {
 class SimConnection;
 
 // Shared by its two ends and by the events that are under way.
+//
+// What arrives is acknowledged, as TCP does. Where only the way back is cut,
+// data goes on to arrive until the window is full, and the sender, which hears
+// of none of it, gives up after the same time as if nothing had.
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
   // Bytes on the way and in the receiver's buffer, in one direction.
@@ -74,6 +79,13 @@ class Stream : public std::enable_shared_from_this<Stream> {
     bool gone = false;     // Its connection was destroyed.
     bool stalled = false;  // What it sent waits for a cut link.
     bool delivering = false;
+    // Bytes of `on_the_way` that the other end has taken, of which it has not
+    // heard.
+    size_t unheard = 0;
+    // When the first was sent that has arrived, and whose acknowledgement has
+    // not.
+    std::optional<io::Instant> unacknowledged;
+    bool answer_pending = false;
     // What it has sent and the other end has not got, in order.
     std::deque<InFlight> in_flight;
     bool resend_pending = false;
@@ -86,11 +98,18 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void Pump(int from);
   void Send(int from, Packet packet, std::string bytes);
   void Land(int from);
-  bool Connected(int from) const;
+  const Link& LinkFrom(int from) const { return from == 0 ? forth_ : back_; }
+  bool Reaches(int from) const;
+  bool Answered(int from) const;
   void Stall(int from);
+  void Acknowledge(int from, io::Instant sent);
+  void OnAnswer(int from);
+  void AwaitAnswer(int from);
   void GiveUp(int from);
   void TearDown();
-  void Arrive(int to, InFlight packet);
+  // `first` of those that arrive with one event.
+  void Arrive(int to, InFlight packet, bool first);
+  bool HasNews(int to) const;
   void Deliver(int to);
   void DeliverNow(int to);
   void Break(int end, const absl::Status& reason);

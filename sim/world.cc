@@ -1,6 +1,10 @@
 #include "sim/world.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,12 +18,32 @@ constexpr std::chrono::seconds kWallAtStart(1767225600);
 
 }  // namespace
 
+// Eight bytes at a time, as FNV-1a and with a shift that lets high bits reach
+// low ones.
 uint64_t StableHash(absl::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (char c : bytes) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  uint64_t hash = 0xcbf29ce484222325 ^ bytes.size();
+  const auto fold = [&hash](uint64_t word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+    hash ^= hash >> 32;
+  };
+  static_assert(std::endian::native == std::endian::little);
+  uint64_t word = 0;
+  for (; bytes.size() >= sizeof(word); bytes.remove_prefix(sizeof(word))) {
+    std::memcpy(&word, bytes.data(), sizeof(word));
+    fold(word);
   }
+  word = 0;
+  if (!bytes.empty()) std::memcpy(&word, bytes.data(), bytes.size());
+  fold(word);
   return hash;
+}
+
+std::string ToString(const Spectator::Note& note) {
+  const double seconds =
+      std::chrono::duration<double>(note.when.time_since_epoch()).count();
+  return absl::StrFormat("%12.6f  %-14s %s%s%s %d", seconds, note.who,
+                         note.what, note.whom.empty() ? "" : " ", note.whom,
+                         note.number);
 }
 
 World::World(uint64_t seed) : seed_(seed), random_(seed) {
@@ -36,30 +60,44 @@ std::unique_ptr<io::Random> World::NewRandom(absl::string_view name) const {
 
 uint64_t World::After(io::Duration delay, const char* kind,
                       std::function<void()> callback) {
-  const uint64_t id = first_id_ + events_.size();
-  events_.push_back({kind, std::move(callback)});
+  uint32_t index = static_cast<uint32_t>(slots_.size());
+  if (free_slots_.empty()) {
+    CHECK_LT(index, uint32_t{1} << kSlotBits) << "too many events at a time";
+    slots_.emplace_back();
+  } else {
+    index = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  const uint64_t id = ++created_ << kSlotBits | index;
+  slots_[index] = {id, kind, std::move(callback)};
   heap_.push_back({now_ + std::max(delay, io::Duration::zero()), id});
   std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   return id;
 }
 
-World::Event* World::Find(uint64_t id) {
-  if (id < first_id_ || id >= first_id_ + events_.size()) return nullptr;
-  return &events_[id - first_id_];
+// A slot is free for others when its event is no more in the heap.
+void World::Free(uint64_t id) {
+  std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+  heap_.pop_back();
+  Slot& slot = SlotOf(id);
+  slot.id = 0;
+  free_slots_.push_back(static_cast<uint32_t>(&slot - slots_.data()));
 }
 
 void World::Cancel(uint64_t id) {
+  if (id == 0) return;
+  Slot& slot = SlotOf(id);
+  if (slot.id != id) return;
+  slot.id = 0;
   // What the callback holds may cancel further events when it is destroyed.
-  std::function<void()> dropped;
-  if (Event* event = Find(id)) dropped.swap(event->callback);
+  const std::function<void()> dropped = std::exchange(slot.callback, nullptr);
 }
 
 const World::Queued* World::Next() {
   while (!heap_.empty()) {
-    const Event* event = Find(heap_.front().id);
-    if (event != nullptr && event->callback) return &heap_.front();
-    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-    heap_.pop_back();
+    const uint64_t id = heap_.front().id;
+    if (SlotOf(id).id == id) return &heap_.front();
+    Free(id);
   }
   return nullptr;
 }
@@ -68,30 +106,18 @@ bool World::Step() {
   const Queued* next = Next();
   if (failure_ || next == nullptr) return false;
   now_ = next->when;
-  Event* event = Find(next->id);
-  std::function<void()> callback;
-  callback.swap(event->callback);
+  const uint64_t id = next->id;
+  const char* kind = SlotOf(id).kind;
+  std::function<void()> callback = std::exchange(SlotOf(id).callback, nullptr);
+  Free(id);
   Fold(static_cast<uint64_t>(now_.time_since_epoch().count()));
-  Fold(StableHash(event->kind));
-  if (spectator != nullptr) spectator->OnEvent(now_, event->kind, hash_);
+  Fold(HashOf(kind));
+  if (spectator != nullptr) spectator->OnEvent(now_, kind, hash_);
   callback();
   callback = nullptr;
-  Forget();
   for (const auto& check : checks_) check();
   if (++events_run_ > max_events) FailStuck("too many events: something spins");
   return !failure_;
-}
-
-// Lets go of events that are over, from the oldest on, many at a time.
-void World::Forget() {
-  constexpr size_t kMany = 1000;
-  while (finished_ < events_.size() && !events_[finished_].callback) {
-    ++finished_;
-  }
-  if (finished_ <= kMany || finished_ * 2 <= events_.size()) return;
-  events_.erase(events_.begin(), events_.begin() + finished_);
-  first_id_ += finished_;
-  finished_ = 0;
 }
 
 bool World::RunUntil(const std::function<bool()>& condition,
@@ -113,6 +139,16 @@ void World::RunFor(io::Duration time) {
   RunUntil([] { return false; }, time);
 }
 
+uint64_t World::HashOf(const char* kind) {
+  auto& [known, hash] =
+      kind_hashes_[reinterpret_cast<uintptr_t>(kind) / 8 % kind_hashes_.size()];
+  if (known != kind) {
+    known = kind;
+    hash = StableHash(kind);
+  }
+  return hash;
+}
+
 void World::Fold(uint64_t value) {
   hash_ = (hash_ ^ value) * 0x100000001b3;
   hash_ ^= hash_ >> 29;
@@ -123,7 +159,7 @@ void World::Record(absl::string_view who, const char* what,
   // What happens after a failure is only its clearing up.
   if (failure_ || story_over_) return;
   Fold(StableHash(who));
-  Fold(StableHash(what));
+  Fold(HashOf(what));
   Fold(number);
   if (spectator != nullptr) {
     spectator->OnNote({now_, who, what, whom, number});
@@ -156,7 +192,14 @@ void World::Note(absl::string_view who, const char* what,
 void World::Took(Fault fault, absl::string_view who) {
   if (failure_ || story_over_) return;
   faults_.Add(fault);
+  faults_of_[std::string(who)].Add(fault);
   Record(who, NameOf(fault), "", faults_.of(fault));
+}
+
+const FaultCounts& World::faults_of(absl::string_view who) const {
+  static const auto& none = *new FaultCounts;
+  const auto found = faults_of_.find(std::string(who));
+  return found == faults_of_.end() ? none : found->second;
 }
 
 void World::Span(absl::string_view who, absl::string_view name, bool begins) {
@@ -201,11 +244,8 @@ std::vector<std::string> World::LastNotes() const {
   const size_t count = std::min(next_note_, kNotes);
   for (size_t i = next_note_ - count; i < next_note_; ++i) {
     const NoteRecord& note = notes_[i % kNotes];
-    const double seconds =
-        std::chrono::duration<double>(note.when.time_since_epoch()).count();
     lines.push_back(
-        absl::StrFormat("%12.6f  %-14s %s%s%s %d", seconds, note.who, note.what,
-                        note.whom.empty() ? "" : " ", note.whom, note.number));
+        ToString({note.when, note.who, note.what, note.whom, note.number}));
   }
   return lines;
 }

@@ -13,8 +13,10 @@
 #ifndef QUORATE_SIM_WORLD_H_
 #define QUORATE_SIM_WORLD_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,6 +65,9 @@ class Spectator {
                         io::Instant /*sent*/, io::Instant /*arrived*/,
                         uint64_t /*bytes*/) {}
 };
+
+// A line of a report.
+std::string ToString(const Spectator::Note& note);
 
 class World {
  public:
@@ -115,6 +120,8 @@ class World {
   // A fault has taken effect on `who`.
   void Took(Fault fault, absl::string_view who);
   const FaultCounts& faults() const { return faults_; }
+  // Those that took effect on that one.
+  const FaultCounts& faults_of(absl::string_view who) const;
 
   // For the spectator; see there.
   void Span(absl::string_view who, absl::string_view name, bool begins);
@@ -159,9 +166,11 @@ class World {
       return a.when != b.when ? a.when > b.when : a.id > b.id;
     }
   };
-  struct Event {
+  // Of the event that has it now; 0 when it is free or was cancelled.
+  struct Slot {
+    uint64_t id = 0;
     const char* kind = nullptr;
-    std::function<void()> callback;  // Empty when cancelled or run.
+    std::function<void()> callback;
   };
   struct NoteRecord {
     io::Instant when;
@@ -172,11 +181,17 @@ class World {
   };
   static constexpr size_t kNotes = 50;
 
-  Event* Find(uint64_t id);
+  // Ids rise in order of creation; their lower bits are the event's slot.
+  static constexpr int kSlotBits = 24;
+
+  Slot& SlotOf(uint64_t id) {
+    return slots_[id & ((uint64_t{1} << kSlotBits) - 1)];
+  }
+  void Free(uint64_t id);
   // The next event, past those that were cancelled; null when none is left.
   const Queued* Next();
-  void Forget();
   void Fold(uint64_t value);
+  uint64_t HashOf(const char* kind);
   void Record(absl::string_view who, const char* what, absl::string_view whom,
               uint64_t number);
 
@@ -184,10 +199,11 @@ class World {
   io::SeededRandom random_;
   io::Instant now_;
   std::vector<Queued> heap_;
-  // Events by id, from first_id_ on; the front is dropped as it finishes.
-  std::vector<Event> events_;
-  uint64_t first_id_ = 1;
-  size_t finished_ = 0;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  uint64_t created_ = 0;
+  // Of literals that were hashed lately, by address.
+  std::array<std::pair<const char*, uint64_t>, 256> kind_hashes_{};
   uint64_t events_run_ = 0;
   uint64_t hash_ = 0xcbf29ce484222325;
   std::vector<std::weak_ptr<const std::function<std::string()>>> witnesses_;
@@ -197,6 +213,7 @@ class World {
   std::optional<std::string> failure_;
   FailureKind failure_kind_ = FailureKind::kViolation;
   FaultCounts faults_;
+  std::map<std::string, FaultCounts> faults_of_;
   uint64_t steps_ = 0;
   bool story_over_ = false;
 };
@@ -224,7 +241,7 @@ class OpenSpan {
   std::string name_;  // Empty: none is open.
 };
 
-// A 64-bit hash that is the same everywhere (FNV-1a).
+// A 64-bit hash that is the same everywhere.
 uint64_t StableHash(absl::string_view bytes);
 
 }  // namespace quorate::sim

@@ -1,7 +1,6 @@
 #include "sim/znode_tree.h"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -75,10 +74,10 @@ void ZnodeTree::Create(const Change& change, const OnChanged& on_changed) {
   const std::string directory = DirectoryOf(change.path);
   Node* parent = FindMutable(directory);
   if (parent == nullptr) return;
-  if (parent->creations < std::numeric_limits<int32_t>::max()) {
-    ++parent->creations;
-    parent->children_zxid = zxid_;
-  }
+  // As ZooKeeper's, it overflows.
+  parent->creations =
+      static_cast<int32_t>(static_cast<uint32_t>(parent->creations) + 1);
+  parent->children_zxid = zxid_;
   Node& node = parent->children[NameOf(change.path)];
   node.data = change.data;
   node.owner = change.ephemeral ? change.session : 0;

@@ -58,7 +58,9 @@ class Agent::Core final : private Registration::Listener,
   // Recovery::Listener
   void OnReconnecting() override { executor_api_.SetOpen(true); }
   void OnRecovered(Registration::Identity identity) override;
-  void OnRecoveryFailed(const absl::Status& why) override;
+  void OnRecoveryFailed(io::ExitCode code, const std::string& why) override {
+    environment_.Exit(code, why);
+  }
 
   // Registration::Listener
   void Describe(wire::ReregisterAgent* message) override;
@@ -210,10 +212,6 @@ void Agent::Core::OnRecovered(Registration::Identity identity) {
     info_.mutable_id()->set_value(identity.agent_id);
   }
   registration_.Start(self_, std::move(identity));
-}
-
-void Agent::Core::OnRecoveryFailed(const absl::Status& why) {
-  environment_.Exit(io::kExitFailure, why.message());
 }
 
 void Agent::Core::ShutDown() {

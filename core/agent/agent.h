@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "core/base/queue_size.h"
-#include "core/election/master_url.h"
+#include "core/election/election.h"
 #include "core/wire/link.h"
 #include "io/environment.h"
 
@@ -40,10 +40,7 @@ struct AgentOptions {
   io::Endpoint bind;       // --ip, --port
   io::Endpoint advertise;  // default bind
   std::string hostname;    // default the advertised ip
-  election::MasterUrl master;
-  // `master.host` resolved, when no ZooKeeper is used.
-  std::string master_ip;
-  io::Duration zk_session_timeout = std::chrono::seconds(10);
+  election::MasterLocation master;
   std::string work_dir;
   std::string runtime_dir;
   std::string launcher_dir;  // holds mesos-executor
@@ -61,9 +58,6 @@ struct AgentOptions {
   bool reconnect = true;  // --recover=reconnect, or cleanup
   bool switch_user = true;
   std::string boot_id;  // of the machine; another one: tasks are gone
-
-  // Of links to masters, as in log::LogOptions.
-  wire::Versions protocol;
 
   // Name -> value in Mesos' text forms, for /flags.
   std::map<std::string, std::string> flags;

@@ -27,7 +27,8 @@ class Reader {
                        RecoveredFramework* framework);
   absl::Status ReadTask(const Run& run, const std::string& task_id,
                         RecoveredExecutor* executor);
-  absl::Status ReadUpdates(const std::string& path, RecoveredTask* task);
+  absl::Status ReadUpdates(const std::string& directory, RecoveredTask* task);
+  absl::Status Secure(const std::string& path, absl::string_view content);
 
   // A file of one record. False when there is none (the process died before
   // it was written), or when it is damaged and given up.
@@ -180,13 +181,15 @@ absl::Status Reader::ReadTask(const Run& run, const std::string& task_id,
   const auto found = ReadRecord(directory + "/task.info", &task.info);
   if (!found.ok()) return found.status();
   if (!*found) return absl::OkStatus();
-  const absl::Status read = ReadUpdates(directory + "/task.updates", &task);
+  const absl::Status read = ReadUpdates(directory, &task);
   if (!read.ok()) return read;
   executor->tasks.push_back(std::move(task));
   return absl::OkStatus();
 }
 
-absl::Status Reader::ReadUpdates(const std::string& path, RecoveredTask* task) {
+absl::Status Reader::ReadUpdates(const std::string& directory,
+                                 RecoveredTask* task) {
+  const std::string path = directory + "/task.updates";
   const auto content = disk_.ReadFile(path);
   if (absl::IsNotFound(content.status())) return absl::OkStatus();
   if (!content.ok()) return content.status();
@@ -205,11 +208,20 @@ absl::Status Reader::ReadUpdates(const std::string& path, RecoveredTask* task) {
     const absl::Status given_up = GiveUp(path, status);
     if (!given_up.ok()) return given_up;
   }
-  if (log.valid_bytes == content->size()) return absl::OkStatus();
+  status = Secure(path, absl::string_view(*content).substr(0, log.valid_bytes));
+  return status.ok() ? disk_.SyncDirectory(directory) : status;
+}
+
+// The process before may have died between writing the last record and syncing
+// it, or of a sync that failed: what the page cache shows is not durable then,
+// and a later sync alone would not make it so.
+absl::Status Reader::Secure(const std::string& path,
+                            absl::string_view content) {
   auto file = disk_.Open(path, io::Disk::Mode::kReadWrite);
   if (!file.ok()) return file.status();
-  const absl::Status cut = (*file)->Truncate(log.valid_bytes);
-  return cut.ok() ? (*file)->Sync() : cut;
+  absl::Status status = (*file)->Truncate(content.size());
+  if (status.ok()) status = (*file)->WriteAt(0, content);
+  return status.ok() ? (*file)->Sync() : status;
 }
 
 }  // namespace

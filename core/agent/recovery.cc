@@ -62,9 +62,22 @@ void Recovery::Start() {
       [this, read](const absl::Status&) { OnRead(*read); });
 }
 
+// Of a disk that fails, or is full, the message need not say where.
+void Recovery::OnUnreadable(const absl::Status& why) {
+  const bool disk = absl::IsUnavailable(why) || absl::IsResourceExhausted(why);
+  if (!disk) {
+    return listener_->OnRecoveryFailed(io::kExitFailure,
+                                       std::string(why.message()));
+  }
+  listener_->OnRecoveryFailed(
+      io::kExitDiskFailure,
+      absl::StrCat("cannot recover from ", store_.paths().Meta(), ": ",
+                   why.message()));
+}
+
 void Recovery::OnRead(
     const absl::StatusOr<std::optional<RecoveredAgent>>& read) {
-  if (!read.ok()) return listener_->OnRecoveryFailed(read.status());
+  if (!read.ok()) return OnUnreadable(read.status());
   recovered_ = *read;
   if (recovered_.has_value()) {
     for (const std::string& error : recovered_->errors) LOG(ERROR) << error;
@@ -78,11 +91,12 @@ void Recovery::OnRead(
       LOG(WARNING) << compatible.message() << "; registering as a new agent";
       recovered_.reset();
     } else if (!compatible.ok()) {
-      return listener_->OnRecoveryFailed(absl::FailedPreconditionError(
+      return listener_->OnRecoveryFailed(
+          io::kExitFailure,
           absl::StrCat(compatible.message(),
                        ". Restart the agent as it was, or give up its tasks "
                        "and its id: rm -f ",
-                       store_.paths().MetaAgents(), "/latest")));
+                       store_.paths().MetaAgents(), "/latest"));
     }
   }
   step_ = Step::kListing;
@@ -94,7 +108,10 @@ void Recovery::OnRead(
 
 void Recovery::OnListed(
     const absl::StatusOr<std::vector<io::ContainerInfo>>& running) {
-  if (!running.ok()) return listener_->OnRecoveryFailed(running.status());
+  if (!running.ok()) {
+    return listener_->OnRecoveryFailed(io::kExitFailure,
+                                       std::string(running.status().message()));
+  }
   if (recovered_.has_value()) {
     executors_.SetAgentId(recovered_->record.info().id().value());
   }

@@ -26,8 +26,9 @@ class Recovery {
     virtual void OnReconnecting() = 0;
     // The agent knows what it runs. `identity` is empty for a new agent.
     virtual void OnRecovered(Registration::Identity identity) = 0;
-    // Not possible; the message is for the operator.
-    virtual void OnRecoveryFailed(const absl::Status& why) = 0;
+    // Not possible; the code is the process', the message for the operator.
+    virtual void OnRecoveryFailed(io::ExitCode code,
+                                  const std::string& why) = 0;
   };
 
   // All arguments outlive the object. `info`: what the agent is now.
@@ -45,6 +46,7 @@ class Recovery {
  private:
   enum class Step { kReading, kListing, kReconnecting, kDone };
 
+  void OnUnreadable(const absl::Status& why);
   void OnRead(const absl::StatusOr<std::optional<RecoveredAgent>>& read);
   void OnListed(const absl::StatusOr<std::vector<io::ContainerInfo>>& running);
   void Finish();

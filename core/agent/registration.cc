@@ -85,15 +85,8 @@ void Registration::Detect() {
   auto on_leader = [this](const std::optional<MasterInfo>& leader) {
     OnLeader(leader);
   };
-  if (options_.master.zookeeper.has_value()) {
-    detector_ = election::NewZooKeeperDetector(
-        environment_, {*options_.master.zookeeper, options_.zk_session_timeout},
-        on_leader);
-  } else {
-    detector_ = election::NewStaticDetector(
-        environment_, {options_.master_ip, options_.master.port},
-        options_.master.host, on_leader);
-  }
+  detector_ = election::NewDetector(environment_, options_.master,
+                                    identity_.cluster_id, on_leader);
 }
 
 void Registration::OnLeader(const std::optional<MasterInfo>& leader) {
@@ -101,7 +94,7 @@ void Registration::OnLeader(const std::optional<MasterInfo>& leader) {
     LOG(INFO) << "master at " << leader->address().ip() << ":"
               << leader->address().port() << " leads";
   } else {
-    LOG(INFO) << "no master leads, or ZooKeeper is out of reach";
+    LOG(INFO) << "no master leads, or nobody tells who does";
   }
   leader_ = leader;
   // Without news the link to the last leader is as good as any.
@@ -123,7 +116,7 @@ void Registration::Dial(const MasterInfo& master) {
       [this] {
         wire::Handshake mine;
         mine.purpose = wire::Purpose::kAgent;
-        mine.versions = options_.protocol;
+        mine.versions = options_.master.protocol;
         mine.cluster_id = identity_.cluster_id;
         mine.node_id = identity_.agent_id;
         mine.address = self_;
@@ -306,8 +299,7 @@ void Registration::Dispatch(const wire::AgentMessage& message) {
   // A master may refuse to register an agent.
   const bool refused = message.has_shutdown_agent() &&
                        phase_ == Phase::kRegistering && CheckReign(*reign).ok();
-  if (!refused && !(registered() && IsSame(*reign, identity_.reign)) &&
-      !Planted(Bug::kEpochIgnored)) {
+  if (!refused && !(registered() && IsSame(*reign, identity_.reign))) {
     LOG(WARNING) << "dropping a message of epoch " << reign->epoch();
     return;
   }

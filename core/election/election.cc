@@ -6,6 +6,7 @@
 
 #include "core/api/json.h"
 #include "core/api/mesos.pb.h"
+#include "core/election/news_detector.h"
 
 namespace quorate::election {
 namespace {
@@ -15,7 +16,7 @@ using mesos::v1::MasterInfo;
 constexpr char kLabel[] = "json.info";
 
 struct Leader {
-  uint64_t sequence;
+  int32_t sequence;
   MasterInfo info;
 };
 
@@ -48,37 +49,42 @@ class ZooKeeperDetector final : public Detector, public Group::Listener {
   void OnMembers(const std::optional<Members>& members) override {
     std::optional<Leader> leader;
     if (members.has_value()) leader = LowestOf(*members);
-    const std::optional<uint64_t> sequence =
-        leader.has_value() ? std::optional(leader->sequence) : std::nullopt;
-    if (told_ && sequence == sequence_) return;
+    // Neither alone tells one reign from the next: a master may lead again,
+    // and numbers may come back.
+    std::optional<Reign> reign;
+    if (leader.has_value()) {
+      reign = {leader->sequence, leader->info.SerializeAsString()};
+    }
+    if (told_ && reign == reign_) return;
     told_ = true;
-    sequence_ = sequence;
+    reign_ = std::move(reign);
     on_leader_(InfoOf(leader));
   }
-  void OnJoined(uint64_t) override {}
+  void OnJoined(int32_t) override {}
   void OnMembershipLost(const absl::Status&) override {}
 
  private:
+  using Reign = std::pair<int32_t, std::string>;  // number and master
+
   OnLeader on_leader_;
   bool told_ = false;
-  std::optional<uint64_t> sequence_;
+  std::optional<Reign> reign_;
   Group group_;
 };
 
+// The only master, reported once at the next turn of the loop.
 class StaticDetector final : public Detector {
  public:
-  StaticDetector(io::Environment& environment, io::Endpoint master,
-                 std::string hostname, OnLeader on_leader)
+  StaticDetector(io::Environment& environment, const io::Endpoint& master,
+                 OnLeader on_leader)
       : timer_(environment.clock().RunAfter(
-            io::Duration::zero(),
-            [on_leader = std::move(on_leader), master = std::move(master),
-             hostname = std::move(hostname)] {
+            io::Duration::zero(), [on_leader = std::move(on_leader), master] {
               MasterInfo info;
               info.set_id("");
               info.set_ip(0);
               info.set_port(master.port);
-              info.set_hostname(hostname);
-              info.mutable_address()->set_hostname(hostname);
+              info.set_hostname(master.ip);
+              info.mutable_address()->set_hostname(master.ip);
               info.mutable_address()->set_ip(master.ip);
               info.mutable_address()->set_port(master.port);
               on_leader(info);
@@ -99,7 +105,7 @@ class ZooKeeperContender final : public Contender, public Group::Listener {
     group_.Join(content_);
   }
 
-  void OnJoined(uint64_t sequence) override {
+  void OnJoined(int32_t sequence) override {
     LOG(INFO) << "candidate for leadership with sequence " << sequence;
     own_ = sequence;
   }
@@ -138,9 +144,31 @@ class ZooKeeperContender final : public Contender, public Group::Listener {
 
   Contender::Listener* const listener_;
   const std::string content_;
-  std::optional<uint64_t> own_;
+  std::optional<int32_t> own_;
   bool elected_ = false;
   bool deposed_ = false;
+  Group group_;
+};
+
+class ZooKeeperAnnouncement final : public Announcement,
+                                    public Group::Listener {
+ public:
+  ZooKeeperAnnouncement(io::Environment& environment, GroupOptions options,
+                        const MasterInfo& me)
+      : content_(api::MessageToJson(me)),
+        group_(environment, std::move(options), kLabel, this) {
+    group_.Start();
+    group_.Join(content_);
+  }
+
+  void OnMembers(const std::optional<Members>&) override {}
+  void OnJoined(int32_t sequence) override {
+    LOG(INFO) << "announced in ZooKeeper with sequence " << sequence;
+  }
+  void OnMembershipLost(const absl::Status&) override { group_.Join(content_); }
+
+ private:
+  const std::string content_;
   Group group_;
 };
 
@@ -160,20 +188,29 @@ class StandaloneContender final : public Contender {
 
 }  // namespace
 
-std::unique_ptr<Detector> NewZooKeeperDetector(io::Environment& environment,
-                                               GroupOptions options,
-                                               OnLeader on_leader) {
-  return std::make_unique<ZooKeeperDetector>(environment, std::move(options),
-                                             std::move(on_leader));
+std::unique_ptr<Detector> NewDetector(io::Environment& environment,
+                                      const MasterLocation& location,
+                                      std::string cluster_id,
+                                      OnLeader on_leader) {
+  if (location.zookeeper) {
+    return std::make_unique<ZooKeeperDetector>(
+        environment,
+        GroupOptions{*location.zookeeper, location.zk_session_timeout},
+        std::move(on_leader));
+  }
+  CHECK(!location.masters.empty());
+  if (location.masters.size() == 1) {
+    return std::make_unique<StaticDetector>(
+        environment, location.masters.front(), std::move(on_leader));
+  }
+  return std::make_unique<NewsDetector>(
+      environment, location, std::move(cluster_id), std::move(on_leader));
 }
 
-std::unique_ptr<Detector> NewStaticDetector(io::Environment& environment,
-                                            io::Endpoint master,
-                                            std::string hostname,
-                                            OnLeader on_leader) {
-  return std::make_unique<StaticDetector>(environment, std::move(master),
-                                          std::move(hostname),
-                                          std::move(on_leader));
+std::unique_ptr<Announcement> NewZooKeeperAnnouncement(
+    io::Environment& environment, GroupOptions options, const MasterInfo& me) {
+  return std::make_unique<ZooKeeperAnnouncement>(environment,
+                                                 std::move(options), me);
 }
 
 std::unique_ptr<Contender> NewZooKeeperContender(

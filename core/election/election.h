@@ -7,11 +7,15 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "core/election/group.h"
 #include "core/election/master_url.h"
+#include "core/wire/link.h"
 #include "io/environment.h"
+#include "io/network.h"
 
 namespace mesos::v1 {
 class MasterInfo;
@@ -24,21 +28,29 @@ namespace quorate::election {
 using OnLeader =
     std::function<void(const std::optional<mesos::v1::MasterInfo>&)>;
 
-// What existing detectors read: `json.info_<seq>` with a MasterInfo in JSON,
-// the lowest sequence leads. Foreign or unreadable nodes are skipped with a
-// warning.
+// Where a program looks for the leading master.
+struct MasterLocation {
+  std::optional<ZooKeeperUrl> zookeeper;
+  // A session that is disconnected that long counts as expired.
+  io::Duration zk_session_timeout = std::chrono::seconds(10);
+  // Without ZooKeeper: the only master; or several, any of which tells who
+  // leads.
+  std::vector<io::Endpoint> masters;
+  // Of links to them.
+  wire::Versions protocol;
+};
+
+// Watches while it lives.
 class Detector {
  public:
   virtual ~Detector() = default;
 };
-std::unique_ptr<Detector> NewZooKeeperDetector(io::Environment& environment,
-                                               GroupOptions options,
-                                               OnLeader on_leader);
-// A fixed master, reported once at the next turn of the loop.
-std::unique_ptr<Detector> NewStaticDetector(io::Environment& environment,
-                                            io::Endpoint master,
-                                            std::string hostname,
-                                            OnLeader on_leader);
+// `cluster_id`: 16 bytes, or empty while it is not known. Masters of another
+// cluster are not asked.
+std::unique_ptr<Detector> NewDetector(io::Environment& environment,
+                                      const MasterLocation& location,
+                                      std::string cluster_id,
+                                      OnLeader on_leader);
 
 // A master's side: candidate and detector on one session, so that both see
 // the same order of events.
@@ -57,12 +69,23 @@ class Contender {
   };
   virtual ~Contender() = default;
 };
+// Candidates are `json.info_<seq>` nodes with a MasterInfo in JSON; the lowest
+// sequence leads. Foreign or unreadable nodes are skipped with a warning.
 // Contends again by itself after a loss before it was elected; after
 // OnDeposed it is dead.
 std::unique_ptr<Contender> NewZooKeeperContender(
     io::Environment& environment, GroupOptions options,
     const mesos::v1::MasterInfo& me, Contender::Listener* listener);
-// Without ZooKeeper: elected at the next turn of the loop, for ever.
+// For a master that was elected in another way: what detectors in ZooKeeper
+// read. Lasts as long as the object.
+class Announcement {
+ public:
+  virtual ~Announcement() = default;
+};
+std::unique_ptr<Announcement> NewZooKeeperAnnouncement(
+    io::Environment& environment, GroupOptions options,
+    const mesos::v1::MasterInfo& me);
+// The only master: elected at the next turn of the loop, for ever.
 std::unique_ptr<Contender> NewStandaloneContender(
     io::Environment& environment, const mesos::v1::MasterInfo& me,
     Contender::Listener* listener);

@@ -62,6 +62,8 @@ class Group::Core final : public io::CoordinationSession::Listener {
     connected_ = false;
     creating_ = false;
     ++generation_;
+    // Servers whose data was restored may give a name to somebody else.
+    for (auto& [name, node] : nodes_) node.read = false;
     // The servers may be unreachable for longer than they keep the session:
     // after its timeout nobody here may count on it any more.
     expiry_ = environment_.clock().RunAfter(options_.session_timeout, [this] {
@@ -121,7 +123,7 @@ class Group::Core final : public io::CoordinationSession::Listener {
   void OnNames(uint64_t generation, const std::vector<std::string>& names) {
     std::map<std::string, Node> nodes;
     for (const std::string& name : names) {
-      uint64_t sequence = 0;
+      int32_t sequence = 0;
       if (nodes.size() >= kMaxMembers || !ParseSequence(name, &sequence)) {
         continue;
       }
@@ -159,7 +161,7 @@ class Group::Core final : public io::CoordinationSession::Listener {
     if (--missing_ > 0) return;
     read_ = true;
     Members members;
-    std::optional<uint64_t> own;
+    std::optional<int32_t> own;
     for (const auto& [name, node] : nodes_) {
       members[node.sequence] = node.content;
       if (node.owner == session_id_) own = node.sequence;
@@ -213,13 +215,17 @@ class Group::Core final : public io::CoordinationSession::Listener {
     if (was_member) listener_->OnMembershipLost(reason);
   }
 
-  bool ParseSequence(absl::string_view name, uint64_t* sequence) const {
-    return absl::ConsumePrefix(&name, prefix_) &&
-           name.size() == kSequenceDigits && absl::SimpleAtoi(name, sequence);
+  bool ParseSequence(absl::string_view name, int32_t* sequence) const {
+    if (!absl::ConsumePrefix(&name, prefix_)) return false;
+    // A minus sign counts as a digit, but for the largest.
+    const bool negative = absl::StartsWith(name, "-");
+    return (name.size() == kSequenceDigits ||
+            (negative && name.size() == kSequenceDigits + 1)) &&
+           absl::SimpleAtoi(name, sequence);
   }
 
   struct Node {
-    uint64_t sequence = 0;
+    int32_t sequence = 0;
     bool read = false;
     std::string content;
     int64_t owner = 0;
@@ -239,7 +245,7 @@ class Group::Core final : public io::CoordinationSession::Listener {
   size_t missing_ = 0;  // Fetches under way.
   std::map<std::string, Node> nodes_;
   std::optional<std::string> content_;  // Wanted, not joined yet.
-  std::optional<uint64_t> joined_;
+  std::optional<int32_t> joined_;
   std::optional<Members> reported_;
   io::Timer expiry_;
   io::Timer retry_;

@@ -8,6 +8,7 @@
 #ifndef QUORATE_CORE_ELECTION_GROUP_H_
 #define QUORATE_CORE_ELECTION_GROUP_H_
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,8 +30,9 @@ struct GroupOptions {
 
 // Membership: sequence number -> content of the node. Only nodes named
 // `<label>_<10 digits>` (or plain 10 digits for an empty label) count; others'
-// files are left alone.
-using Members = std::map<uint64_t, std::string>;
+// files are left alone. ZooKeeper's numbers are of 32 bits: those after the
+// last are negative, and lower than all before.
+using Members = std::map<int32_t, std::string>;
 
 class Group {
  public:
@@ -41,7 +43,7 @@ class Group {
     // when it is not known any more (session lost).
     virtual void OnMembers(const std::optional<Members>& members) = 0;
     // After Join: the node exists and carries this sequence number.
-    virtual void OnJoined(uint64_t sequence) = 0;
+    virtual void OnJoined(int32_t sequence) = 0;
     // The own node is gone: session expired, or removed by someone. The group
     // does not join again by itself.
     virtual void OnMembershipLost(const absl::Status& reason) = 0;

@@ -1,5 +1,8 @@
 #include "core/election/master_url.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -93,6 +96,33 @@ absl::StatusOr<ZooKeeperUrl> ParseZooKeeperUrl(absl::string_view text) {
   return url;
 }
 
+absl::StatusOr<std::vector<HostAndPort>> ParseMasters(absl::string_view text) {
+  std::vector<HostAndPort> masters;
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
+    HostAndPort master;
+    const auto colon = part.rfind(':');
+    if (colon == absl::string_view::npos || colon == 0 ||
+        absl::StrContains(part, "/") ||
+        !ParsePort(part.substr(colon + 1), &master.port)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", WithoutPassword(part),
+                       "' is not host:port; expected something like ",
+                       "10.0.0.1:5050,10.0.0.2:5050,10.0.0.3:5050"));
+    }
+    master.host = std::string(part.substr(0, colon));
+    if (std::count(masters.begin(), masters.end(), master) != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", part, "' is named twice"));
+    }
+    masters.push_back(std::move(master));
+  }
+  if (masters.size() > kMaxServers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("more than ", kMaxServers, " masters are named"));
+  }
+  return masters;
+}
+
 absl::StatusOr<MasterUrl> ParseMasterUrl(absl::string_view text) {
   MasterUrl url;
   if (absl::StartsWith(text, kScheme)) {
@@ -101,13 +131,12 @@ absl::StatusOr<MasterUrl> ParseMasterUrl(absl::string_view text) {
     url.zookeeper = *std::move(zookeeper);
     return url;
   }
-  const auto colon = text.rfind(':');
-  if (absl::StrContains(text, "://") || colon == 0 ||
-      colon == absl::string_view::npos ||
-      !ParsePort(text.substr(colon + 1), &url.port)) {
-    return Bad(text, "is neither host:port nor a zk:// URL");
+  auto masters = ParseMasters(text);
+  if (!masters.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(masters.status().message(), ", or like ", kExample));
   }
-  url.host = std::string(text.substr(0, colon));
+  url.masters = *std::move(masters);
   return url;
 }
 

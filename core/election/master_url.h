@@ -26,12 +26,21 @@ std::string WithoutPassword(absl::string_view url);
 // Errors name the part that is wrong and show a correct example.
 absl::StatusOr<ZooKeeperUrl> ParseZooKeeperUrl(absl::string_view text);
 
-// --master of agents and frameworks: a ZooKeeper URL, or one host:port. The
-// host may be a name; the program's main resolves it.
-struct MasterUrl {
-  std::optional<ZooKeeperUrl> zookeeper;
+// "host:port". The host may be a name; the program's main resolves it.
+struct HostAndPort {
   std::string host;
   uint16_t port = 0;
+
+  friend bool operator==(const HostAndPort&, const HostAndPort&) = default;
+};
+// --masters of a master: "host1:port1,host2:port2", each once.
+absl::StatusOr<std::vector<HostAndPort>> ParseMasters(absl::string_view text);
+
+// --master of agents and frameworks: a ZooKeeper URL, or masters as above, not
+// necessarily all.
+struct MasterUrl {
+  std::optional<ZooKeeperUrl> zookeeper;
+  std::vector<HostAndPort> masters;
 };
 absl::StatusOr<MasterUrl> ParseMasterUrl(absl::string_view text);
 

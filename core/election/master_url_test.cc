@@ -40,17 +40,30 @@ TEST(ZooKeeperUrl, WithoutPassword) {
 }
 
 TEST(MasterUrl, EitherForm) {
-  auto fixed = ParseMasterUrl("master.example:5050");
-  ASSERT_TRUE(fixed.ok());
-  EXPECT_FALSE(fixed->zookeeper.has_value());
-  EXPECT_EQ(fixed->host, "master.example");
-  EXPECT_EQ(fixed->port, 5050);
+  auto one = ParseMasterUrl("master.example:5050");
+  ASSERT_TRUE(one.ok());
+  EXPECT_FALSE(one->zookeeper.has_value());
+  EXPECT_EQ(one->masters, (std::vector<HostAndPort>{{"master.example", 5050}}));
+  auto three = ParseMasterUrl("a:1,b:2,10.0.0.3:3");
+  ASSERT_TRUE(three.ok());
+  EXPECT_EQ(three->masters,
+            (std::vector<HostAndPort>{{"a", 1}, {"b", 2}, {"10.0.0.3", 3}}));
   auto zk = ParseMasterUrl("zk://h/m");
   ASSERT_TRUE(zk.ok());
   EXPECT_EQ(zk->zookeeper->path, "/m");
-  for (const char* bad : {"host", ":5050", "host:port", "http://h:5050"}) {
-    EXPECT_FALSE(ParseMasterUrl(bad).ok()) << bad;
+  EXPECT_TRUE(zk->masters.empty());
+}
+
+TEST(MasterUrl, RefusesWithWords) {
+  for (const char* bad : {"", "host", ":5050", "host:port", "http://h:5050",
+                          "a:1,", "a:1,,b:2", "a:0", "a:1,b:70000"}) {
+    auto url = ParseMasterUrl(bad);
+    ASSERT_FALSE(url.ok()) << bad;
+    EXPECT_NE(url.status().message().find("10.0.0.1:5050"), std::string::npos)
+        << bad;
   }
+  EXPECT_EQ(ParseMasters("a:1,b:1,a:1").status().message(),
+            "'a:1' is named twice");
 }
 
 }  // namespace

@@ -103,7 +103,10 @@ void AgentClient::OnAcknowledged(const Event::Acknowledged& acknowledged) {
 void AgentClient::OnRefused(const http::Response& answer) {
   const absl::Status why = absl::UnavailableError(
       absl::StrCat("the agent answered ", answer.status, " ", answer.body));
-  if (answer.status >= 400 && answer.status < 500) return Abandon(why);
+  // So an agent refuses an executor that it does not know. Another answer is
+  // that of an agent which is not ready yet, or of another program that has its
+  // address meanwhile: no reason to end a task.
+  if (answer.status == 400 || answer.status == 403) return Abandon(why);
   Lose(why);
 }
 

@@ -71,8 +71,7 @@ uint64_t LogNode::Core::StoredUpto() const {
 void LogNode::Core::Start() {
   persistence_.Open([this](absl::StatusOr<ReplicaState> state) {
     if (state.ok()) return OnOpened(*std::move(state));
-    const bool disk = absl::IsUnavailable(state.status()) ||
-                      absl::IsResourceExhausted(state.status());
+    const bool disk = absl::IsUnavailable(state.status());
     Fail(disk ? io::kExitDiskFailure : io::kExitFailure, state.status());
   });
 }
@@ -329,6 +328,15 @@ void LogNode::Core::Settle() {
   AnswerAppends();
   NextEntry();
   Flush();
+  TellLeader();
+}
+
+void LogNode::Core::TellLeader() {
+  const absl::string_view address = LeaderAddress();
+  if (address == told_address_ && leader_epoch_ == told_epoch_) return;
+  told_address_ = std::string(address);
+  told_epoch_ = leader_epoch_;
+  listener_->OnLeaderChanged(told_address_, told_epoch_);
 }
 
 // What was learned goes to the disk, and waits to be delivered.
@@ -553,6 +561,7 @@ void LogNode::Core::OnDiskFailed(const absl::Status& status) {
 }
 
 void LogNode::Core::OnDiskFull(bool full) {
+  if (!acceptor_) return;  // It waits for space to open.
   acceptor_->set_disk_full(full);
   Settle();
 }

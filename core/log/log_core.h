@@ -187,6 +187,7 @@ class LogNode::Core final : public Peers::Listener,
   void ObserveOpened();
   void Observe(const Outgoing& message);
   void Flush();
+  void TellLeader();
 
   // Leading (log_leading.cc).
   void TryToLead();
@@ -208,7 +209,7 @@ class LogNode::Core final : public Peers::Listener,
   std::string Explain() const;
   std::string ExplainFollowing() const;
   // Empty when nobody leads, as far as it is known here.
-  std::string LeaderAddress() const;
+  absl::string_view LeaderAddress() const;
   LogStatus::State State() const;
   LogStatus::Peer Describe(const MemberId& id, const PeerFacts& facts) const;
   std::map<std::string, double> Metrics() const;
@@ -258,6 +259,9 @@ class LogNode::Core final : public Peers::Listener,
   MemberId leader_;
   std::string leader_address_;
   uint64_t leader_epoch_ = 0;
+  // As the listener knows them.
+  std::string told_address_;
+  uint64_t told_epoch_ = 0;
   // The highest that anybody has told, and who.
   uint64_t commit_seen_ = 0;
   MemberId commit_member_;

@@ -19,7 +19,9 @@ void LogNode::Core::OnPeerUp() {
 void LogNode::Core::OnPeerDown(const MemberId& member) {
   if (!election_ || member.empty() || member != leader_) return;
   election_->OnLeaderGone(Now());
-  if (ready_ && !failed_) WatchForLeader();
+  if (!ready_ || failed_) return;
+  WatchForLeader();
+  TellLeader();
 }
 
 void LogNode::Core::OnMessage(absl::string_view payload, MemberId* from) {

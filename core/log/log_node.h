@@ -183,6 +183,11 @@ class LogNode {
     virtual void OnLostLeadership(const absl::Status& reason) = 0;
     // builtin_election only: this node leads, with that epoch.
     virtual void OnLeading(uint64_t /*epoch*/) {}
+    // LogStatus::leader_address and LogStatus::epoch have changed to these. The
+    // epoch may be an earlier leader's until this node has learned the entry
+    // that begins the new one.
+    virtual void OnLeaderChanged(const std::string& /*address*/,
+                                 uint64_t /*epoch*/) {}
   };
 
   using OnElected = std::function<void(absl::StatusOr<uint64_t> epoch)>;

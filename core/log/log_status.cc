@@ -62,7 +62,8 @@ std::string LogNode::Core::Explain() const {
   if (outdated()) return Outdated();
   switch (State()) {
     case LogStatus::State::kOpening:
-      return "opening the disk";
+      return persistence_.disk_full() ? "the disk is full: waits for space"
+                                      : "opening the disk";
     case LogStatus::State::kQuarantined:
       return absl::StrCat("does not vote any more: ", identity().reason());
     case LogStatus::State::kForming:
@@ -103,9 +104,9 @@ std::string LogNode::Core::Explain() const {
       absl::StrJoin(unheard, ", "));
 }
 
-std::string LogNode::Core::LeaderAddress() const {
+absl::string_view LogNode::Core::LeaderAddress() const {
   const bool gone = election_ && !leading_ && !election_->Hears(Now());
-  return gone ? "" : leader_address_;
+  return gone ? absl::string_view() : leader_address_;
 }
 
 // Whether anybody leads it.
@@ -178,6 +179,7 @@ std::vector<std::string> LogNode::MetricNames() {
 std::map<std::string, double> LogNode::Core::Metrics() const {
   std::map<std::string, double> metrics;
   for (const std::string& name : MetricNames()) metrics[name] = 0;
+  metrics.at("log/disk_full") = persistence_.disk_full();
   if (!acceptor_ || !active()) return metrics;
   size_t silent = 0;
   for (const Member& member : config().members()) {
@@ -194,7 +196,6 @@ std::map<std::string, double> LogNode::Core::Metrics() const {
   set("checkpoints", static_cast<double>(persistence_.checkpoints()));
   set("damaged", static_cast<double>(acceptor_->damaged()));
   set("damaged_found", static_cast<double>(damaged_found_));
-  set("disk_full", acceptor_->disk_full());
   set("elections", static_cast<double>(elections_));
   set("ensemble_size", config().members_size());
   set("epoch", static_cast<double>(leader_epoch_));
@@ -233,7 +234,7 @@ LogStatus LogNode::Core::status() const {
   status.members = MembersOf(config());
   status.config_position = config_position();
   status.epoch = leader_epoch_;
-  status.leader_address = LeaderAddress();
+  status.leader_address = std::string(LeaderAddress());
   status.voting = acceptor_->voting() && Votes(me());
   std::map<MemberId, PeerFacts> peers = facts_;
   for (const Member& member : config().members()) {
@@ -293,7 +294,7 @@ void LogNode::Core::AnswerAdmin(const MemberId& to, uint64_t id,
   reply.set_code(static_cast<int>(status.code()));
   reply.set_message(std::string(status.message()));
   if (!leading_ && !LeaderAddress().empty()) {
-    reply.set_leader_address(LeaderAddress());
+    reply.set_leader_address(std::string(LeaderAddress()));
   }
   Outgoing message{to, {}, 0};
   *message.message.mutable_admin_reply() = std::move(reply);

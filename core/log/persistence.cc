@@ -57,17 +57,38 @@ void Persistence::Open(OnOpened done) {
         opened->state = storage_->TakeState();
       },
       [this, opened, done = std::move(done)] {
+        if (absl::IsResourceExhausted(opened->status)) {
+          return AwaitSpace(opened->status, done);
+        }
         if (!opened->status.ok()) return done(opened->status);
+        const bool waited = std::exchange(disk_full_, false);
         identity_ = storage_->identity();
         base_ = opened->state.base;
         stored_upto_ = opened->state.settled;
         room_ = storage_->room();
         const bool full = opened->state.disk_full;
         done(std::move(opened->state));
-        if (full)
+        if (full) {
           OnRecordsStatus(absl::ResourceExhaustedError("the reserve is used"));
+        } else if (waited) {
+          OnSpace();
+        }
         if (room_.wants_checkpoint) Checkpoint();
       });
+}
+
+// Votes could be taken without the records; but LevelDB does not open without
+// a write, and what is on disk is told as a whole.
+void Persistence::AwaitSpace(const absl::Status& status, OnOpened done) {
+  if (!std::exchange(disk_full_, true)) {
+    LOG(ERROR) << "the disk of the log in " << options_.directory
+               << " is full: this replica cannot start until there is space: "
+               << status.message();
+    listener_->OnDiskFull(true);
+  }
+  retry_ = environment_.clock().RunAfter(
+      kDiskFullRetry,
+      [this, done = std::move(done)]() mutable { Open(std::move(done)); });
 }
 
 bool Persistence::CanWrite(uint64_t bytes) const {
@@ -267,11 +288,15 @@ void Persistence::TryAgain() {
         }
         if (!status->ok()) return Fail(*status);
         disk_full_ = false;
-        LOG(INFO) << "the disk of the log in " << options_.directory
-                  << " has space again";
-        listener_->OnDiskFull(false);
+        OnSpace();
         Checkpoint();
       });
+}
+
+void Persistence::OnSpace() {
+  LOG(INFO) << "the disk of the log in " << options_.directory
+            << " has space again";
+  listener_->OnDiskFull(false);
 }
 
 void Persistence::Read(uint64_t position, uint64_t end, size_t max_bytes,

@@ -43,7 +43,8 @@ class Persistence {
               Listener* listener);
   ~Persistence();
 
-  // Once, before everything else.
+  // Once, before everything else. Without space to open in it waits for some,
+  // and OnDiskFull tells.
   void Open(OnOpened done);
   // Kept up to date by SetIdentity; requires that Open has succeeded.
   const SuperblockProto& identity() const { return identity_; }
@@ -85,6 +86,8 @@ class Persistence {
   void OnCheckpoint(uint64_t settled, std::map<uint64_t, Slot> unsettled,
                     const absl::Status& status, size_t absorbed);
   void OnRecordsStatus(const absl::Status& status);
+  void AwaitSpace(const absl::Status& status, OnOpened done);
+  void OnSpace();
   void TryAgain();
   void Fail(const absl::Status& status);
 

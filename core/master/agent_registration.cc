@@ -131,7 +131,7 @@ Agent& Agents::Add(const mesos::v1::AgentInfo& info, Connection& connection,
 
 void Agents::Attach(Agent& agent, Connection& connection) {
   auto* former = static_cast<Connection*>(agent.peer);
-  agent.peer = &connection;
+  context_.cluster.SetPeer(agent, &connection);
   if (former != nullptr && former != &connection) Drop(former->id());
   if (connection.agent_id().empty()) --unregistered_;
   connection.set_agent_id(agent.id);

@@ -154,7 +154,7 @@ void Agents::Drop(uint64_t id) {
 }
 
 void Agents::Disconnect(Agent& agent) {
-  agent.peer = nullptr;
+  context_.cluster.SetPeer(agent, nullptr);
   offers_.RescindAll(agent);
   tasks_.LoseUncheckpointed(agent);
   agent.reregister_timer = context_.clock().RunAfter(
@@ -240,7 +240,7 @@ void Agents::RemoveFromRegistry(Agent& agent, const std::string& reason,
 void Agents::Remove(Agent& agent, const Tasks::Loss& loss) {
   const std::string id = agent.id;
   auto* connection = static_cast<Connection*>(agent.peer);
-  agent.peer = nullptr;
+  context_.cluster.SetPeer(agent, nullptr);
   offers_.RescindAll(agent);
   tasks_.Lose(agent, loss);
   for (const auto& [framework_id, framework] : context_.cluster.frameworks()) {

@@ -1,24 +1,30 @@
-// Who is offered what. Pure: it is told the time and what is available, and
-// answers with grants.
+// Who is offered what. Pure: it is told the time, what is available and who
+// wants it, and answers with grants.
 //
 //   Allocation allocation({.interval = 1s});
+//   allocation.SetSupply({"a1", available});
 //   allocation.Refuse("f1", "*", "a1", offered, 5s, now);
-//   for (const Grant& grant : allocation.Run(supplies, demands, now)) ...
+//   for (const Grant& grant : allocation.Run(demands, now)) ...
 //
 // A grant holds all of an agent that its taker may have. Takers come in turn:
 // whoever was granted something goes to the end of the line.
+//
+// A run costs what has changed, not what there is: an agent that nobody could
+// take more of is looked at again when its supply is set, when a refusal of it
+// ends, or when somebody new is in the line. That leaves nothing out: what is
+// granted or refused only takes away from what others may have.
 
 #ifndef QUORATE_CORE_MASTER_ALLOCATION_H_
 #define QUORATE_CORE_MASTER_ALLOCATION_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
-#include <optional>
+#include <set>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "core/resources/resources.h"
 #include "io/clock.h"
 
@@ -37,6 +43,8 @@ struct Demand {
   std::string framework_id;
   std::string role;
   bool takes_gpus = false;
+
+  friend bool operator==(const Demand&, const Demand&) = default;
 };
 
 struct Grant {
@@ -53,6 +61,13 @@ class Allocation {
     io::Duration interval = std::chrono::seconds(1);
   };
   explicit Allocation(Options options) : options_(options) {}
+  Allocation(const Allocation&) = delete;
+  Allocation& operator=(const Allocation&) = delete;
+
+  // What the agent has to give from now on. Grants take from it.
+  void SetSupply(const Supply& supply);
+  // It has nothing to give any more. Refusals of it stay.
+  void RemoveSupply(const std::string& agent_id);
 
   // The framework does not want these resources, or a part of them, in this
   // role from this agent for a while. `seconds` as in v1 Filters: negative or
@@ -66,28 +81,60 @@ class Allocation {
   void ForgetFramework(const std::string& framework_id);
   void ForgetAgent(const std::string& agent_id);
 
-  std::vector<Grant> Run(const std::vector<Supply>& supplies,
-                         const std::vector<Demand>& demands, io::Instant now);
+  // By agent, ordered by id. `demands` are all that there are, each once.
+  std::vector<Grant> Run(const std::vector<Demand>& demands, io::Instant now);
 
-  size_t refusals() const;
+  size_t refusals() const { return ends_.size(); }
 
  private:
+  // A framework and role that are or were in the line, or have refused.
+  struct Taker {
+    std::string framework_id;
+    std::string role;
+    bool takes_gpus = false;
+    bool in_line = false;
+    uint64_t served = 0;  // When it last was, counted in grants.
+  };
+  struct Agent;
+  struct End {
+    Agent* agent;
+    Taker* taker;
+  };
+  using Ends = std::multimap<io::Instant, End>;
   struct Filter {
     Resources refused;
-    io::Instant until;
+    Ends::iterator end;
   };
-  using Key = std::tuple<std::string, std::string, std::string>;
-  using Taker = std::pair<std::string, std::string>;
+  struct Agent {
+    std::string id;
+    bool has_supply = false;
+    bool has_gpus = false;
+    Resources left;
+    absl::flat_hash_map<const Taker*, std::vector<Filter>> refused_by;
+  };
 
-  bool IsRefused(const Demand& demand, const std::string& agent_id,
-                 const Resources& resources) const;
+  Agent& AgentOf(const std::string& agent_id);
+  Taker& TakerOf(const std::string& framework_id, const std::string& role);
+  // The next run looks at it.
+  void Touch(const Agent& agent) { touched_.insert(agent.id); }
+  void EraseIfEmpty(const Agent& agent);
+  void ForgetRefusals(Agent& agent, const Taker& taker);
+  void ForgetRefusals(const Taker& taker);
   void DropExpired(io::Instant now);
+  void UpdateLine(const std::vector<Demand>& demands);
+  void Serve(Agent& agent, std::vector<Grant>* grants);
+  static bool IsRefused(const Agent& agent, const Taker& taker,
+                        const Resources& resources);
 
   const Options options_;
-  // By framework, role, agent.
-  std::map<Key, std::deque<Filter>> filters_;
-  // When each framework and role was last served, counted in grants.
-  std::map<Taker, uint64_t> served_;
+  std::map<std::string, Agent> agents_;  // With a supply or with refusals.
+  std::set<std::string> touched_;
+  Ends ends_;  // One for each refusal.
+  std::map<std::pair<std::string, std::string>, Taker> takers_;
+  // As of the last run. Who has waited longest comes first.
+  std::vector<Demand> demands_;
+  std::vector<Taker*> line_;
+  bool line_is_old_ = false;
   uint64_t grants_ = 0;
 };
 

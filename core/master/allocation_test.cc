@@ -30,7 +30,9 @@ class AllocationTest : public testing::Test {
  protected:
   std::string Run(const std::vector<Supply>& supplies,
                   const std::vector<Demand>& demands) {
-    return ToText(allocation_.Run(supplies, demands, now_));
+    for (const char* id : {"a1", "a2", "a3"}) allocation_.RemoveSupply(id);
+    for (const Supply& supply : supplies) allocation_.SetSupply(supply);
+    return ToText(allocation_.Run(demands, now_));
   }
   std::string RunOne() { return Run({{"a1", Parse("cpus:2")}}, {{"f1", "*"}}); }
   void Refuse(const std::string& resources, double seconds) {
@@ -149,6 +151,24 @@ TEST_F(AllocationTest, ForgottenRefusals) {
   Refuse("cpus:2", 1000);
   allocation_.ForgetFramework("f1");
   EXPECT_EQ(RunOne(), kGranted);
+}
+
+TEST_F(AllocationTest, WhatIsGrantedIsTakenFromTheSupply) {
+  allocation_.SetSupply({"a1", Parse("cpus:2;cpus(eng):1")});
+  EXPECT_EQ(ToText(allocation_.Run({{"f1", "*"}}, now_)), "f1/*@a1=cpus:2");
+  EXPECT_EQ(ToText(allocation_.Run({{"f1", "*"}}, now_)), "");
+  // Somebody new finds what is left.
+  EXPECT_EQ(ToText(allocation_.Run({{"f1", "*"}, {"f2", "eng"}}, now_)),
+            "f2/eng@a1=cpus(eng):1");
+}
+
+TEST_F(AllocationTest, WhoComesBackOrLearnsOfGpusIsNew) {
+  allocation_.SetSupply({"a1", Parse("cpus:2"), true});
+  EXPECT_EQ(ToText(allocation_.Run({{"f1", "*"}}, now_)), "");
+  EXPECT_EQ(ToText(allocation_.Run({{"f1", "*", true}}, now_)), kGranted);
+  allocation_.SetSupply({"a1", Parse("cpus:2")});
+  EXPECT_EQ(ToText(allocation_.Run({}, now_)), "");
+  EXPECT_EQ(ToText(allocation_.Run({{"f1", "*"}}, now_)), kGranted);
 }
 
 TEST_F(AllocationTest, RefusalsAreBounded) {

@@ -113,13 +113,14 @@ Agent& Cluster::AddAgent(std::unique_ptr<Agent> agent) {
   Agent& added = *agent;
   CHECK(agents_.emplace(added.id, std::move(agent)).second) << added.id;
   agents_by_address_[added.address] = added.id;
-  ++changes_;
+  NoteChange(added);
   return added;
 }
 
 void Cluster::RemoveAgent(Agent& agent) {
   CHECK(agent.tasks.empty() && agent.offers.empty()) << agent.id;
   ForgetAddress(agent);
+  agents_by_change_.erase(agent.changed);
   agents_.erase(std::string(agent.id));
   ++changes_;
 }
@@ -128,6 +129,26 @@ void Cluster::SetAddress(Agent& agent, const io::Endpoint& address) {
   ForgetAddress(agent);
   agent.address = address;
   agents_by_address_[address] = agent.id;
+}
+
+void Cluster::SetPeer(Agent& agent, AgentPeer* peer) {
+  agent.peer = peer;
+  NoteChange(agent);
+}
+
+void Cluster::NoteChange(Agent& agent) {
+  agents_by_change_.erase(agent.changed);
+  agent.changed = ++changes_;
+  agents_by_change_.emplace_hint(agents_by_change_.end(), changes_, &agent);
+}
+
+std::vector<const Agent*> Cluster::ChangedSince(uint64_t changes) const {
+  std::vector<const Agent*> changed;
+  for (auto it = agents_by_change_.upper_bound(changes);
+       it != agents_by_change_.end(); ++it) {
+    changed.push_back(it->second);
+  }
+  return changed;
 }
 
 void Cluster::ForgetAddress(const Agent& agent) {
@@ -139,7 +160,7 @@ void Cluster::ForgetAddress(const Agent& agent) {
 
 void Cluster::SetTotal(Agent& agent, Resources total) {
   agent.total = std::move(total);
-  ++changes_;
+  NoteChange(agent);
   if (on_available_) on_available_();
 }
 
@@ -270,7 +291,7 @@ void Cluster::Recount(Agent& agent) {
   used.Unallocate();
   const bool freed = !used.Contains(agent.used);
   agent.used = std::move(used);
-  ++changes_;
+  NoteChange(agent);
   if (freed && on_available_) on_available_();
 }
 
@@ -281,7 +302,7 @@ void Cluster::RecountOffers(Agent& agent) {
   }
   const bool freed = !offered.Contains(agent.offered);
   agent.offered = std::move(offered);
-  ++changes_;
+  NoteChange(agent);
   if (freed && on_available_) on_available_();
 }
 

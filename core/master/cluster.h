@@ -66,7 +66,7 @@ struct Agent {
   std::optional<io::WallTime> reregistered_time;
   Resources total;
 
-  // Null when disconnected.
+  // Null when disconnected. Set by Cluster.
   AgentPeer* peer = nullptr;
 
   // By framework. Executors are those that frameworks bring; the command
@@ -90,6 +90,8 @@ struct Agent {
   // Maintained by Cluster, without allocation marks.
   Resources used;
   Resources offered;
+  // When any of this, or who holds it, last changed: Cluster::changes.
+  uint64_t changed = 0;
 };
 
 // An agent of the registry that has not registered with this master yet.
@@ -179,6 +181,7 @@ class Cluster {
   void RemoveAgent(Agent& agent);
   void SetTotal(Agent& agent, Resources total);
   void SetAddress(Agent& agent, const io::Endpoint& address);
+  void SetPeer(Agent& agent, AgentPeer* peer);
 
   Framework& AddFramework(std::unique_ptr<Framework> framework);
   // The framework has no tasks and no offers any more. At most
@@ -215,12 +218,16 @@ class Cluster {
 
   // Rises with each change of what agents have or of who holds it.
   uint64_t changes() const { return changes_; }
+  // The agents of which that, or whether they are connected, has changed since
+  // changes() was so; the latest last.
+  std::vector<const Agent*> ChangedSince(uint64_t changes) const;
 
   // Ends the process when the books do not agree with each other.
   void CheckInvariants() const;
 
  private:
   void ForgetAddress(const Agent& agent);
+  void NoteChange(Agent& agent);
   void Recount(Agent& agent);
   void RecountOffers(Agent& agent);
   // Unlinks the task from its agent, if that is still here.
@@ -234,6 +241,7 @@ class Cluster {
   std::map<std::string, Offer> offers_;
   std::function<void()> on_available_;
   uint64_t changes_ = 0;
+  std::map<uint64_t, Agent*> agents_by_change_;  // Of each the latest.
 };
 
 }  // namespace quorate::master

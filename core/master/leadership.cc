@@ -2,8 +2,8 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -21,6 +21,7 @@ log::LogOptions LogOptionsOf(const MasterOptions& options) {
   log.quorum = options.quorum;
   log.auto_initialize = options.log_auto_initialize;
   log.address = options.advertise;
+  log.builtin_election = !options.masters.empty();
   log.observer = options.log_observer;
   if (options.log_segment_bytes > 0) {
     log.segment_bytes = options.log_segment_bytes;
@@ -31,51 +32,66 @@ log::LogOptions LogOptionsOf(const MasterOptions& options) {
 
 }  // namespace
 
-Leadership::Leadership(Context& context,
-                       std::function<void(uint64_t epoch)> on_leading)
-    : context_(context),
-      on_leading_(std::move(on_leading)),
-      registrar_(context.environment,
-                 {.fetch_timeout = context.options.registry_fetch_timeout,
-                  .store_timeout = context.options.registry_store_timeout,
-                  .observer = context.options.registry_observer},
-                 LogOptionsOf(context.options),
-                 [this](const absl::Status& reason) { OnLost(reason); }) {}
+Leadership::Leadership(io::Environment& environment,
+                       const MasterOptions& options, Listener* listener)
+    : environment_(environment),
+      options_(options),
+      listener_(listener),
+      registrar_(
+          environment,
+          {.fetch_timeout = options.registry_fetch_timeout,
+           .store_timeout = options.registry_store_timeout,
+           .observer = options.registry_observer},
+          LogOptionsOf(options),
+          [this](const absl::Status& reason) {
+            OnLost(absl::StrCat("lost leadership of the replicated log: ",
+                                reason.message()));
+          },
+          [this](const auto& leader) { OnLogLeader(leader); }) {}
 
 Leadership::~Leadership() = default;
 
 void Leadership::Start() {
   registrar_.log().Start();
-  const auto& zk = context_.options.zk;
-  if (!zk) {
-    registrar_.log().SetPeers({});
-    contender_ = election::NewStandaloneContender(context_.environment,
-                                                  context_.info, this);
-    return;
-  }
-  const io::Duration timeout = context_.options.zk_session_timeout;
-  election::ZooKeeperUrl replicas = *zk;
+  SetPeers();
+  if (options_.zk) JoinReplicas();
+}
+
+void Leadership::JoinReplicas() {
+  election::ZooKeeperUrl replicas = *options_.zk;
   replicas.path += "/log_replicas";
   replicas_ = std::make_unique<election::Group>(
-      context_.environment,
+      environment_,
       election::GroupOptions{.url = std::move(replicas),
-                             .session_timeout = timeout},
+                             .session_timeout = options_.zk_session_timeout},
       "", this);
   replicas_->Start();
   replicas_->Join(ReplicaName());
-  contender_ = election::NewZooKeeperContender(
-      context_.environment, {.url = *zk, .session_timeout = timeout},
-      context_.info, this);
+}
+
+void Leadership::Contend(const mesos::v1::MasterInfo& me) {
+  me_ = me;
+  contender_.reset();
+  announcement_.reset();
+  if (elects_itself()) return Recover();
+  if (options_.zk) {
+    contender_ = election::NewZooKeeperContender(
+        environment_,
+        {.url = *options_.zk, .session_timeout = options_.zk_session_timeout},
+        me_, this);
+  } else {
+    contender_ = election::NewStandaloneContender(environment_, me_, this);
+  }
 }
 
 std::string Leadership::ReplicaName() const {
-  return absl::StrCat(kReplicaPrefix, context_.options.advertise.ToString());
+  return absl::StrCat(kReplicaPrefix, options_.advertise.ToString());
 }
 
 void Leadership::OnMembers(const std::optional<election::Members>& members) {
   // Not known: those of before are the best guess, and harmless.
   if (!members) return;
-  std::vector<io::Endpoint> peers;
+  found_replicas_.clear();
   for (const auto& [sequence, content] : *members) {
     absl::string_view address = content;
     absl::ConsumePrefix(&address, kReplicaPrefix);
@@ -85,12 +101,22 @@ void Leadership::OnMembers(const std::optional<election::Members>& members) {
                    << ": " << peer.status();
       continue;
     }
-    if (*peer != context_.options.advertise) peers.push_back(*peer);
+    found_replicas_.push_back(*peer);
   }
+  SetPeers();
+}
+
+void Leadership::SetPeers() {
+  std::vector<io::Endpoint> peers = options_.masters;
+  peers.insert(peers.end(), found_replicas_.begin(), found_replicas_.end());
+  std::sort(peers.begin(), peers.end());
+  peers.erase(std::unique(peers.begin(), peers.end()), peers.end());
+  peers.erase(std::remove(peers.begin(), peers.end(), options_.advertise),
+              peers.end());
   registrar_.log().SetPeers(peers);
 }
 
-void Leadership::OnJoined(uint64_t) {}
+void Leadership::OnJoined(int32_t) {}
 
 void Leadership::OnMembershipLost(const absl::Status&) {
   replicas_->Join(ReplicaName());
@@ -100,46 +126,71 @@ void Leadership::OnLeader(const std::optional<mesos::v1::MasterInfo>& leader) {
   standing_.leader = leader;
   LOG(INFO) << (leader ? absl::StrCat("the leading master is ", leader->pid())
                        : std::string("no master leads"));
+  listener_->OnLeaderKnown();
+}
+
+// With ZooKeeper the log only adds the epoch to what ZooKeeper tells.
+void Leadership::OnLogLeader(
+    const std::optional<registry::Registrar::Leader>& leader) {
+  standing_.log_leader_id = leader ? leader->info.id() : "";
+  standing_.log_leader_epoch = leader ? leader->epoch : 0;
+  if (!elects_itself()) return listener_->OnLeaderKnown();
+  std::optional<mesos::v1::MasterInfo> info;
+  if (leader) info = leader->info;
+  OnLeader(info);
 }
 
 void Leadership::OnElected() {
   LOG(INFO) << "elected; recovering the registry";
   standing_.phase = Standing::Phase::kRecovering;
-  registrar_.Recover(context_.info, [this](absl::StatusOr<uint64_t> epoch) {
-    OnRecovered(epoch);
-  });
+  Recover();
+}
+
+void Leadership::Recover() {
+  registrar_.Recover(
+      me_, [this](absl::StatusOr<uint64_t> epoch) { OnRecovered(epoch); });
 }
 
 void Leadership::OnRecovered(const absl::StatusOr<uint64_t>& epoch) {
   if (absl::IsAborted(epoch.status())) {
-    return context_.environment.Exit(
-        io::kExitLostLeadership,
+    // Nobody was promised anything: this one waits for its next turn.
+    if (elects_itself()) return Recover();
+    return OnLost(
         absl::StrCat("another master took over the replicated log while this "
                      "one was recovering: ",
                      epoch.status().message()));
   }
   if (!epoch.ok()) {
-    return context_.environment.Exit(
-        io::kExitFailure, absl::StrCat("cannot recover the registry: ",
-                                       epoch.status().message()));
+    return environment_.Exit(io::kExitFailure,
+                             absl::StrCat("cannot recover the registry: ",
+                                          epoch.status().message()));
   }
   standing_.phase = Standing::Phase::kLeading;
   standing_.epoch = *epoch;
   LOG(INFO) << "leading, in epoch " << *epoch;
-  on_leading_(*epoch);
+  if (elects_itself() && options_.zk) {
+    announcement_ = election::NewZooKeeperAnnouncement(
+        environment_,
+        {.url = *options_.zk, .session_timeout = options_.zk_session_timeout},
+        me_);
+  }
+  listener_->OnLeading(*epoch);
 }
 
 void Leadership::OnDeposed(const absl::Status& reason) {
-  context_.environment.Exit(
-      io::kExitLostLeadership,
-      absl::StrCat("lost leadership: ", reason.message()));
+  OnLost(absl::StrCat("lost leadership: ", reason.message()));
 }
 
-void Leadership::OnLost(const absl::Status& reason) {
-  context_.environment.Exit(
-      io::kExitLostLeadership,
-      absl::StrCat("lost leadership of the replicated log: ",
-                   reason.message()));
+void Leadership::OnLost(absl::string_view reason) {
+  if (standing_.phase == Standing::Phase::kFollowing) return;
+  standing_.phase = Standing::Phase::kFollowing;
+  standing_.epoch = 0;
+  if (options_.on_lost_leadership == LostLeadership::kExit) {
+    return environment_.Exit(io::kExitLostLeadership, reason);
+  }
+  LOG(WARNING) << reason << "; standing by";
+  registrar_.Resign();
+  listener_->OnStandby();
 }
 
 void Leadership::Apply(registry::Operation operation, OnApplied done) {
@@ -147,7 +198,7 @@ void Leadership::Apply(registry::Operation operation, OnApplied done) {
                                              const absl::Status& outcome) {
     // What became of it cannot be known here; a successor will see.
     if (absl::IsDeadlineExceeded(outcome)) {
-      return context_.environment.Exit(
+      return environment_.Exit(
           io::kExitFailure,
           absl::StrCat("cannot write the registry: ", outcome.message()));
     }
@@ -155,7 +206,8 @@ void Leadership::Apply(registry::Operation operation, OnApplied done) {
         absl::IsNotFound(outcome)) {
       return done(outcome);
     }
-    OnLost(outcome);
+    OnLost(absl::StrCat("lost leadership of the replicated log: ",
+                        outcome.message()));
   });
 }
 

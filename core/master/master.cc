@@ -8,6 +8,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/election/announcer.h"
+#include "core/election/news.pb.h"
 #include "core/files/files.h"
 #include "core/http/server.h"
 #include "core/master/agents.h"
@@ -76,31 +78,56 @@ MasterOptions Completed(MasterOptions options) {
 
 }  // namespace
 
-class Master::Core {
- public:
-  Core(io::Environment& environment, MasterOptions options)
-      : options_(Completed(std::move(options))),
-        context_(environment, options_),
-        leadership_(context_, [this](uint64_t epoch) { OnLeading(epoch); }),
-        offers_(context_),
-        tasks_(context_),
-        frameworks_(context_, offers_, tasks_),
-        agents_(context_, offers_, tasks_, frameworks_),
-        files_(environment),
-        scheduler_api_(context_, offers_, tasks_, frameworks_),
-        operator_api_(context_, frameworks_, files_),
-        endpoints_(context_, leadership_.standing(), scheduler_api_,
-                   operator_api_, files_),
-        server_(environment.clock(), {},
-                [this](http::Request request, http::Responder responder) {
-                  endpoints_.Route(std::move(request), std::move(responder));
-                }) {
-    RegisterMetrics(context_, [this] { return IsLeading(); });
+// What a master knows of the cluster and does with it. A master that stands
+// down, and stays, gets a new one: it has another id then, and knows nothing
+// but what the registry holds.
+struct Office {
+  Office(io::Environment& environment, const MasterOptions& options,
+         uint32_t ip, Leadership& leadership, files::Files& files)
+      : context(environment, options),
+        offers(context),
+        tasks(context),
+        frameworks(context, offers, tasks),
+        agents(context, offers, tasks, frameworks),
+        scheduler_api(context, offers, tasks, frameworks),
+        operator_api(context, frameworks, files),
+        endpoints(context, leadership.standing(), scheduler_api, operator_api,
+                  files) {
+    context.registry = &leadership;
+    context.info = MakeInfo(options, environment.random().Uuid(), ip);
+    RegisterMetrics(context, [&leadership] {
+      return leadership.standing().phase == Standing::Phase::kLeading;
+    });
     for (const std::string& name : log::LogNode::MetricNames()) {
-      context_.metrics.AddGauge(name, [this, name] {
-        return leadership_.log().status().metrics.at(name);
+      context.metrics.AddGauge(name, [&leadership, name] {
+        return leadership.log().status().metrics.at(name);
       });
     }
+  }
+
+  Context context;
+  Offers offers;
+  Tasks tasks;
+  Frameworks frameworks;
+  Agents agents;
+  SchedulerApi scheduler_api;
+  OperatorApi operator_api;
+  Endpoints endpoints;
+};
+
+class Master::Core final : public Leadership::Listener {
+ public:
+  Core(io::Environment& environment, MasterOptions options)
+      : environment_(environment),
+        options_(Completed(std::move(options))),
+        leadership_(environment, options_, this),
+        announcer_(environment.clock()),
+        files_(environment),
+        server_(environment.clock(), {},
+                [this](http::Request request, http::Responder responder) {
+                  office_->endpoints.Route(std::move(request),
+                                           std::move(responder));
+                }) {
     if (!options_.log_file.empty()) {
       files_.Attach("/master/log", options_.log_file);
     }
@@ -109,12 +136,11 @@ class Master::Core {
   absl::Status Start() {
     const absl::StatusOr<uint32_t> ip = NetworkOrder(options_.advertise.ip);
     if (!ip.ok()) return ip.status();
-    context_.registry = &leadership_;
-    context_.start_time = context_.clock().WallNow();
-    context_.info =
-        MakeInfo(options_, context_.environment.random().Uuid(), *ip);
+    ip_ = *ip;
+    start_time_ = environment_.clock().WallNow();
+    OpenOffice();
     auto port = wire::OpenPort(
-        context_.clock(), context_.environment.network(), options_.bind,
+        environment_.clock(), environment_.network(), options_.bind,
         {.on_http =
              [this](std::unique_ptr<io::Connection> connection,
                     std::string first) {
@@ -124,90 +150,120 @@ class Master::Core {
          .handshake = [this](const auto& peer) { return Introduce(peer); }});
     if (!port.ok()) return port.status();
     port_ = *std::move(port);
-    LOG(INFO) << "master " << context_.id() << " at "
-              << options_.advertise.ToString();
+    LOG(INFO) << "master " << id() << " at " << options_.advertise.ToString();
     leadership_.Start();
+    leadership_.Contend(office_->context.info);
     return absl::OkStatus();
   }
 
   View view() const {
     View view;
-    view.elected = IsLeading();
-    view.epoch = leadership_.standing().epoch;
-    view.id = context_.id();
-    for (const auto& [id, agent] : context_.cluster.agents()) {
+    view.elected = leads();
+    view.epoch = epoch();
+    view.id = id();
+    for (const auto& [id, agent] : cluster().agents()) {
       view.agents[id] = agent->connected();
     }
     return view;
   }
 
-  const std::string& id() const { return context_.id(); }
-  const Cluster& cluster() const { return context_.cluster; }
+  const std::string& id() const { return office_->context.id(); }
+  const Cluster& cluster() const { return office_->context.cluster; }
   const registry::RegistryState& registry() const {
     return leadership_.state();
   }
   std::vector<QueueSize> queues() const;
 
-  void CheckInvariants() const { context_.cluster.CheckInvariants(); }
-  bool leads() const { return IsLeading(); }
+  void CheckInvariants() const { cluster().CheckInvariants(); }
+  bool leads() const {
+    return leadership_.standing().phase == Standing::Phase::kLeading;
+  }
   uint64_t epoch() const { return leadership_.standing().epoch; }
 
  private:
-  bool IsLeading() const {
-    return leadership_.standing().phase == Standing::Phase::kLeading;
+  void OpenOffice() {
+    office_ = std::make_unique<Office>(environment_, options_, ip_, leadership_,
+                                       files_);
+    office_->context.start_time = start_time_;
   }
 
-  // Agents are not wanted before this master leads: they try the next.
   absl::StatusOr<wire::Handshake> Introduce(const wire::Handshake& peer) {
     if (peer.purpose == wire::Purpose::kLog) {
       return leadership_.log().MyHandshake();
     }
-    if (!IsLeading()) {
+    // Agents are not wanted before this master leads: they try the next.
+    if (peer.purpose == wire::Purpose::kAgent && !leads()) {
       return absl::UnavailableError("this master does not lead");
     }
     wire::Handshake mine;
     mine.purpose = peer.purpose;
     mine.versions = options_.protocol;
-    mine.cluster_id = context_.reign.cluster_id();
-    mine.node_id = context_.id();
+    mine.cluster_id = leadership_.log().status().cluster_id;
+    mine.node_id = id();
     mine.address = options_.advertise;
     return mine;
   }
 
   void OnLink(std::unique_ptr<wire::Link> link) {
-    if (link->peer().purpose == wire::Purpose::kLog) {
-      return leadership_.log().Accept(std::move(link));
+    switch (link->peer().purpose) {
+      case wire::Purpose::kLog:
+        return leadership_.log().Accept(std::move(link));
+      case wire::Purpose::kAgent:
+        if (leads()) office_->agents.Accept(std::move(link));
+        return;
+      case wire::Purpose::kDetector:
+        return announcer_.Accept(std::move(link));
     }
-    if (IsLeading()) agents_.Accept(std::move(link));
   }
 
-  void OnLeading(uint64_t epoch) {
-    context_.elected_time = context_.clock().WallNow();
+  void OnLeading(uint64_t epoch) override {
+    Context& context = office_->context;
+    context.elected_time = context.clock().WallNow();
     const log::LogStatus log = leadership_.log().status();
-    context_.reign.set_cluster_id(log.cluster_id);
-    context_.reign.set_generation(log.generation);
-    context_.reign.set_epoch(epoch);
-    agents_.Start();
-    offers_.Start();
+    context.reign.set_cluster_id(log.cluster_id);
+    context.reign.set_generation(log.generation);
+    context.reign.set_epoch(epoch);
+    office_->agents.Start();
+    office_->offers.Start();
   }
 
+  // What it had in hand may be in the middle of something now.
+  void OnStandby() override {
+    new_office_ = environment_.clock().RunAfter(io::Duration::zero(), [this] {
+      OpenOffice();
+      leadership_.Contend(office_->context.info);
+    });
+  }
+
+  void OnLeaderKnown() override {
+    const Standing& standing = leadership_.standing();
+    election::LeaderNews news;
+    if (standing.leader) {
+      *news.mutable_leader() = *standing.leader;
+      if (standing.leader->id() == standing.log_leader_id &&
+          standing.log_leader_epoch > 0) {
+        news.set_generation(leadership_.log().status().generation);
+        news.set_epoch(standing.log_leader_epoch);
+      }
+    }
+    announcer_.Announce(news);
+  }
+
+  io::Environment& environment_;
   const MasterOptions options_;
-  Context context_;
+  uint32_t ip_ = 0;
+  io::WallTime start_time_;
   Leadership leadership_;
-  Offers offers_;
-  Tasks tasks_;
-  Frameworks frameworks_;
-  Agents agents_;
+  election::Announcer announcer_;
   files::Files files_;
-  SchedulerApi scheduler_api_;
-  OperatorApi operator_api_;
-  Endpoints endpoints_;
+  std::unique_ptr<Office> office_;
   http::Server server_;
   std::unique_ptr<wire::Port> port_;
+  io::Timer new_office_;
 };
 
 std::vector<QueueSize> Master::Core::queues() const {
-  const Cluster& cluster = context_.cluster;
+  const Cluster& cluster = this->cluster();
   size_t unread = 0, completed = 0, unreachable = 0, roles = 0;
   for (const auto& [id, framework] : cluster.frameworks()) {
     if (framework->connected()) {
@@ -232,9 +288,11 @@ std::vector<QueueSize> Master::Core::queues() const {
       {"completed frameworks", cluster.completed_frameworks().size(),
        options_.max_completed_frameworks, true},
       {"offers", cluster.offers().size(), static_cast<size_t>(most_offers)},
-      {"refusals", offers_.refusals(),
+      {"refusals", office_->offers.refusals(),
        kMaxFiltersPerAgent * roles * cluster.agents().size()},
-      {"unregistered links", agents_.unregistered(), kMaxUnregisteredLinks},
+      {"unregistered links", office_->agents.unregistered(),
+       kMaxUnregisteredLinks},
+      {"detectors", announcer_.listeners(), election::kMaxDetectors},
       {"HTTP connections", server_.connections(),
        http::ServerOptions{}.max_connections},
       {"registry operations", registrar.queued(),

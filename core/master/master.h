@@ -29,14 +29,25 @@ namespace quorate::master {
 
 class Cluster;
 
+// What a leading master does that may not lead any more.
+enum class LostLeadership {
+  kExit,  // With io::kExitLostLeadership; its supervisor starts it again.
+  kStandby,
+};
+
 struct MasterOptions {
   io::Endpoint bind;       // --ip, --port
   io::Endpoint advertise;  // --advertise_ip, --advertise_port; default bind
   std::string hostname;    // --hostname; default the advertised ip
   std::string work_dir;    // log and registry live below
-  std::optional<election::ZooKeeperUrl> zk;  // none: standalone, quorum 1
+  // The masters, with this one, elect a leader among themselves; a leader is
+  // also announced in ZooKeeper, if that is given.
+  std::vector<io::Endpoint> masters;
+  // Without `masters`: ZooKeeper elects. Without both: standalone, quorum 1.
+  std::optional<election::ZooKeeperUrl> zk;
   io::Duration zk_session_timeout = std::chrono::seconds(10);
   int quorum = 1;
+  LostLeadership on_lost_leadership = LostLeadership::kExit;
   bool log_auto_initialize = true;
   std::string cluster;  // a name for people
 

@@ -38,8 +38,9 @@ void Offers::Poke() {
 void Offers::Run() {
   poked_ = false;
   std::map<std::string, Event> events;
+  UpdateSupplies();
   for (const Grant& grant :
-       allocation_.Run(Supplies(), Demands(), context_.clock().Now())) {
+       allocation_.Run(Demands(), context_.clock().Now())) {
     const Offer& offer = Make(grant);
     *events[offer.framework_id].mutable_offers()->add_offers() = ToProto(offer);
   }
@@ -53,17 +54,18 @@ void Offers::Run() {
       context_.options.allocation_interval, [this] { Run(); });
 }
 
-std::vector<Supply> Offers::Supplies() const {
-  std::vector<Supply> supplies;
-  for (const auto& [id, agent] : context_.cluster.agents()) {
-    if (!agent->connected()) continue;
-    Resources available = Cluster::Available(*agent);
-    if (available.empty()) continue;
-    supplies.push_back({.agent_id = id,
-                        .available = std::move(available),
-                        .has_gpus = agent->total.Scalar("gpus") > 0});
+void Offers::UpdateSupplies() {
+  const Cluster& cluster = context_.cluster;
+  for (const Agent* agent : cluster.ChangedSince(seen_changes_)) {
+    if (!agent->connected()) {
+      allocation_.RemoveSupply(agent->id);
+      continue;
+    }
+    allocation_.SetSupply({.agent_id = agent->id,
+                           .available = Cluster::Available(*agent),
+                           .has_gpus = agent->total.Scalar("gpus") > 0});
   }
-  return supplies;
+  seen_changes_ = cluster.changes();
 }
 
 std::vector<Demand> Offers::Demands() const {
@@ -204,6 +206,9 @@ void Offers::Forget(const Framework& framework) {
   allocation_.ForgetFramework(framework.id);
 }
 
-void Offers::Forget(const Agent& agent) { allocation_.ForgetAgent(agent.id); }
+void Offers::Forget(const Agent& agent) {
+  allocation_.RemoveSupply(agent.id);
+  allocation_.ForgetAgent(agent.id);
+}
 
 }  // namespace quorate::master

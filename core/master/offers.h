@@ -47,11 +47,12 @@ class Offers {
   size_t refusals() const { return allocation_.refusals(); }
   // Forgets refusals.
   void Forget(const Framework& framework);
+  // Also what it has: nothing of it is offered until that changes.
   void Forget(const Agent& agent);
 
  private:
   void Run();
-  std::vector<Supply> Supplies() const;
+  void UpdateSupplies();
   std::vector<Demand> Demands() const;
   Offer& Make(const Grant& grant);
   mesos::v1::Offer ToProto(const Offer& offer) const;
@@ -59,6 +60,8 @@ class Offers {
   Context& context_;
   Allocation allocation_;
   uint64_t next_offer_ = 0;
+  // What the allocation knows of the cluster: as of so many changes.
+  uint64_t seen_changes_ = 0;
   bool started_ = false;
   io::Timer interval_timer_;
   bool poked_ = false;

@@ -12,6 +12,7 @@
 #include "core/master/reconciliation.h"
 #include "core/master/subscriber.h"
 #include "core/master/validation.h"
+#include "core/wire/reign.h"
 
 namespace quorate::master {
 namespace {
@@ -72,6 +73,7 @@ void SchedulerApi::Subscribe(const http::Request& request, const Call& call,
   subscription.stream_id = context_.environment.random().Uuid();
   subscription.stream = responder.StartStream(
       200, {{kStreamId, subscription.stream_id},
+            {std::string(wire::kReignHeader), wire::ReignText(context_.reign)},
             {"Content-Type", std::string(api::MediaTypeName(*accept.type))}});
   frameworks_.Subscribe(call.subscribe(), std::move(subscription));
 }

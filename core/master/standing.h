@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "core/api/mesos.pb.h"
 
@@ -19,8 +20,13 @@ struct Standing {
   Phase phase = Phase::kFollowing;
   // 0 until this master leads.
   uint64_t epoch = 0;
-  // As ZooKeeper has it; perhaps this master itself.
+  // As it was elected, through ZooKeeper or by the masters themselves; perhaps
+  // this master.
   std::optional<mesos::v1::MasterInfo> leader;
+  // As the replicated log has it, which may be ahead of ZooKeeper or behind:
+  // the leader's id, empty when it is not known, and its epoch.
+  std::string log_leader_id;
+  uint64_t log_leader_epoch = 0;
 };
 
 }  // namespace quorate::master

@@ -28,36 +28,53 @@ Registrar::Options Fit(Registrar::Options options,
 }  // namespace
 
 Registrar::Registrar(io::Environment& environment, Options options,
-                     log::LogOptions log_options, OnLost on_lost)
+                     log::LogOptions log_options, OnLost on_lost,
+                     OnLeader on_leader)
     : environment_(environment),
       options_(Fit(options, log_options)),
       on_lost_(std::move(on_lost)),
+      on_leader_(std::move(on_leader)),
+      elects_itself_(log_options.builtin_election),
       log_(std::make_unique<log::LogNode>(environment, std::move(log_options),
                                           this)) {}
 
 Registrar::~Registrar() = default;
 
 void Registrar::Recover(const mesos::v1::MasterInfo& info, OnRecovered done) {
+  info_ = info;
   recovered_ = std::move(done);
+  if (elects_itself_) {
+    if (elected_) Introduce(*std::exchange(elected_, std::nullopt));
+    return;
+  }
   fetch_timer_ = environment_.clock().RunAfter(options_.fetch_timeout, [this] {
     log_->Resign();
     FinishRecovery(absl::DeadlineExceededError(
         absl::StrCat("the registry could not be read in time: ",
                      log_->status().explanation)));
   });
-  log_->Elect([this, info](absl::StatusOr<uint64_t> epoch) {
+  log_->Elect([this](absl::StatusOr<uint64_t> epoch) {
     if (!epoch.ok()) return FinishRecovery(epoch.status());
-    // The new leader's own introduction: durable before it acts.
-    Operation operation;
-    *operation.mutable_update_master()->mutable_info() = info;
-    leading_ = true;
-    Enqueue(std::move(operation), [this, epoch](const absl::Status& status) {
-      if (status.ok()) {
-        FinishRecovery(epoch);
-      } else {
-        FinishRecovery(status);
-      }
-    });
+    Introduce(*epoch);
+  });
+}
+
+void Registrar::OnLeading(uint64_t epoch) {
+  if (recovered_) return Introduce(epoch);
+  elected_ = epoch;
+}
+
+// The new leader's own introduction: durable before it acts.
+void Registrar::Introduce(uint64_t epoch) {
+  Operation operation;
+  *operation.mutable_update_master()->mutable_info() = info_;
+  leading_ = true;
+  Enqueue(std::move(operation), [this, epoch](const absl::Status& status) {
+    if (status.ok()) {
+      FinishRecovery(epoch);
+    } else {
+      FinishRecovery(status);
+    }
   });
 }
 
@@ -198,6 +215,14 @@ void Registrar::GiveUpOldEntries() {
   });
 }
 
+void Registrar::Resign() {
+  recovered_ = nullptr;
+  fetch_timer_.Cancel();
+  elected_.reset();
+  acting_ = false;
+  Lose(absl::AbortedError("leadership was given up"));
+}
+
 void Registrar::Lose(const absl::Status& reason) {
   leading_ = false;
   parts_.clear();
@@ -251,7 +276,9 @@ void Registrar::OnOperations(uint64_t position, const Batch& batch) {
   const bool ours = leading_ && !storing_.empty();
   std::vector<absl::Status> outcomes;
   for (size_t i = 0; i < batch.operations_size(); ++i) {
-    outcomes.push_back(state_.Apply(batch.operations(static_cast<int>(i))));
+    const Operation& operation = batch.operations(static_cast<int>(i));
+    outcomes.push_back(state_.Apply(operation));
+    if (operation.has_update_master()) introduced_ = position;
     if (absl::IsUnimplemented(outcomes[i])) {
       return environment_.Exit(io::kExitFailure, outcomes[i].message());
     }
@@ -263,6 +290,7 @@ void Registrar::OnOperations(uint64_t position, const Batch& batch) {
   if (options_.observer != nullptr) {
     options_.observer->OnApplied(position, outcomes);
   }
+  TellLeader();
 }
 
 // Also the leader takes it over: what a snapshot loses is lost by all alike.
@@ -282,9 +310,35 @@ void Registrar::OnSnapshotPart(uint64_t position, const Snapshot& part,
   founded_ = true;
   snapshot_bytes_ = assembly_bytes_;
   operation_bytes_ = 0;
+  // Whoever wrote it had introduced itself before.
+  introduced_ = position;
   if (options_.observer != nullptr) {
     options_.observer->OnState(position, state_);
   }
+  TellLeader();
+}
+
+void Registrar::OnLeaderChanged(const std::string& address, uint64_t epoch) {
+  leader_address_ = address;
+  leader_epoch_ = epoch;
+  TellLeader();
+}
+
+// A leader is known by its introduction, which follows the beginning of its
+// reign in the log.
+void Registrar::TellLeader() {
+  if (!on_leader_) return;
+  const std::optional<mesos::v1::MasterInfo>& info = state_.master();
+  const bool known = !leader_address_.empty() && info &&
+                     introduced_ > leader_epoch_ &&
+                     io::Endpoint{info->address().ip(),
+                                  static_cast<uint16_t>(info->address().port())}
+                             .ToString() == leader_address_;
+  std::string id = known ? info->id() : std::string();
+  if (told_leader_ == id) return;
+  told_leader_ = std::move(id);
+  if (!known) return on_leader_(std::nullopt);
+  on_leader_(Leader{*info, leader_epoch_});
 }
 
 void Registrar::OnBase(uint64_t) {
@@ -296,6 +350,7 @@ void Registrar::OnBase(uint64_t) {
 }
 
 void Registrar::OnLostLeadership(const absl::Status& reason) {
+  elected_.reset();
   Lose(absl::AbortedError(reason.message()));
 }
 

@@ -42,6 +42,8 @@ class RegistryState {
   const std::map<std::string, mesos::v1::TimeInfo>& gone() const {
     return gone_;
   }
+  // The latest to introduce itself.
+  const std::optional<mesos::v1::MasterInfo>& master() const { return master_; }
   Registry ToProto() const;
 
   // The parts of a snapshot, in order; as entries of the log at most `bytes`
@@ -55,7 +57,7 @@ class RegistryState {
   absl::Status Admit(const mesos::v1::AgentInfo& info);
   absl::Status MarkReachable(const mesos::v1::AgentInfo& info);
 
-  mesos::v1::MasterInfo master_;
+  std::optional<mesos::v1::MasterInfo> master_;
   std::map<std::string, mesos::v1::AgentInfo> admitted_;  // by agent id
   std::map<std::string, mesos::v1::TimeInfo> unreachable_;
   std::map<std::string, mesos::v1::TimeInfo> gone_;
@@ -105,13 +107,22 @@ class Registrar final : public log::LogNode::Listener {
     // Outlives the registrar; may be null.
     RegistryObserver* observer = nullptr;
   };
+  struct Leader {
+    mesos::v1::MasterInfo info;
+    uint64_t epoch = 0;
+  };
   using OnRecovered = std::function<void(absl::StatusOr<uint64_t> epoch)>;
   using OnApplied = std::function<void(const absl::Status&)>;
-  // Leadership of the log was lost after Recover had succeeded.
+  // Leadership of the log was lost after Recover had succeeded. Recovering
+  // again is allowed.
   using OnLost = std::function<void(const absl::Status&)>;
+  // The log has another leader, or is heard to have none: then nullopt. Until
+  // the leader has introduced itself it is not known who that is.
+  using OnLeader = std::function<void(const std::optional<Leader>&)>;
 
   Registrar(io::Environment& environment, Options options,
-            log::LogOptions log_options, OnLost on_lost);
+            log::LogOptions log_options, OnLost on_lost,
+            OnLeader on_leader = nullptr);
   ~Registrar() override;
 
   log::LogNode& log() { return *log_; }
@@ -120,8 +131,13 @@ class Registrar final : public log::LogNode::Listener {
   // Leads the log and writes `info` as the leading master. DeadlineExceeded
   // after fetch_timeout; Aborted when another master took over before the
   // introduction was written; FailedPrecondition when this one is not among
-  // the log's members.
+  // the log's members. With log::LogOptions::builtin_election it waits, for as
+  // long as it takes, until the log has elected this replica.
   void Recover(const mesos::v1::MasterInfo& info, OnRecovered done);
+
+  // Leads no more, and does not try to: what waits is answered Aborted, a
+  // Recover under way not at all.
+  void Resign();
 
   // Applies and persists; answers in order. OK and the outcomes of
   // RegistryState::Apply are durable facts. Aborted: leadership lost, outcome
@@ -142,6 +158,8 @@ class Registrar final : public log::LogNode::Listener {
   void OnCommitted(uint64_t position, absl::string_view payload) override;
   void OnBase(uint64_t base) override;
   void OnLostLeadership(const absl::Status& reason) override;
+  void OnLeading(uint64_t epoch) override;
+  void OnLeaderChanged(const std::string& address, uint64_t epoch) override;
 
  private:
   struct Pending {
@@ -154,7 +172,9 @@ class Registrar final : public log::LogNode::Listener {
     uint64_t ticket = 0;  // the observer's
   };
 
+  void Introduce(uint64_t epoch);
   void FinishRecovery(absl::StatusOr<uint64_t> epoch);
+  void TellLeader();
   void Enqueue(Operation operation, OnApplied done);
   void Answer(const Pending& pending, const absl::Status& outcome);
   void StoreNext();
@@ -174,6 +194,8 @@ class Registrar final : public log::LogNode::Listener {
   io::Environment& environment_;
   const Options options_;
   const OnLost on_lost_;
+  const OnLeader on_leader_;
+  const bool elects_itself_;  // The log.
   RegistryState state_;
   uint64_t applied_ = 0;  // the last position that holds anything of ours
   // Operations count from here on: the log begins at 0, or a snapshot has
@@ -184,9 +206,17 @@ class Registrar final : public log::LogNode::Listener {
   uint64_t assembly_bytes_ = 0;
   uint64_t snapshot_bytes_ = 0;   // of the latest whole snapshot
   uint64_t operation_bytes_ = 0;  // committed since
+  mesos::v1::MasterInfo info_;    // To be introduced.
   OnRecovered recovered_;
-  bool leading_ = false;  // The log.
-  bool acting_ = false;   // Leading, and introduced.
+  // Leads since then, and nobody has asked for it yet.
+  std::optional<uint64_t> elected_;
+  // The log's leader, and where the latest introduction lies.
+  std::string leader_address_;
+  uint64_t leader_epoch_ = 0;
+  uint64_t introduced_ = 0;
+  std::optional<std::string> told_leader_;  // Its id; empty for none.
+  bool leading_ = false;                    // The log.
+  bool acting_ = false;                     // Leading, and introduced.
   std::deque<Pending> queue_;
   std::vector<Pending> storing_;  // In the log, not committed yet.
   // Of the snapshot being written; the first is in the log.

@@ -114,7 +114,7 @@ absl::Status RegistryState::MarkReachable(const mesos::v1::AgentInfo& info) {
 
 Registry RegistryState::ToProto() const {
   Registry registry;
-  if (master_.IsInitialized()) *registry.mutable_master() = master_;
+  if (master_) *registry.mutable_master() = *master_;
   for (const auto& [id, info] : admitted_) {
     *registry.add_admitted()->mutable_info() = info;
   }

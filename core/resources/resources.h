@@ -22,6 +22,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -108,6 +109,8 @@ class Resources {
   Resources Unreserved() const;
   // By the role of the innermost reservation.
   std::map<std::string, Resources> Reserved() const;
+  // What is unreserved, and what is reserved to the role or to one above it.
+  Resources VisibleTo(absl::string_view role) const;
 
   // The sum of the scalars of that name, whatever else their identities say.
   double Scalar(absl::string_view name) const;
@@ -117,28 +120,43 @@ class Resources {
   void WriteSummary(json::JsonWriter& writer) const;
 
  private:
-  struct Entry {
+  // All that a v1 Resource says but its amount; copies share it.
+  struct Identity {
     std::string name;
     // The v1 Resource without its amount, serialized: equal for equal
     // identities.
-    std::string identity;
+    std::string bytes;
     // Of the innermost reservation; "*" if unreserved.
     std::string role;
     // Neither merged nor split.
     bool whole = false;
+    // The same without an allocation mark; null if there is none.
+    std::shared_ptr<const Identity> unmarked;
+  };
+  struct Entry {
+    std::shared_ptr<const Identity> identity;
     Amount amount;
 
-    friend bool operator==(const Entry&, const Entry&) = default;
+    bool operator==(const Entry& other) const {
+      return Compare(*this, other) == 0 && amount == other.amount;
+    }
   };
 
+  static std::shared_ptr<const Identity> MakeIdentity(
+      const mesos::v1::Resource& identity);
   static absl::StatusOr<Entry> ToEntry(const mesos::v1::Resource& resource);
-  static bool Precedes(const Entry& a, const Entry& b);
+  // Of the identities, as for std::string.
+  static int Compare(const Entry& a, const Entry& b);
+  static bool Precedes(const Entry& a, const Entry& b) {
+    return Compare(a, b) < 0;
+  }
 
   const Entry* Find(const Entry& like) const;
   void Add(Entry entry);
-  // Rewrites every identity with `edit`; equal ones then merge.
+  // Replaces every identity; those that are equal then merge.
   void EditIdentities(
-      const std::function<void(mesos::v1::Resource& identity)>& edit);
+      const std::function<std::shared_ptr<const Identity>(
+          const std::shared_ptr<const Identity>& identity)>& edit);
 
   // Sorted by name, then identity, then (for whole entries) scalar. No amount
   // is empty.

@@ -176,14 +176,12 @@ absl::Status Execute::Core::Start() {
   if (!made.ok()) return made;
   auto framework = MakeFramework(options_);
   if (!framework.ok()) return framework.status();
-  driver_ = std::make_unique<Driver>(
-      environment_,
-      DriverOptions{.master = options_.master,
-                    .master_ip = options_.master_ip,
-                    .zk_session_timeout = options_.zk_session_timeout,
-                    .framework = *std::move(framework),
-                    .media = options_.content_type},
-      this);
+  driver_ =
+      std::make_unique<Driver>(environment_,
+                               DriverOptions{.master = options_.master,
+                                             .framework = *std::move(framework),
+                                             .media = options_.content_type},
+                               this);
   driver_->Start();
   return absl::OkStatus();
 }

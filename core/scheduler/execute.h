@@ -14,15 +14,13 @@
 
 #include "absl/status/status.h"
 #include "core/api/media.h"
-#include "core/election/master_url.h"
+#include "core/election/election.h"
 #include "io/environment.h"
 
 namespace quorate::scheduler {
 
 struct ExecuteOptions {
-  election::MasterUrl master;
-  std::string master_ip;  // master.host resolved, when no ZooKeeper is used
-  io::Duration zk_session_timeout = std::chrono::seconds(10);
+  election::MasterLocation master;
 
   std::string name;     // of the task
   std::string task_id;  // default the name

@@ -11,6 +11,7 @@
 #include "core/election/election.h"
 #include "core/http/client.h"
 #include "core/scheduler/subscription.h"
+#include "core/wire/reign.h"
 
 namespace quorate::scheduler {
 namespace {
@@ -70,6 +71,7 @@ class Driver::Core {
  private:
   void OnLeader(const std::optional<MasterInfo>& leader);
   void Subscribe();
+  void OnOpen(const http::Response& head);
   void OnEvent(const Event& event);
   void OnSubscribed(const Event& event);
   void OnRecord(absl::string_view record);
@@ -96,6 +98,7 @@ class Driver::Core {
 
   std::unique_ptr<Subscription> stream_;
   std::string stream_id_;
+  wire::Reign newest_;  // That subscribed this framework.
   std::unique_ptr<http::ClientConnection> calls_;
   bool subscribed_ = false;
   bool failed_ = false;
@@ -109,15 +112,9 @@ void Driver::Core::Start() {
   auto on_leader = [this](const std::optional<MasterInfo>& leader) {
     OnLeader(leader);
   };
-  if (options_.master.zookeeper.has_value()) {
-    detector_ = election::NewZooKeeperDetector(
-        environment_, {*options_.master.zookeeper, options_.zk_session_timeout},
-        on_leader);
-  } else {
-    detector_ = election::NewStaticDetector(
-        environment_, {options_.master_ip, options_.master.port},
-        options_.master.host, on_leader);
-  }
+  // Which cluster that is, only its masters know.
+  detector_ = election::NewDetector(environment_, options_.master,
+                                    /*cluster_id=*/"", on_leader);
 }
 
 void Driver::Core::OnLeader(const std::optional<MasterInfo>& leader) {
@@ -155,15 +152,27 @@ void Driver::Core::Subscribe() {
       environment_, *target_, kPath, options_.media,
       api::SerializeBody(options_.media, call),
       Subscription::Callbacks{
-          .on_open =
-              [this](const http::Response& head) {
-                stream_id_ = head.headers.Get("Mesos-Stream-Id").value_or("");
-                ArmLiveness(kFirstEventTimeout);
-              },
+          .on_open = [this](const http::Response& head) { OnOpen(head); },
           .on_record = [this](absl::string_view record) { OnRecord(record); },
           .on_refused =
               [this](const http::Response& answer) { OnRefused(answer); },
           .on_closed = [this](const absl::Status& reason) { Lose(reason); }});
+}
+
+// A master that was deposed, and has yet to find out, has nothing to say.
+void Driver::Core::OnOpen(const http::Response& head) {
+  const std::optional<wire::Reign> reign = wire::ParseReign(
+      head.headers.Get(std::string(wire::kReignHeader)).value_or(""));
+  if (reign) {
+    if (wire::IsOlder(*reign, newest_)) {
+      return Lose(absl::FailedPreconditionError(
+          absl::StrCat("its epoch ", reign->epoch(), " is over: epoch ",
+                       newest_.epoch(), " has begun")));
+    }
+    newest_ = *reign;
+  }
+  stream_id_ = head.headers.Get("Mesos-Stream-Id").value_or("");
+  ArmLiveness(kFirstEventTimeout);
 }
 
 void Driver::Core::OnRecord(absl::string_view record) {

@@ -15,16 +15,14 @@
 #include "absl/status/status.h"
 #include "core/api/media.h"
 #include "core/api/scheduler.pb.h"
-#include "core/election/master_url.h"
+#include "core/election/election.h"
 #include "io/environment.h"
 #include "io/network.h"
 
 namespace quorate::scheduler {
 
 struct DriverOptions {
-  election::MasterUrl master;
-  std::string master_ip;  // master.host resolved, when no ZooKeeper is used
-  io::Duration zk_session_timeout = std::chrono::seconds(10);
+  election::MasterLocation master;
   // With id to subscribe again as a known framework.
   mesos::v1::FrameworkInfo framework;
   api::MediaType media = api::MediaType::kJson;

@@ -96,7 +96,7 @@ absl::StatusOr<Handshake> DecodeHandshake(absl::string_view payload) {
     return absl::InvalidArgumentError("not a handshake");
   }
   const auto purpose = static_cast<Purpose>(frame.purpose());
-  if ((purpose != Purpose::kLog && purpose != Purpose::kAgent) ||
+  if ((purpose < Purpose::kLog || purpose > Purpose::kDetector) ||
       frame.cluster_id().size() > kMaxIdBytes ||
       frame.oldest_protocol_version() > frame.protocol_version() ||
       frame.node_id().size() > kMaxIdBytes || frame.ip().size() > kMaxIdBytes ||

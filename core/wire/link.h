@@ -33,7 +33,11 @@ inline constexpr size_t kMaxQueuedBytes = 128 << 20;
 inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr uint32_t kOldestProtocolVersion = 1;
 
-enum class Purpose : uint32_t { kLog = 1, kAgent = 2 };
+enum class Purpose : uint32_t {
+  kLog = 1,
+  kAgent = 2,
+  kDetector = 3,  // Wants to be told who leads.
+};
 
 // The versions of the protocol that a program speaks: from one to the other.
 // A release that changes the protocol speaks the version before, too, so that

@@ -1,7 +1,7 @@
 """The promises of the operational guide, on real processes.
 
-One cluster (ZooKeeper, three masters, two agents) serves all tests of this
-file; each leaves it whole.
+One cluster (three masters, two agents) serves all tests, each of which leaves
+it whole; once with ZooKeeper to elect the leader, and once without.
 """
 import os
 import pathlib
@@ -20,7 +20,7 @@ from prod.local import cluster as local
 SESSION_TIMEOUT = "2secs"
 
 
-class EndToEndTest(unittest.TestCase):
+class Promises:
     @classmethod
     def setUpClass(cls):
         # A short path: what a unix socket or a process listing can bear.
@@ -28,8 +28,9 @@ class EndToEndTest(unittest.TestCase):
         base = free_base_port(8)
         cls.cluster = local.LocalCluster(
             cls.folder, RUNFILES / "prod",
-            local.Layout(base_port=base, zk_port=base + 7,
-                         master_flags=("--zk_session_timeout=" + SESSION_TIMEOUT,)))
+            local.Layout(
+                base_port=base, zookeeper=cls.zookeeper, zk_port=base + 7,
+                master_flags=("--zk_session_timeout=" + SESSION_TIMEOUT,)))
         cls.addClassCleanup(cls.cluster.down)
         cls.cluster.up()
 
@@ -85,7 +86,7 @@ class EndToEndTest(unittest.TestCase):
 
     def test_mesos_execute_runs_a_command(self):
         done = subprocess.run(
-            [RUNFILES / "prod/mesos-execute", "--master=" + self.cluster.layout.zk,
+            [RUNFILES / "prod/mesos-execute", "--master=" + self.cluster.layout.url,
              "--name=hello", "--command=echo hello; sleep 1"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=60)
@@ -115,7 +116,7 @@ class EndToEndTest(unittest.TestCase):
 
     def test_mesos_execute_reports_failure(self):
         done = subprocess.run(
-            [RUNFILES / "prod/mesos-execute", "--master=" + self.cluster.layout.zk,
+            [RUNFILES / "prod/mesos-execute", "--master=" + self.cluster.layout.url,
              "--name=fails", "--command=exit 7"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=60)
@@ -280,3 +281,11 @@ class EndToEndTest(unittest.TestCase):
             answer = connection.makefile("rb").read().decode()
         location = re.search(r"(?m)^Location: (.*?)\r?$", answer)
         return int(answer.split()[1]), location and location.group(1)
+
+
+class ZooKeeperElects(Promises, unittest.TestCase):
+    zookeeper = True
+
+
+class MastersElect(Promises, unittest.TestCase):
+    zookeeper = False

@@ -69,7 +69,7 @@ class LocalTest(unittest.TestCase):
     def test_refuses_what_cannot_work(self):
         for flags, text in [
                 ([], "work_dir"),
-                (["--work_dir=/tmp/x", "--num_masters=3"], "--zk"),
+                (["--work_dir=/tmp/x", "--zk=localhost"], "zk://"),
                 (["--work_dir=/tmp/x", "--num_masters=0"], "at least 1")]:
             done = subprocess.run([RUNFILES / "prod/mesos-local", *flags],
                                   stderr=subprocess.PIPE, text=True, timeout=10)

@@ -1,5 +1,5 @@
-"""A highly available cluster on this machine: a real ZooKeeper, masters and
-agents, each a process of its own, all on the loopback address.
+"""A highly available cluster on this machine: masters, agents and, if asked
+for, a real ZooKeeper, each a process of its own, all on the loopback address.
 
 As a program, run from the repository's root as `python3 -m prod.local.cluster`,
 it is `./dev up` and `./dev down`. As a library:
@@ -69,6 +69,8 @@ class Layout:
 
     masters: int = 3
     agents: int = 2
+    # Who elects the leader: a ZooKeeper, or else the masters themselves.
+    zookeeper: bool = False
     base_port: int = 5050
     zk_port: int = 2181
     # Further flags for every master, every agent.
@@ -80,8 +82,12 @@ class Layout:
         return self.masters // 2 + 1
 
     @property
-    def zk(self):
-        return "zk://%s:%d/mesos" % (HOST, self.zk_port)
+    def url(self):
+        """What agents and frameworks take as --master."""
+        if self.zookeeper:
+            return "zk://%s:%d/mesos" % (HOST, self.zk_port)
+        return ",".join("%s:%d" % (HOST, self.master_port(i))
+                        for i in range(self.masters))
 
     def master_port(self, index):
         return self.base_port + 2 * index
@@ -142,7 +148,8 @@ class LocalCluster:
         return processes.Process(name, self.folder / name)
 
     def processes(self):
-        return [self.zookeeper, *self.masters, *self.agents]
+        zookeeper = [self.zookeeper] if self.layout.zookeeper else []
+        return [*zookeeper, *self.masters, *self.agents]
 
     # Starting.
 
@@ -154,7 +161,8 @@ class LocalCluster:
         if not all(p.running() for p in self.processes()):
             self._copy_binaries()
             self._check_ports()
-        self.start_zookeeper()
+        if self.layout.zookeeper:
+            self.start_zookeeper()
         for i in range(self.layout.masters):
             self.start_master(i)
         for i in range(self.layout.agents):
@@ -179,7 +187,8 @@ class LocalCluster:
 
     def _ports(self):
         layout = self.layout
-        yield self.zookeeper, layout.zk_port, "--zk-port"
+        if layout.zookeeper:
+            yield self.zookeeper, layout.zk_port, "--zk-port"
         for i, process in enumerate(self.masters):
             yield process, layout.master_port(i), "--base-port"
         for i, process in enumerate(self.agents):
@@ -240,7 +249,8 @@ class LocalCluster:
                     "--ip=" + HOST,
                     "--port=%d" % port,
                     "--hostname=" + HOST,
-                    "--zk=" + self.layout.zk,
+                    ("--zk=" if self.layout.zookeeper else "--masters=")
+                    + self.layout.url,
                     "--quorum=%d" % self.layout.quorum,
                     "--work_dir=%s" % (process.folder / "work"),
                     *self.layout.master_flags,
@@ -258,7 +268,7 @@ class LocalCluster:
                     "--ip=" + HOST,
                     "--port=%d" % port,
                     "--hostname=" + HOST,
-                    "--master=" + self.layout.zk,
+                    "--master=" + self.layout.url,
                     "--work_dir=%s" % (process.folder / "work"),
                     "--runtime_dir=%s" % (process.folder / "run"),
                     "--launcher_dir=%s" % self.bin,
@@ -382,7 +392,7 @@ _HOW_TO_TRY = """
 The cluster is up. Try it:
 
   Run a command:
-      {bin}/mesos-execute --master={zk} \\
+      {bin}/mesos-execute --master={url} \\
           --name=hello --command='echo hello; sleep 1'
   Read what it wrote, through whichever agent ran it:
       sandbox=$(ls -td {folder}/agent*/work/slaves/*/frameworks/*/executors/hello/runs/latest | head -1)
@@ -406,7 +416,7 @@ def _print_how_to_try(cluster, leader):
     say(
         _HOW_TO_TRY.format(
             bin=os.path.relpath(cluster.bin),
-            zk=layout.zk,
+            url=layout.url,
             host=HOST,
             agents=agents,
             master=layout.master_port(0),
@@ -417,7 +427,7 @@ def _print_how_to_try(cluster, leader):
 
 
 # What the command line can choose; kept beside the data between runs.
-_CHOICES = ("masters", "agents", "base_port", "zk_port")
+_CHOICES = ("masters", "agents", "zookeeper", "base_port", "zk_port")
 
 
 def _layout_file(folder):
@@ -471,7 +481,7 @@ def up(options):
         layout = chosen_layout(options)
         save_layout(options.folder, layout)
         say("%s, %d masters with quorum %d, %d agents:" % (
-            layout.zk, layout.masters, layout.quorum, layout.agents))
+            layout.url, layout.masters, layout.quorum, layout.agents))
         cluster = LocalCluster(options.folder, options.binaries, layout)
         if all(p.running() for p in cluster.processes()):
             say("It is running already.")
@@ -512,6 +522,9 @@ def parse_arguments(argv):
                        help="how many (%d)" % default.masters)
     start.add_argument("--agents", type=int, metavar="N",
                        help="how many (%d)" % default.agents)
+    start.add_argument("--zookeeper", action=argparse.BooleanOptionalAction,
+                       help="whether a ZooKeeper elects the leader, instead of "
+                       "the masters themselves")
     start.add_argument("--base-port", type=int, metavar="PORT",
                        help="the first master's (%d); then agents and masters "
                        "alternate" % default.base_port)

@@ -30,12 +30,21 @@ class LayoutTest(unittest.TestCase):
 
     def test_remembers_what_was_chosen(self):
         self.assertEqual(self.choose(), cluster.Layout())
-        chosen = self.choose("--zk-port=2182", "--agents=1")
-        self.assertEqual(chosen, cluster.Layout(zk_port=2182, agents=1))
+        chosen = self.choose("--zookeeper", "--zk-port=2182", "--agents=1")
+        self.assertEqual(chosen, cluster.Layout(
+            zookeeper=True, zk_port=2182, agents=1))
         cluster.save_layout(self.folder, chosen)
         self.assertEqual(self.choose(), chosen)
         self.assertEqual(self.choose("--agents=2"),
+                         cluster.Layout(zookeeper=True, zk_port=2182))
+        self.assertEqual(self.choose("--agents=2", "--no-zookeeper"),
                          cluster.Layout(zk_port=2182))
+
+    def test_where_the_masters_are(self):
+        layout = cluster.Layout(masters=2)
+        self.assertEqual(layout.url, "127.0.0.1:5050,127.0.0.1:5052")
+        layout = cluster.Layout(zookeeper=True)
+        self.assertEqual(layout.url, "zk://127.0.0.1:2181/mesos")
 
     def test_refuses_to_change_what_runs(self):
         cluster.save_layout(self.folder, cluster.Layout())
@@ -60,7 +69,7 @@ class LayoutTest(unittest.TestCase):
             for name in cluster.BINARIES:
                 (binaries / name).touch()
             local = cluster.LocalCluster(
-                self.folder, binaries, cluster.Layout(zk_port=port))
+                self.folder, binaries, cluster.Layout(zookeeper=True, zk_port=port))
             with self.assertRaisesRegex(cluster.ClusterError, "--zk-port"):
                 local.up()
             self.assertFalse(any(p.running() for p in local.processes()))

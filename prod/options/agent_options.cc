@@ -108,8 +108,8 @@ void AgentFlags::AddTo(flags::FlagSet* flags) {
   logging.AddTo(flags);
   flags
       ->Add(&master, "master",
-            "Where the masters are: zk://host1:port1,host2:port2/path, or "
-            "host:port of the only master.")
+            "Where the masters are: host1:port1,host2:port2,host3:port3; "
+            "host:port of the only one; or zk://host1:port1,host2:port2/path.")
       .ValueName("URL")
       .Required()
       .Check(CheckMaster);
@@ -212,7 +212,7 @@ absl::StatusOr<agent::AgentOptions> ToAgentOptions(const AgentFlags& values,
                                                    const Machine& machine) {
   auto addresses = ResolveAddresses(values.address);
   if (!addresses.ok()) return addresses.status();
-  auto master = election::ParseMasterUrl(values.master);
+  auto master = ResolveMasters(values.master, values.zk_session_timeout);
   if (!master.ok()) return master.status();
   auto resources = CompleteResources(values.resources.value_or(""), machine);
   if (!resources.ok()) return resources.status();
@@ -222,12 +222,6 @@ absl::StatusOr<agent::AgentOptions> ToAgentOptions(const AgentFlags& values,
   options.advertise = addresses->advertise;
   options.hostname = addresses->hostname;
   options.master = *std::move(master);
-  if (!options.master.zookeeper.has_value()) {
-    auto ip = ResolveIp(options.master.host);
-    if (!ip.ok()) return ip.status();
-    options.master_ip = *std::move(ip);
-  }
-  options.zk_session_timeout = values.zk_session_timeout;
   options.work_dir = values.work_dir;
   options.runtime_dir = values.runtime_dir;
   options.launcher_dir =

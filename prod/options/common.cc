@@ -132,6 +132,30 @@ absl::StatusOr<Addresses> ResolveAddresses(const AddressFlags& flags) {
   return addresses;
 }
 
+absl::StatusOr<std::vector<io::Endpoint>> ResolveAll(
+    const std::vector<election::HostAndPort>& hosts) {
+  std::vector<io::Endpoint> endpoints;
+  for (const election::HostAndPort& host : hosts) {
+    auto ip = ResolveIp(host.host);
+    if (!ip.ok()) return ip.status();
+    endpoints.push_back({*std::move(ip), host.port});
+  }
+  return endpoints;
+}
+
+absl::StatusOr<election::MasterLocation> ResolveMasters(
+    absl::string_view master, io::Duration zk_session_timeout) {
+  auto url = election::ParseMasterUrl(master);
+  if (!url.ok()) return url.status();
+  auto masters = ResolveAll(url->masters);
+  if (!masters.ok()) return masters.status();
+  election::MasterLocation location;
+  location.zookeeper = std::move(url->zookeeper);
+  location.zk_session_timeout = zk_session_timeout;
+  location.masters = *std::move(masters);
+  return location;
+}
+
 absl::Status CheckAbsolutePath(const std::string& path) {
   if (absl::StartsWith(path, "/")) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(

@@ -5,10 +5,13 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/election/election.h"
 #include "core/flags/flags.h"
+#include "io/clock.h"
 #include "io/network.h"
 
 namespace quorate::options {
@@ -45,6 +48,14 @@ struct LoggingFlags {
 
 // The first IPv4 address of a name, or the address itself.
 absl::StatusOr<std::string> ResolveIp(const std::string& host);
+
+// Where those are, in this order.
+absl::StatusOr<std::vector<io::Endpoint>> ResolveAll(
+    const std::vector<election::HostAndPort>& hosts);
+
+// What --master says.
+absl::StatusOr<election::MasterLocation> ResolveMasters(
+    absl::string_view master, io::Duration zk_session_timeout);
 
 // A flag's check: an absolute path.
 absl::Status CheckAbsolutePath(const std::string& path);

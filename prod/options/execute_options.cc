@@ -43,7 +43,7 @@ void ExecuteFlags::AddTo(flags::FlagSet* flags) {
   flags
       ->Add(&master, "master",
             "Where the masters are: zk://host1:port1,host2:port2/path, or "
-            "host:port of the leading one.")
+            "host1:port1,host2:port2.")
       .ValueName("URL")
       .Required()
       .Check([](const std::string& url) {
@@ -84,15 +84,9 @@ void ExecuteFlags::AddTo(flags::FlagSet* flags) {
 absl::StatusOr<scheduler::ExecuteOptions> ToExecuteOptions(
     const ExecuteFlags& values) {
   scheduler::ExecuteOptions options;
-  auto master = election::ParseMasterUrl(values.master);
+  auto master = ResolveMasters(values.master, values.zk_session_timeout);
   if (!master.ok()) return master.status();
   options.master = *std::move(master);
-  if (!options.master.zookeeper.has_value()) {
-    auto ip = ResolveIp(options.master.host);
-    if (!ip.ok()) return ip.status();
-    options.master_ip = *std::move(ip);
-  }
-  options.zk_session_timeout = values.zk_session_timeout;
   options.name = values.name;
   options.task_id = values.task_id.value_or(values.name);
   options.command = values.command;

@@ -1,6 +1,9 @@
 #include "prod/options/master_options.h"
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -45,6 +48,12 @@ absl::Status CheckZk(const std::string& url) {
   return election::ParseZooKeeperUrl(url).status();
 }
 
+absl::Status CheckLostLeadership(const std::string& what) {
+  if (what == "exit" || what == "standby") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", what, "' is neither exit nor standby"));
+}
+
 absl::Status CheckRegistry(const std::string& registry) {
   if (registry == "replicated_log") return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
@@ -58,15 +67,18 @@ flags::Program MasterProgram() {
       .name = "mesos-master",
       .summary = "the master of a Quorate cluster",
       .synopsis =
+          "mesos-master --work_dir=PATH --masters=HOSTS [flags]\n"
           "mesos-master --work_dir=PATH --zk=URL --quorum=NUMBER [flags]\n"
           "mesos-master --work_dir=PATH [flags]",
       .description =
-          "Masters elect a leader among them through ZooKeeper and keep the "
-          "cluster's registry in a log that is replicated between them. The "
-          "leader offers the agents' resources to frameworks. Run an odd "
-          "number of masters, each with the same --zk and with a --quorum "
-          "that is their majority.\n\n"
-          "Without --zk the master is the only one and leads at once.\n\n"
+          "Masters elect a leader among them, by themselves (--masters) or "
+          "through ZooKeeper (--zk), and keep the cluster's registry in a log "
+          "that is replicated between them. The leader offers the agents' "
+          "resources to frameworks. Run an odd number of masters, each with "
+          "the same --masters or --zk and with a --quorum that is their "
+          "majority.\n\n"
+          "Without --masters and --zk the master is the only one and leads at "
+          "once.\n\n"
           "A leading master that loses leadership exits with code 3, so that "
           "its supervisor starts it again as a standby.",
       .version = master::kVersion,
@@ -84,6 +96,22 @@ void MasterFlags::AddTo(flags::FlagSet* flags) {
       .ValueName("URL")
       .Check(CheckZk);
   flags
+      ->Add(&masters, "masters",
+            "All masters of this cluster, with this one, as "
+            "host1:port1,host2:port2,host3:port3: they elect a leader among "
+            "themselves. With --zk as well the leader is only announced "
+            "there.")
+      .ValueName("HOSTS")
+      .Check([](const std::string& text) {
+        return election::ParseMasters(text).status();
+      });
+  flags
+      ->Add(&on_lost_leadership, "on_lost_leadership",
+            "What a leader does that may not lead any more: exit, with code "
+            "3, to be started again by its supervisor; or standby, in the "
+            "same process.")
+      .Check(CheckLostLeadership);
+  flags
       ->Add(&zk_session_timeout, "zk_session_timeout",
             "How long ZooKeeper keeps the session of a master that it does "
             "not hear.")
@@ -91,7 +119,8 @@ void MasterFlags::AddTo(flags::FlagSet* flags) {
   flags
       ->Add(&quorum, "quorum",
             "Majority of the masters: 1 of 1, 2 of 3, 3 of 5. Required with "
-            "--zk. A new log is formed by exactly 2*quorum-1 masters.")
+            "--zk; without it that of --masters. A new log is formed by "
+            "exactly 2*quorum-1 masters.")
       .Check(CheckQuorum);
   flags
       ->Add(&work_dir, "work_dir",
@@ -156,17 +185,48 @@ void MasterFlags::AddTimingTo(flags::FlagSet* flags) {
              "Whether frameworks may run as root.");
 }
 
-absl::StatusOr<master::MasterOptions> ToMasterOptions(
-    const MasterFlags& values, const flags::FlagSet& flags) {
-  if (values.zk.has_value() && !values.quorum.has_value()) {
+namespace {
+
+absl::StatusOr<std::vector<io::Endpoint>> MastersOf(const MasterFlags& values,
+                                                    const io::Endpoint& me) {
+  if (!values.masters) return std::vector<io::Endpoint>();
+  auto hosts = election::ParseMasters(*values.masters);
+  if (!hosts.ok()) return hosts.status();
+  auto masters = ResolveAll(*hosts);
+  if (!masters.ok()) return masters.status();
+  if (std::count(masters->begin(), masters->end(), me) == 1) return masters;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--masters=", *values.masters, " does not name this master once, at ",
+      me.ToString(),
+      ": name all masters, or tell this one its address with --ip and --port, "
+      "or with --advertise_ip and --advertise_port"));
+}
+
+absl::StatusOr<int> QuorumOf(const MasterFlags& values, size_t masters) {
+  if (masters > 0) {
+    if (values.quorum) return *values.quorum;
+    if (masters % 2 == 1) return static_cast<int>(masters / 2 + 1);
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--masters names ", masters,
+        ", an even number, which tolerates no more failures than one less: "
+        "name an odd number, or say with --quorum how many the majority is to "
+        "be"));
+  }
+  if (values.zk) {
+    if (values.quorum) return *values.quorum;
     return absl::InvalidArgumentError(
         "--zk needs --quorum: the majority of the masters, 2 of 3 or 3 of 5");
   }
-  if (!values.zk.has_value() && values.quorum.value_or(1) != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--quorum=", *values.quorum,
-                     " needs --zk: without it this master is the only one"));
-  }
+  if (values.quorum.value_or(1) == 1) return 1;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--quorum=", *values.quorum,
+      " needs --masters or --zk: without them this master is the only one"));
+}
+
+}  // namespace
+
+absl::StatusOr<master::MasterOptions> ToMasterOptions(
+    const MasterFlags& values, const flags::FlagSet& flags) {
   auto addresses = ResolveAddresses(values.address);
   if (!addresses.ok()) return addresses.status();
   master::MasterOptions options;
@@ -174,13 +234,21 @@ absl::StatusOr<master::MasterOptions> ToMasterOptions(
   options.advertise = addresses->advertise;
   options.hostname = addresses->hostname;
   options.work_dir = *values.work_dir;
+  auto masters = MastersOf(values, options.advertise);
+  if (!masters.ok()) return masters.status();
+  options.masters = *std::move(masters);
+  auto quorum = QuorumOf(values, options.masters.size());
+  if (!quorum.ok()) return quorum.status();
+  options.quorum = *quorum;
+  options.on_lost_leadership = values.on_lost_leadership == "standby"
+                                   ? master::LostLeadership::kStandby
+                                   : master::LostLeadership::kExit;
   if (values.zk.has_value()) {
     auto zk = election::ParseZooKeeperUrl(*values.zk);
     if (!zk.ok()) return zk.status();
     options.zk = *std::move(zk);
   }
   options.zk_session_timeout = values.zk_session_timeout;
-  options.quorum = values.quorum.value_or(1);
   options.log_auto_initialize = values.log_auto_initialize;
   options.cluster = values.cluster.value_or("");
   options.registry_fetch_timeout = values.registry_fetch_timeout;

@@ -3,6 +3,7 @@
 #ifndef QUORATE_PROD_OPTIONS_MASTER_OPTIONS_H_
 #define QUORATE_PROD_OPTIONS_MASTER_OPTIONS_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -15,9 +16,11 @@ namespace quorate::options {
 struct MasterFlags {
   AddressFlags address;
   LoggingFlags logging;
+  std::optional<std::string> masters;
   std::optional<std::string> zk;
   flags::Duration zk_session_timeout = std::chrono::seconds(10);
   std::optional<int32_t> quorum;
+  std::string on_lost_leadership = "exit";
   std::optional<std::string> work_dir;
   bool log_auto_initialize = true;
   std::optional<std::string> cluster;

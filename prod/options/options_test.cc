@@ -94,8 +94,8 @@ TEST(AgentOptions, FromTheCommandLine) {
   auto options = ToAgentOptions(
       values, flags, {.cpus = 1, .program_directory = "/usr/libexec"});
   ASSERT_TRUE(options.ok()) << options.status();
-  EXPECT_EQ(options->master_ip, "127.0.0.1");
-  EXPECT_EQ(options->master.port, 5050);
+  EXPECT_EQ(options->master.masters,
+            (std::vector<io::Endpoint>{{"127.0.0.1", 5050}}));
   EXPECT_EQ(options->launcher_dir, "/usr/libexec");
   EXPECT_FALSE(options->reconnect);
 }

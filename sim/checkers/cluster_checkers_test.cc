@@ -2,9 +2,12 @@
 // there for, and nothing in what is right.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "core/agent/model.h"
 #include "core/registry/registrar.h"
 #include "core/registry/registry.pb.h"
 #include "gtest/gtest.h"
@@ -66,6 +69,39 @@ TEST(TaskTruthTest, StartedAsOftenAsItWasAskedFor) {
   EXPECT_EQ(started_twice(true), "");
   EXPECT_NE(Verdict<TaskTruth>([](TaskTruth& c) { c.Started("c1", "f", "t"); }),
             "");
+}
+
+TEST(TaskTruthTest, WhatIsOverDoesNotStart) {
+  for (const char* state : {"TASK_LOST", "TASK_DROPPED", "TASK_KILLED"}) {
+    const auto started_late = [state](bool asked_again) {
+      return Verdict<TaskTruth>([&](TaskTruth& c) {
+        c.Asked("f", "t");
+        c.Told("f", "t", state);
+        if (asked_again) c.Asked("f", "t");
+        c.Started("c1", "f", "t");
+      });
+    };
+    EXPECT_NE(started_late(false), "") << state;
+    EXPECT_EQ(started_late(true), "") << state;
+  }
+}
+
+TEST(TaskTruthTest, SomethingIsToldOfEachLaunch) {
+  World world(1);
+  TaskTruth c(world);
+  c.Asked("f", "t");
+  EXPECT_EQ(c.Unsettled(), "nothing was told of t; ");
+  c.Told("f", "t", "TASK_STAGING");
+  EXPECT_EQ(c.Unsettled(), "nothing was told of t but TASK_STAGING; ");
+  c.Told("f", "t", "TASK_LOST");
+  EXPECT_EQ(c.Unsettled(), "");
+  c.Asked("f", "t");
+  EXPECT_NE(c.Unsettled(), "");
+  c.FrameworkRemoved("f");
+  EXPECT_EQ(c.Unsettled(), "");
+  // What was only wanted to end was never asked for.
+  c.KillWanted("f", "u");
+  EXPECT_EQ(c.Unsettled(), "");
 }
 
 TEST(TaskTruthTest, WhatIsToldToRunRunsOrWillBeTold) {
@@ -159,6 +195,30 @@ TEST(ResourceBooksTest, NothingIsGivenAwayTwice) {
   EXPECT_NE(BooksVerdict(books), "");
   books.held["offer 2"] = Parse("disk:1");
   EXPECT_NE(BooksVerdict(books), "");
+}
+
+TEST(ResourceBooksTest, WhatIsMissingIsAViolation) {
+  Books books{.agent = "a", .total = Parse("cpus:4")};
+  books.wrong = "task f t is there and not known; ";
+  EXPECT_NE(BooksVerdict(books), "");
+}
+
+// An agent that holds a task of unreadable resources.
+TEST(ResourceBooksTest, WhatCannotBeReadIsAViolation) {
+  agent::Workload workload;
+  mesos::v1::FrameworkInfo info;
+  info.mutable_id()->set_value("f");
+  agent::Framework& framework = workload.AddFramework(info);
+  auto executor = std::make_unique<agent::Executor>();
+  executor->run.framework_id = "f";
+  executor->generated = true;
+  executor->state = agent::Executor::State::kRunning;
+  mesos::v1::Resource& resource = *executor->tasks["t"].info.add_resources();
+  resource.set_name("cpus");
+  resource.set_type(mesos::v1::Value::SCALAR);
+  resource.mutable_scalar()->set_value(-1);
+  framework.executors["e"] = std::move(executor);
+  EXPECT_NE(BooksVerdict(BooksOf("a", Parse("cpus:4"), workload)), "");
 }
 
 TEST(ResourceBooksTest, Conservation) {

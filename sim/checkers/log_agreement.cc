@@ -18,7 +18,7 @@ class LogAgreement::Observer final : public log::LogObserver {
   void OnPromised(uint64_t round, const std::string& member) override {
     Live("promised");
     const BallotKey promised{round, member};
-    if (promised < promised_ && !rolled_back_) {
+    if (promised < promised_) {
       checker_.world_.Fail(absl::StrCat(disk_, " promised round ",
                                         promised_.first, " and then ", round));
     }
@@ -31,7 +31,7 @@ class LogAgreement::Observer final : public log::LogObserver {
     Live("voted");
     const BallotKey ballot{round, member};
     BallotKey& highest = voted_[position];
-    if (ballot < highest && !rolled_back_) {
+    if (ballot < highest) {
       checker_.world_.Fail(absl::StrCat(disk_, " voted at position ", position,
                                         " in round ", highest.first,
                                         " and then in ", round));
@@ -64,7 +64,6 @@ class LogAgreement::Observer final : public log::LogObserver {
   }
 
   void RolledBack() {
-    rolled_back_ = true;
     promised_ = {};
     voted_.clear();
   }
@@ -86,7 +85,6 @@ class LogAgreement::Observer final : public log::LogObserver {
   LogAgreement& checker_;
   const std::string disk_;
   std::string member_;
-  bool rolled_back_ = false;
   BallotKey promised_;
   std::map<uint64_t, BallotKey> voted_;
   // Whatever became of it since.

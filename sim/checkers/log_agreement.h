@@ -51,8 +51,8 @@ class LogAgreement {
   std::function<void(uint64_t position, const log::EntryProto& entry)> on_entry;
 
   // That disk is gone: whoever had it must not vote any more. One that was
-  // rolled back or copied may vote until it is found out: its promises and
-  // votes are not held against it.
+  // rolled back or copied may vote until it is found out: the promises and
+  // votes that it has given by now are not held against it, later ones are.
   void DiskLost(const std::string& disk);
   void DiskRolledBack(const std::string& disk);
   // Whoever runs from the copy is the same member, once it runs.

@@ -61,6 +61,14 @@ TEST(LogAgreementTest, PromisesAndVotesNeverDecrease) {
               c.Observe("a")->OnPromised(3, "m");
             }),
             "");
+  // Once, and not for ever.
+  EXPECT_NE(Agrees([](LogAgreement& c) {
+              c.Observe("a")->OnPromised(3, "n");
+              c.DiskRolledBack("a");
+              c.Observe("a")->OnPromised(3, "m");
+              c.Observe("a")->OnPromised(2, "m");
+            }),
+            "");
 }
 
 TEST(LogAgreementTest, ALostDiskVotesNoMore) {

@@ -8,6 +8,7 @@ namespace quorate::sim {
 
 void QueueBounds::Sample(const std::string& who,
                          const std::vector<QueueSize>& queues) {
+  std::map<absl::string_view, History>& histories = histories_[who];
   for (const QueueSize& queue : queues) {
     Extent& extent = extents_[queue.name];
     extent.peak = std::max(extent.peak, queue.size);
@@ -16,12 +17,13 @@ void QueueBounds::Sample(const std::string& who,
       return world_.Fail(absl::StrCat(who, " has ", queue.size, " ", queue.name,
                                       "; the limit is ", queue.limit));
     }
-    if (!queue.fills) CheckGrowth(who, queue);
+    if (!queue.fills) CheckGrowth(who, queue, &histories[queue.name]);
   }
 }
 
-void QueueBounds::CheckGrowth(const std::string& who, const QueueSize& queue) {
-  History& history = histories_[{who, queue.name}];
+void QueueBounds::CheckGrowth(const std::string& who, const QueueSize& queue,
+                              History* known) {
+  History& history = *known;
   if (world_.now() < history.window_ends) {
     history.lowest = std::min(history.lowest, queue.size);
     return;

@@ -14,9 +14,9 @@
 #include <cstddef>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "core/base/queue_size.h"
 #include "sim/world.h"
 
@@ -49,11 +49,13 @@ class QueueBounds {
     size_t limit = SIZE_MAX;
   };
 
-  void CheckGrowth(const std::string& who, const QueueSize& queue);
+  void CheckGrowth(const std::string& who, const QueueSize& queue,
+                   History* history);
 
   World& world_;
-  std::map<std::pair<std::string, std::string>, History> histories_;
-  std::map<std::string, Extent> extents_;
+  // By whose they are and name; names are literals.
+  std::map<std::string, std::map<absl::string_view, History>> histories_;
+  std::map<absl::string_view, Extent> extents_;
 };
 
 }  // namespace quorate::sim

@@ -14,7 +14,8 @@
 // knowledge that they have should do: a majority runs, but only together with
 // a disk that has lost some of its votes, or that was restored from a backup
 // and may or may not be found out (with one member it never is). Then the log
-// may go on or halt, and the other checkers watch how.
+// may go on or halt, but not without saying why, and the other checkers watch
+// how.
 
 #ifndef QUORATE_SIM_CHECKERS_RECOVERABILITY_H_
 #define QUORATE_SIM_CHECKERS_RECOVERABILITY_H_

@@ -16,21 +16,28 @@ Resources WithoutMarks(Resources resources) {
 }
 
 // What an agent holds was validated before it came there.
-Resources Read(const Resources::Protos& protos) {
-  return WithoutMarks(Resources::FromProto(protos).value_or(Resources()));
+void Hold(const std::string& holder, const Resources::Protos& protos,
+          Books* books) {
+  absl::StatusOr<Resources> resources = Resources::FromProto(protos);
+  if (!resources.ok()) {
+    absl::StrAppend(&books->wrong, holder, " holds what is no resources: ",
+                    resources.status().message(), "; ");
+    return;
+  }
+  books->held[holder] = WithoutMarks(*std::move(resources));
 }
 
 void AddExecutor(const agent::Executor& executor, Books* books) {
   if (executor.state == agent::Executor::State::kTerminated) return;
   const std::string& framework = executor.run.framework_id;
   if (!executor.generated) {
-    books->held[absl::StrCat("executor ", framework, " ", executor.id())] =
-        Read(executor.info.resources());
+    Hold(absl::StrCat("executor ", framework, " ", executor.id()),
+         executor.info.resources(), books);
   }
   for (const auto& [id, task] : executor.tasks) {
     if (task.phase == agent::Task::Phase::kTerminated) continue;
-    books->held[absl::StrCat("task ", framework, " ", id)] =
-        Read(task.info.resources());
+    Hold(absl::StrCat("task ", framework, " ", id), task.info.resources(),
+         books);
   }
 }
 
@@ -40,12 +47,15 @@ Books BooksOf(const master::Cluster& cluster, const master::Agent& agent) {
   Books books{.agent = agent.id, .total = agent.total};
   for (const auto& [framework_id, tasks] : agent.tasks) {
     const master::Framework* framework = cluster.FindFramework(framework_id);
-    if (framework == nullptr) continue;
     for (const std::string& id : tasks) {
+      const std::string holder = absl::StrCat("task ", framework_id, " ", id);
+      if (framework == nullptr || framework->tasks.count(id) == 0) {
+        absl::StrAppend(&books.wrong, holder, " is there and not known; ");
+        continue;
+      }
       const master::Task& task = framework->tasks.at(id);
       if (master::IsTerminal(task.info.state())) continue;
-      books.held[absl::StrCat("task ", framework_id, " ", id)] =
-          WithoutMarks(task.resources);
+      books.held[holder] = WithoutMarks(task.resources);
     }
   }
   for (const auto& [framework_id, executors] : agent.executors) {
@@ -55,7 +65,12 @@ Books BooksOf(const master::Cluster& cluster, const master::Agent& agent) {
     }
   }
   for (const std::string& id : agent.offers) {
-    books.held[kOffer + id] = WithoutMarks(cluster.offers().at(id).resources);
+    const auto offer = cluster.offers().find(id);
+    if (offer == cluster.offers().end()) {
+      absl::StrAppend(&books.wrong, kOffer, id, " is there and not known; ");
+      continue;
+    }
+    books.held[kOffer + id] = WithoutMarks(offer->second.resources);
   }
   return books;
 }
@@ -73,6 +88,10 @@ Books BooksOf(const std::string& agent, const Resources& total,
 
 void ResourceBooks::Check(absl::string_view who, const Books& books) {
   ++checked_;
+  if (!books.wrong.empty()) {
+    return world_.Fail(absl::StrCat(who, " has wrong books of agent ",
+                                    books.agent, ": ", books.wrong));
+  }
   Resources left = books.total;
   for (const auto& [holder, resources] : books.held) {
     // Taken away one by one: a sum would hide a port that two of them hold.

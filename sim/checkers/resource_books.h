@@ -3,6 +3,7 @@
 // * On each agent, what its master counts as used by tasks and executors and
 //   as held in offers fits into what the agent has, after every event; no two
 //   of these hold the same (a port, an item of a set).
+// * Who holds something is known, and what.
 // * What an agent runs fits into what it has. The command executors' own share
 //   is the agent's, and is not counted.
 // * Conservation: when all is quiet, master and agent know of the same things
@@ -39,6 +40,8 @@ struct Books {
   Resources total;
   // By "task <framework> <id>", "executor ..." or "offer <id>".
   std::map<std::string, Resources> held;
+  // What is to be held and is not there, or cannot be read; empty: nothing.
+  std::string wrong;
 };
 
 // What a master thinks of one of its agents, by the tasks, executors and

@@ -23,6 +23,11 @@ bool IsEnd(const std::string& state) {
   return ends.count(state) != 0;
 }
 
+// Whether it came to run, or not, is still to be told.
+bool IsNoAnswer(const std::string& state) {
+  return state.empty() || state == "TASK_STAGING" || state == "TASK_STARTING";
+}
+
 std::string ValueOf(const std::map<std::string, std::string>& variables,
                     const std::string& name) {
   auto variable = variables.find(name);
@@ -59,6 +64,10 @@ void TaskTruth::Started(const std::string& container_id,
     world_.Fail(absl::StrCat(task_id, " was started ", task.started,
                              " times, and asked for ", task.asked, " times"));
   }
+  if (IsEnd(task.told)) {
+    world_.Fail(absl::StrCat(task_id, " is started after it was told to be ",
+                             task.told));
+  }
   task.runs = true;
   task.ended_well = false;
   running_[container_id] = &task;
@@ -94,6 +103,7 @@ void TaskTruth::Asked(const std::string& framework_id,
   Task& task = Find(framework_id, task_id);
   ++task.asked;
   task.told.clear();
+  task.given_up = false;
 }
 
 void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
@@ -102,6 +112,7 @@ void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
     if (!absl::StartsWith(id, prefix)) continue;
     task.kill_wanted = true;
     task.told.clear();
+    task.given_up = true;
   }
 }
 
@@ -113,9 +124,14 @@ void TaskTruth::KilledFromOutside(const std::string& container_id) {
 std::string TaskTruth::Unsettled() const {
   std::string unsettled;
   for (const auto& [id, task] : tasks_) {
-    if (task.told != kRunning || task.runs) continue;
-    absl::StrAppend(&unsettled, task.name,
-                    " does not run, and its framework was not told; ");
+    if (task.told == kRunning && !task.runs) {
+      absl::StrAppend(&unsettled, task.name,
+                      " does not run, and its framework was not told; ");
+    }
+    if (task.asked > 0 && !task.given_up && IsNoAnswer(task.told)) {
+      absl::StrAppend(&unsettled, "nothing was told of ", task.name,
+                      task.told.empty() ? "" : " but ", task.told, "; ");
+    }
   }
   return unsettled;
 }

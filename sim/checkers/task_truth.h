@@ -8,8 +8,9 @@
 // * A framework hears TASK_RUNNING only of what was started, TASK_FINISHED
 //   only of what ended well, and no end at all of what still runs. (That an
 //   agent is out of reach is no end.)
-// * What a framework believes to run does run, or it will be told: when all is
-//   quiet, Unsettled is empty.
+// * What it was told to be over does not start any more, unless it asks anew.
+// * What became of all that it has asked for is told, and what it believes to
+//   run does run, or it will be told: when all is quiet, Unsettled is empty.
 
 #ifndef QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
 #define QUORATE_SIM_CHECKERS_TASK_TRUTH_H_
@@ -55,8 +56,8 @@ class TaskTruth {
   // Tasks that were started, and those of them that run now.
   int started() const { return started_; }
   int running() const { return static_cast<int>(running_.size()); }
-  // Tasks that were last told to be TASK_RUNNING and are not, in words; empty
-  // for none.
+  // Tasks that were last told to be TASK_RUNNING and are not, and those of
+  // which nothing was told, in words; empty for none.
   std::string Unsettled() const;
 
  private:
@@ -69,7 +70,8 @@ class TaskTruth {
     bool runs = false;
     bool ended_well = false;
     bool kill_wanted = false;
-    std::string told;  // Last.
+    bool given_up = false;  // with its framework
+    std::string told;       // Last.
   };
 
   Task& Find(const std::string& framework_id, const std::string& task_id);

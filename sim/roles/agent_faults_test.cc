@@ -296,6 +296,18 @@ TEST(AgentDiskTest, WhatCannotBeReadIsNotGivenUp) {
   }
 }
 
+TEST(AgentDiskTest, ADiskThatFailsAtTheStartHasItsExitCode) {
+  AgentWorld w(1);
+  w.Begin();
+  w.agent_process->Kill();
+  w.agent_host.files().failing_syncs = 1;
+  w.StartAgent();
+  ASSERT_TRUE(w.RunUntil([&] { return w.agent() == nullptr; }));
+  EXPECT_EQ(w.agent_process->ended()->code, io::kExitDiskFailure);
+  EXPECT_TRUE(absl::StrContains(w.agent_process->ended()->message, kMeta))
+      << w.agent_process->ended()->message;
+}
+
 // It does not take the machine for restarted because it cannot tell: that
 // would end all its tasks.
 TEST(AgentDiskTest, ABootIdThatCannotBeRead) {
@@ -310,6 +322,7 @@ TEST(AgentDiskTest, ABootIdThatCannotBeRead) {
   ASSERT_TRUE(w.RunUntil([&] { return w.agent() == nullptr; }));
   EXPECT_TRUE(absl::StrContains(w.agent_process->ended()->message, path))
       << w.agent_process->ended()->message;
+  EXPECT_EQ(w.agent_process->ended()->code, io::kExitDiskFailure);
   (*w.agent_host.files().Find(path, true))->unreadable.clear();
   w.StartAgent();
   ASSERT_TRUE(w.AwaitState("t", mesos::v1::TASK_FINISHED));

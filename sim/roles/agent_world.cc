@@ -134,9 +134,7 @@ AgentWorld::AgentWorld(uint64_t seed)
   options.bind = {"10.0.0.2", kAgentPort};
   options.advertise = options.bind;
   options.hostname = "10.0.0.2";
-  options.master.host = "10.0.0.1";
-  options.master.port = kMasterPort;
-  options.master_ip = "10.0.0.1";
+  options.master.masters = {{"10.0.0.1", kMasterPort}};
   options.work_dir = "/work";
   options.runtime_dir = "/run";
   options.launcher_dir = "/libexec";

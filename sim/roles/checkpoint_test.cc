@@ -126,6 +126,33 @@ TEST_F(CheckpointTest, FindsWhatWasWritten) {
   EXPECT_EQ(Updates(agent), (Uuids{"first", "second", "third"}));
 }
 
+// A sync fails, and the agent ends. The next one sees what the page cache
+// shows, and relies on it: from then on no loss of power takes it away.
+TEST_F(CheckpointTest, WhatIsFoundIsDurable) {
+  WriteAll();
+  Checkpoints checkpoints(disk_, "/work");
+  UpdateRecord record;
+  record.set_acknowledged_uuid("fourth");
+  ASSERT_TRUE(checkpoints.AppendUpdate(run_, "t", record).ok());
+  host_.files().failing_syncs = 1;
+  record.set_acknowledged_uuid("fifth");
+  ASSERT_FALSE(checkpoints.AppendUpdate(run_, "t", record).ok());
+  const auto recovered = Recover(true);
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  const Uuids found = Updates(**recovered);
+  EXPECT_EQ(found, (Uuids{"first", "second", "third", "fourth", "fifth"}));
+  host_.LosePower();
+  host_.Boot();
+  io::Disk& after =
+      host_
+          .Start("agent",
+                 [](io::Environment&) { return std::make_unique<Idle>(); })
+          .disk();
+  const auto again = Checkpoints(after, "/work").Recover(true);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(Updates(**again), found);
+}
+
 TEST_F(CheckpointTest, ARunThatIsOverIsNotFound) {
   WriteAll();
   ASSERT_TRUE(Checkpoints(disk_, "/work").WriteSentinel(run_).ok());

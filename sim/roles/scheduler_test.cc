@@ -37,6 +37,7 @@ struct MasterScript {
   std::string text;      // Of a refusal.
   std::string location;  // Of a redirect.
   bool heartbeats = true;
+  std::string reign;
   std::string framework_id = "framework-1";
 
   std::vector<Call> calls;  // SUBSCRIBE as well.
@@ -131,7 +132,8 @@ class SchedulerMaster final : public Program {
     media_ = media;
     stream_ = responder.StartStream(
         200, {{"Content-Type", std::string(api::MediaTypeName(media))},
-              {"Mesos-Stream-Id", absl::StrCat("stream-", ++streams_)}});
+              {"Mesos-Stream-Id", absl::StrCat("stream-", ++streams_)},
+              {"Quorate-Reign", script_.reign}});
     Event event;
     event.set_type(Event::SUBSCRIBED);
     event.mutable_subscribed()->mutable_framework_id()->set_value(
@@ -203,9 +205,7 @@ class SchedulerTest : public testing::Test {
         first_(world_, network_, "m1", "10.0.0.1"),
         second_(world_, network_, "m2", "10.0.0.2"),
         host_(world_, network_, "client", "10.0.0.9") {
-    options_.master.host = "10.0.0.1";
-    options_.master.port = kPort;
-    options_.master_ip = "10.0.0.1";
+    options_.master.masters = {{"10.0.0.1", kPort}};
     options_.framework.set_user("root");
     options_.framework.set_name("test");
   }
@@ -308,6 +308,23 @@ TEST_F(SchedulerTest, FollowsARedirect) {
   EXPECT_EQ(script_.calls.size(), 1u);
 }
 
+TEST_F(SchedulerTest, AReignThatIsOverIsLeft) {
+  script_.reign = "00ff/0/9";
+  SchedulerMaster& master = StartMaster(first_, &script_);
+  StartRecorder();
+  ASSERT_TRUE(AwaitTold("subscribed framework-1"));
+  script_.reign = "00ff/0/8";
+  master.EndStream();
+  EXPECT_FALSE(AwaitTold("subscribed framework-1", 2));
+  EXPECT_GT(script_.calls.size(), 2u);
+  script_.reign = "00ff/1/3";
+  EXPECT_TRUE(AwaitTold("subscribed framework-1", 2));
+  master.EndStream();
+  // Another cluster counts anew.
+  script_.reign = "00aa/0/1";
+  EXPECT_TRUE(AwaitTold("subscribed framework-1", 3));
+}
+
 TEST_F(SchedulerTest, RedirectsInACircleEndInPatience) {
   script_.subscribe_status = 307;
   script_.location = "//10.0.0.1:5050/";
@@ -384,7 +401,6 @@ class ExecuteTest : public SchedulerTest {
  protected:
   ExecuteTest() {
     execute_.master = options_.master;
-    execute_.master_ip = options_.master_ip;
     execute_.name = "hello";
     execute_.command = "echo hello";
     execute_.user = "root";

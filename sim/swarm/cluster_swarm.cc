@@ -1,8 +1,12 @@
 #include "sim/swarm/cluster_swarm.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <csignal>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +34,8 @@ ClusterOptions OptionsOf(const Plan& plan) {
   options.agents = static_cast<int>(plan.at("agents"));
   options.zookeepers = static_cast<int>(plan.at("zookeepers"));
   options.frameworks = static_cast<int>(plan.at("frameworks"));
+  options.builtin_election = plan.at("builtin-election") != 0;
+  options.standby = plan.at("standby") != 0;
   return options;
 }
 
@@ -46,7 +52,9 @@ class ClusterSwarm {
     cluster_.AwaitRegistered(60s);
     AddVictims();
     AddZooKeeperKinds();
+    AddZooKeeperDataKinds();
     AddContainerKinds();
+    AddFrameworkKinds();
     AddWork();
     Misbehave();
     cluster_.network().SetOptions(Weather::NetworkOf(plan_));
@@ -63,9 +71,13 @@ class ClusterSwarm {
 
  private:
   void AddVictims();
+  template <typename NodeType>
+  void AddServer(NodeType& node, const io::Endpoint& address);
   void AddVictim(Node& node);
   void AddZooKeeperKinds();
+  void AddZooKeeperDataKinds();
   void AddContainerKinds();
+  void AddFrameworkKinds();
   void Misbehave();
   void EndMisbehaviour();
   void AddWork();
@@ -81,20 +93,59 @@ class ClusterSwarm {
   const Plan& plan_;
   Cluster cluster_;
   int tasks_ = 0;
+  std::optional<Ensemble::Backup> backup_;
   std::shared_ptr<bool> working_ = std::make_shared<bool>(true);
   Weather weather_;
 };
 
 // In the order that HealCore counts on.
 void ClusterSwarm::AddVictims() {
-  for (MasterNode* master : cluster_.masters()) AddVictim(*master);
+  for (MasterNode* master : cluster_.masters()) {
+    AddServer(*master, master->address());
+  }
   for (Host* server : cluster_.zookeepers()) {
     weather_.Add({.host = server, .process = nullptr, .start = [server] {
                     server->Boot();
                   }});
   }
-  for (AgentNode* agent : cluster_.agents()) AddVictim(*agent);
+  for (AgentNode* agent : cluster_.agents()) {
+    AddServer(*agent, agent->address());
+  }
   for (FrameworkNode* framework : cluster_.frameworks()) AddVictim(*framework);
+}
+
+namespace {
+
+// Of those that an operator may change from one start to the next.
+void DrawFlags(io::Random& random, master::MasterOptions& flags) {
+  flags.allocation_interval = random.Between(100ms, 2s);
+  flags.log_segment_bytes = (64 + random.Below(448)) << 10;
+  flags.log_reserve_bytes = (8 + random.Below(24)) << 10;
+}
+
+void DrawFlags(io::Random& random, agent::AgentOptions& flags) {
+  flags.registration_backoff_factor = random.Between(100ms, 3s);
+  flags.executor_shutdown_grace_period = random.Between(1s, 10s);
+  flags.executor_registration_timeout = random.Between(30s, 90s);
+}
+
+}  // namespace
+
+template <typename NodeType>
+void ClusterSwarm::AddServer(NodeType& node, const io::Endpoint& address) {
+  weather_.Add({.host = &node,
+                .process = [&node] { return node.process(); },
+                .start = [&node] { node.Restart(); },
+                .other_flags =
+                    [&node](io::Random& random) {
+                      node.ChangeFlags(
+                          [&random](auto& flags) { DrawFlags(random, flags); });
+                    },
+                .set_protocol =
+                    [&node](const wire::Versions& versions) {
+                      node.SetProtocol(versions);
+                    },
+                .address = address});
 }
 
 void ClusterSwarm::AddVictim(Node& node) {
@@ -116,6 +167,35 @@ void ClusterSwarm::AddZooKeeperKinds() {
   });
 }
 
+// What is wrong with what ZooKeeper holds concerns everybody: it is over when
+// anybody is to be well.
+void ClusterSwarm::AddZooKeeperDataKinds() {
+  Ensemble& zookeeper = cluster_.zookeeper();
+  const std::string path = cluster_.zookeeper_path();
+  weather_.AddKind("access-denied", [this, &zookeeper, path](auto& random) {
+    const io::Duration time = DrawSpell(random);
+    if (weather_.SparesAny()) return;
+    zookeeper.Restrict(path, "somebody:else");
+    weather_.For(time, {},
+                 [&zookeeper, path] { zookeeper.Restrict(path, ""); });
+  });
+  weather_.AddKind("sequence-overflow", [this, &zookeeper, path](auto& random) {
+    const auto left = static_cast<int32_t>(random.Below(3));
+    if (weather_.SparesAny()) return;
+    zookeeper.SetSequence(path, std::numeric_limits<int32_t>::max() - left);
+  });
+  // A copy is made, and next time restored.
+  weather_.AddKind("zookeeper-rollback", [this, &zookeeper](io::Random&) {
+    if (weather_.SparesAny()) return;
+    if (backup_) {
+      zookeeper.RollBack(*backup_);
+      backup_.reset();
+    } else {
+      backup_ = zookeeper.BackUp();
+    }
+  });
+}
+
 void ClusterSwarm::AddContainerKinds() {
   weather_.AddKind("container-kill", [this](io::Random& random) {
     const std::vector<AgentNode*>& agents = cluster_.agents();
@@ -123,6 +203,22 @@ void ClusterSwarm::AddContainerKinds() {
     const size_t first =
         cluster_.masters().size() + cluster_.zookeepers().size();
     if (!weather_.Spared(first + i)) agents[i]->containers().KillAny(SIGKILL);
+  });
+}
+
+void ClusterSwarm::AddFrameworkKinds() {
+  weather_.AddKind("call-flood", [this](io::Random& random) {
+    const int calls = 1 + static_cast<int>(random.Below(3000));
+    FrameworkNode& framework = cluster_.AnyFramework(random);
+    if (!weather_.SparesAny()) framework.Flood(calls);
+  });
+  // All at once, again and again.
+  weather_.AddKind("reconnect-storm", [this](io::Random& random) {
+    const int times = 2 + static_cast<int>(random.Below(50));
+    if (weather_.SparesAny()) return;
+    for (FrameworkNode* framework : cluster_.frameworks()) {
+      framework->Reconnect(times);
+    }
   });
 }
 
@@ -295,6 +391,17 @@ Plan DrawClusterPlan(uint64_t seed) {
   for (const char* permille : kPermille) {
     drawn(permille, Kind::kStrength, 100);
   }
+  Weather::DrawRestarts(*random, plan);
+  drawn("access-denied", Kind::kFault, 50);
+  drawn("sequence-overflow", Kind::kFault, 30);
+  drawn("zookeeper-rollback", Kind::kFault, 100);
+  // Off unless asked for: among restored data a candidate may take itself for a
+  // follower for good, so that nobody leads (seed 281251637239086).
+  CHECK(plan.Set("zookeeper-rollback", 0).ok());
+  drawn("call-flood", Kind::kFault, 50);
+  drawn("reconnect-storm", Kind::kFault, 100);
+  plan.Add({"builtin-election", Kind::kOption, random->Below(2), 0, 1});
+  plan.Add({"standby", Kind::kOption, random->Below(2), 0, 1});
   return plan;
 }
 

@@ -19,6 +19,11 @@ using std::chrono_literals::operator""s;
 
 using Kind = Plan::Kind;
 
+// Faults of disks that forget what they have acknowledged.
+constexpr const char* kLies[] = {"wipe", "rollback", "clone", "damage"};
+constexpr const char* kMediumLies[] = {"lost-write-permille",
+                                       "misdirected-permille", "stale-sector"};
+
 // Founders come in odd numbers: 2 * quorum - 1.
 uint64_t DrawQuorum(io::Random& random) {
   constexpr uint64_t kQuorums[] = {1, 2, 2, 2, 2, 2, 3, 3, 3, 4};
@@ -76,6 +81,20 @@ log::LogOptions OptionsOf(const Plan& plan) {
   return options;
 }
 
+// Of those that an operator may change from one start to the next.
+constexpr io::Duration kLongestOtherElection = 1500ms;
+void DrawFlags(io::Random& random, log::LogOptions& options) {
+  options.heartbeat_interval = random.Between(20ms, 300ms);
+  options.check_quorum_timeout = random.Between(800ms, 5s);
+  options.min_election_timeout = random.Between(450ms, 1s);
+  options.max_election_timeout =
+      options.min_election_timeout + random.Between(1ms, 500ms);
+  options.retry_interval = random.Between(10ms, 1s);
+  options.scrub_interval = random.Between(1s, 60s);
+  options.segment_bytes = (64 + random.Below(448)) << 10;
+  options.reserve_bytes = (8 + random.Below(24)) << 10;
+}
+
 LogClusterOptions ClusterOptionsOf(const Plan& plan) {
   LogClusterOptions options;
   options.replicas = FoundersOf(plan);
@@ -111,9 +130,10 @@ class LogSwarm {
  private:
   bool Rivals() const { return plan_.at("rivals") != 0; }
   bool DisksLie() const {
-    return plan_.at("wipe") + plan_.at("rollback") + plan_.at("clone") +
-               plan_.at("damage") !=
-           0;
+    uint64_t all = 0;
+    for (const char* lie : kLies) all += plan_.at(lie);
+    for (const char* lie : kMediumLies) all += plan_.at(lie);
+    return all != 0;
   }
   // Members that are removed leave a smaller majority, in which disks that lie
   // could be too many: it is one or the other.
@@ -124,6 +144,7 @@ class LogSwarm {
   bool MayLie(int i) const { return i < (founders_ - 1) / 2; }
 
   void WarmUp();
+  void AddVictim(int i);
   void AddDiskKinds();
   void AddDamage();
   void AddSecondProcess();
@@ -155,20 +176,35 @@ void LogSwarm::WarmUp() {
     // A fresh master with --quorum=1 would form a log of its own.
     log_.Add(std::max(2, founders_ / 2 + 1));
   }
-  for (int i = 0; i < log_.size(); ++i) {
-    weather_.Add({.host = &log_.host(i),
-                  .process = [this, i] { return &log_.process(i); },
-                  .start =
-                      [this, i] {
-                        if (!log_.up(i)) log_.Start(i);
-                      }});
-  }
+  for (int i = 0; i < log_.size(); ++i) AddVictim(i);
   world_.RunFor(1s);
   AddDiskKinds();
   AddDamage();
   AddSecondProcess();
   AddWork();
   log_.network().SetOptions(Weather::NetworkOf(plan_));
+}
+
+void LogSwarm::AddVictim(int i) {
+  weather_.Add({
+      .host = &log_.host(i),
+      .process = [this, i] { return &log_.process(i); },
+      .start =
+          [this, i] {
+            if (!log_.up(i)) log_.Start(i);
+          },
+      .other_flags =
+          [this, i](io::Random& random) {
+            log_.ChangeOptions(i, [&random](log::LogOptions& options) {
+              DrawFlags(random, options);
+            });
+          },
+      .set_protocol =
+          [this, i](const wire::Versions& versions) {
+            log_.SetProtocol(i, versions);
+          },
+      .address = log_.address(i),
+  });
 }
 
 void LogSwarm::AddDiskKinds() {
@@ -203,8 +239,24 @@ void LogSwarm::AddDiskKinds() {
   });
 }
 
-// A sector at rest, of a disk that may lie.
+// A sector at rest, of a disk that may lie, and writes that it acknowledged.
 void LogSwarm::AddDamage() {
+  const auto chance = [this](const char* knob) {
+    return static_cast<double>(plan_.at(knob)) / 1000;
+  };
+  for (int i = 0; i < founders_; ++i) {
+    if (!MayLie(i)) continue;
+    FileSystem& files = log_.host(i).files();
+    files.remembers = plan_.at("stale-sector") != 0;
+    DiskFaults faults;
+    faults.write_lost = chance("lost-write-permille");
+    faults.write_misdirected = chance("misdirected-permille");
+    if (faults.media()) files.SetFaults(faults);
+  }
+  weather_.AddKind("stale-sector", [this](io::Random& random) {
+    const int i = static_cast<int>(random.Below(founders_));
+    if (MayLie(i)) log_.host(i).files().Damage(Fault::kSectorStale);
+  });
   constexpr Fault kKinds[] = {Fault::kBitFlipped, Fault::kSectorZeroed,
                               Fault::kReadFailed};
   weather_.AddKind("damage", [this, kKinds](io::Random& random) {
@@ -283,6 +335,7 @@ void LogSwarm::Await(const std::function<bool()>& condition,
 
 void LogSwarm::HealAll() {
   weather_.End();
+  for (int i = 0; i < founders_; ++i) log_.host(i).files().SetFaults({});
   std::vector<int> sound;
   for (int i = 0; i < log_.size(); ++i) {
     const bool cloned_to = i >= founders_ && plan_.at("clone") != 0;
@@ -322,9 +375,12 @@ bool LogSwarm::CoreLeads(const std::vector<int>& core) {
 // The bound of the protocol: a leader, then an append, then everybody of the
 // core has everything.
 void LogSwarm::AwaitService(const std::vector<int>& core) {
+  const io::Duration election = std::chrono::milliseconds(
+      plan_.at("election-ms") + plan_.at("election-more-ms"));
   const io::Duration elections =
-      3 * std::chrono::milliseconds(plan_.at("election-ms") +
-                                    plan_.at("election-more-ms"));
+      3 * (plan_.at("other-flags") == 0
+               ? election
+               : std::max(election, kLongestOtherElection));
   // What a slow disk was asked before, it does first.
   Await(
       [&] {
@@ -388,10 +444,18 @@ Plan DrawLogPlan(uint64_t seed) {
   Weather::Draw(*random, plan);
   plan.Add({"second-process", Kind::kFault,
             random->Below(5) == 0 ? 1 + random->Below(50) : 0, 0, 10000});
-  for (const char* lie : {"wipe", "rollback", "clone", "damage"}) {
+  for (const char* lie : kLies) {
     const uint64_t drawn = random->Below(100);
     const bool on = random->Below(5) == 0;
     plan.Add({lie, Kind::kFault, on ? drawn : 0, 0, 10000});
+  }
+  Weather::DrawRestarts(*random, plan);
+  for (const char* lie : kMediumLies) {
+    const uint64_t drawn = 1 + random->Below(30);
+    const bool on = random->Below(8) == 0;
+    const bool strikes = absl::string_view(lie) == "stale-sector";
+    plan.Add({lie, strikes ? Kind::kFault : Kind::kStrength, on ? drawn : 0, 0,
+              1000});
   }
   return plan;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "sim/squatter.h"
 
 namespace quorate::sim {
 namespace {
@@ -101,6 +102,15 @@ void Weather::Draw(io::Random& random, Plan& plan) {
             60000});
 }
 
+void Weather::DrawRestarts(io::Random& random, Plan& plan) {
+  constexpr uint64_t kMost = 100;
+  constexpr uint64_t kOneIn = 5;
+  for (const char* name : {"other-flags", "upgrade", "address-reuse"}) {
+    plan.Add({name, Plan::Kind::kFault, DrawRate(random, kMost, kOneIn), 0,
+              100 * kMost});
+  }
+}
+
 NetworkOptions Weather::NetworkOf(const Plan& plan) {
   NetworkOptions options;
   options.jitter = std::chrono::microseconds(plan.at("jitter-us"));
@@ -128,6 +138,7 @@ Weather::Weather(World& world, Network& network, const Plan& plan)
       plan_(plan),
       supervisor_(world.NewRandom("weather supervisor")) {
   AddProcessKinds();
+  AddRestartKinds();
   AddNetworkKinds();
   AddLinkKinds();
   AddDiskKinds();
@@ -207,6 +218,58 @@ void Weather::AddProcessKinds() {
     process->SetSlowLoop(late);
     For(time, {*victim}, [process] { process->SetSlowLoop({}); });
   });
+}
+
+void Weather::AddRestartKinds() {
+  AddKind("other-flags", [this](io::Random& random) {
+    const std::optional<size_t> victim = Any(random);
+    if (!victim || !victims_[*victim].other_flags) return;
+    victims_[*victim].other_flags(random);
+    StrikeDown(*victim, false);
+  });
+  AddKind("upgrade", [this](io::Random& random) {
+    const std::optional<size_t> victim = Any(random);
+    if (victim && victims_[*victim].set_protocol) Upgrade(*victim, random);
+  });
+  AddKind("address-reuse", [this](io::Random& random) {
+    const std::optional<size_t> victim = Any(random);
+    if (victim && victims_[*victim].address.port != 0) {
+      Displace(*victim, random);
+    }
+  });
+}
+
+namespace {
+
+// The next release speaks the protocol of this one, too; the one after it does
+// not any more.
+constexpr uint32_t kNow = wire::kProtocolVersion;
+constexpr wire::Versions kThisRelease{kNow, kNow};
+constexpr wire::Versions kNextRelease{kNow, kNow + 1};
+constexpr wire::Versions kReleaseAfterNext{kNow + 1, kNow + 2};
+
+}  // namespace
+
+// To the next release or back; now and then, by mistake, two at once.
+void Weather::Upgrade(size_t victim, io::Random& random) {
+  const bool hasty = random.Below(8) == 0;
+  const bool up = random.Below(2) == 0;
+  too_new_.erase(victim);
+  if (hasty) too_new_.insert(victim);
+  victims_[victim].set_protocol(hasty ? kReleaseAfterNext
+                                : up  ? kNextRelease
+                                      : kThisRelease);
+  StrikeDown(victim, false);
+}
+
+// Another program has its address for a while; it cannot start meanwhile.
+void Weather::Displace(size_t victim, io::Random& random) {
+  const io::Duration time = DrawSpell(random);
+  Host& host = *victims_[victim].host;
+  if (!host.up() || IsSquatted(host)) return;
+  StrikeDown(victim, false);
+  Process& squatter = StartSquatter(host, victims_[victim].address, random);
+  For(time, {victim}, [&squatter] { squatter.Terminate(); });
 }
 
 void Weather::AddNetworkKinds() {
@@ -441,10 +504,16 @@ void Weather::Partition(io::Random& random) {
         return side[a] == 0 && side[b] != 0;
     }
   };
+  // Whether that is the direction from the one side to the other.
+  const auto forth = [&](size_t a, size_t b) {
+    return shape == 0 ? a == alone : shape == 1 ? side[a] % 2 == 0 : a < b;
+  };
+  const bool back = one_way && random.Below(2) == 0;
   Links links;
   for (size_t a = 0; a < n; ++a) {
     for (size_t b = 0; b < n; ++b) {
-      if (a != b && apart(a, b) && (!one_way || a < b)) links.push_back({a, b});
+      if (a == b || !apart(a, b)) continue;
+      if (!one_way || forth(a, b) != back) links.push_back({a, b});
     }
   }
   Cut(links, time);
@@ -472,6 +541,10 @@ void Weather::Spare(const std::vector<size_t>& victims) {
   for (const size_t i : victims) {
     starting_.erase(i);
     victims_[i].host->clock().Correct();
+    if (too_new_.erase(i) != 0) {
+      victims_[i].set_protocol(kNextRelease);
+      if (!Down(i)) victims_[i].process()->Terminate();
+    }
     if (victims_[i].process && !Down(i)) {
       victims_[i].process()->DieAtDiskCall(0, false);
     }

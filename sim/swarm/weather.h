@@ -24,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/wire/link.h"
+#include "io/network.h"
 #include "sim/machine.h"
 #include "sim/network.h"
 #include "sim/swarm/plan.h"
@@ -40,14 +42,21 @@ class Weather {
     std::function<Process*()> process;
     // Boots the host and starts the program; nothing happens if both are there.
     std::function<void()> start;
+    // What its next start is to be like; not set where that makes no sense.
+    std::function<void(io::Random&)> other_flags;
+    std::function<void(const wire::Versions&)> set_protocol;
+    // Where clients look for it; port 0: nowhere.
+    io::Endpoint address;
   };
 
-  // The knobs of every fault that strikes, as a seed draws them.
+  // The knobs of every fault that strikes, as a seed draws them; and of those
+  // after which something else runs than before.
   static void Draw(io::Random& random, Plan& plan);
+  static void DrawRestarts(io::Random& random, Plan& plan);
   // The network of a plan: its latency, and how soon it gives up connections.
   static NetworkOptions NetworkOf(const Plan& plan);
 
-  // All outlive the weather. `plan` has the knobs of Draw.
+  // All outlive the weather. `plan` has the knobs of both.
   Weather(World& world, Network& network, const Plan& plan);
   ~Weather();
 
@@ -63,8 +72,15 @@ class Weather {
   void Spare(const std::vector<size_t>& victims);
   // The same for all.
   void End();
-  // For kinds that are added: whether it is to be left alone.
+
+  // For kinds that are added. Whether that victim is to be left alone, and
+  // whether any is.
   bool Spared(size_t victim) const { return spared_.count(victim) != 0; }
+  bool SparesAny() const { return !spared_.empty(); }
+  // Undoes something after that time, or when all these victims are spared: of
+  // none, when any is.
+  void For(io::Duration time, std::vector<size_t> victims,
+           std::function<void()> undo);
 
  private:
   struct Kind;
@@ -76,6 +92,9 @@ class Weather {
   };
 
   void AddProcessKinds();
+  void AddRestartKinds();
+  void Upgrade(size_t victim, io::Random& random);
+  void Displace(size_t victim, io::Random& random);
   void AddNetworkKinds();
   void AddLinkKinds();
   // `strike` says for how long; without `undo` it is over by itself.
@@ -95,9 +114,6 @@ class Weather {
   std::optional<size_t> Any(io::Random& random);
   bool Down(size_t victim) const;
   void StrikeDown(size_t victim, bool power);
-  // Undoes it after that time, or when the victims are spared.
-  void For(io::Duration time, std::vector<size_t> victims,
-           std::function<void()> undo);
   void Undo(uint64_t spell);
   // No link from one of these to another, unless both are spared.
   void Cut(const Links& links, io::Duration time);
@@ -113,6 +129,7 @@ class Weather {
   std::map<uint64_t, Spell> spells_;
   uint64_t next_spell_ = 0;
   std::set<size_t> starting_;  // will be started
+  std::set<size_t> too_new_;   // skipped a release
   std::unique_ptr<io::Random> supervisor_;
   bool over_ = true;
   // False once this is destroyed; for events that come too late.

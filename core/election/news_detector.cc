@@ -1,0 +1,114 @@
+#include "core/election/news_detector.h"
+
+#include <glog/logging.h>
+
+#include "absl/strings/str_cat.h"
+#include "core/api/mesos.pb.h"
+#include "core/election/announcer.h"
+#include "core/election/news.pb.h"
+
+namespace quorate::election {
+namespace {
+
+// To connect and to be told a leader, before the next master is asked.
+constexpr io::Duration kAnswerTimeout = std::chrono::seconds(1);
+constexpr io::Duration kSilenceTimeout = 3 * kNewsInterval;
+// Between a link's end and the next one.
+constexpr io::Duration kMinPause = std::chrono::milliseconds(20);
+constexpr io::Duration kMaxPause = std::chrono::milliseconds(100);
+
+}  // namespace
+
+NewsDetector::NewsDetector(io::Environment& environment,
+                           const MasterLocation& location,
+                           std::string cluster_id, OnLeader on_leader)
+    : environment_(environment),
+      location_(location),
+      cluster_id_(std::move(cluster_id)),
+      on_leader_(std::move(on_leader)),
+      random_(environment.random().Split("detector")),
+      asked_(random_->Below(location.masters.size())) {
+  Ask();
+}
+
+void NewsDetector::Ask() {
+  dialer_ = wire::NewDialer(
+      environment_.clock(), environment_.network(), location_.masters[asked_],
+      [this] {
+        wire::Handshake mine;
+        mine.purpose = wire::Purpose::kDetector;
+        mine.versions = location_.protocol;
+        mine.cluster_id = cluster_id_;
+        return mine;
+      },
+      wire::Dialer::Options{}, random_->Next(), this);
+  WaitFor(kAnswerTimeout, "tells no leader");
+}
+
+void NewsDetector::WaitFor(io::Duration patience, const char* what) {
+  patience_ = environment_.clock().RunAfter(patience, [this, what] {
+    AskNext(absl::StrCat("the master at ", location_.masters[asked_].ToString(),
+                         " ", what));
+  });
+}
+
+void NewsDetector::AskNext(const std::string& why) {
+  VLOG(1) << why << "; asking the next one who leads";
+  asked_ = (asked_ + 1) % location_.masters.size();
+  tells_ = false;
+  // What is asked no more is destroyed then: this may run inside its callback.
+  patience_ = environment_.clock().RunAfter(
+      random_->Between(kMinPause, kMaxPause), [this] { Ask(); });
+  if (++fruitless_ < location_.masters.size() || told_ == "") return;
+  LOG(WARNING) << "none of the masters tells who leads";
+  told_ = "";
+  on_leader_(std::nullopt);
+}
+
+void NewsDetector::OnUp(const wire::Handshake& peer) {
+  if (peer.cluster_id.empty() || peer.cluster_id == peer_cluster_) return;
+  LOG_IF(WARNING, !peer_cluster_.empty())
+      << "the master at " << location_.masters[asked_].ToString()
+      << " is of another cluster than those asked before";
+  peer_cluster_ = peer.cluster_id;
+  newest_ = {};
+}
+
+void NewsDetector::OnDown(const absl::Status& reason) {
+  AskNext(absl::StrCat("the link to the master at ",
+                       location_.masters[asked_].ToString(),
+                       " broke: ", reason.message()));
+}
+
+void NewsDetector::OnMessage(absl::string_view payload) {
+  LeaderNews news;
+  if (news.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return OnNews(news);
+  }
+  LOG(ERROR) << "the master at " << location_.masters[asked_].ToString()
+             << " tells no news, but something else";
+}
+
+void NewsDetector::OnNews(const LeaderNews& news) {
+  const std::pair<uint32_t, uint64_t> reign = {news.generation(), news.epoch()};
+  // A master that is cut off from the others may not have heard yet that its
+  // leader is none any more.
+  const bool outdated = news.has_epoch() && reign < newest_;
+  if (!news.has_leader() || outdated) {
+    // It may hear of the next leader soon.
+    if (std::exchange(tells_, false)) {
+      WaitFor(kAnswerTimeout, "tells no leader any more");
+    }
+    return;
+  }
+  tells_ = true;
+  if (news.has_epoch()) newest_ = reign;
+  fruitless_ = 0;
+  WaitFor(kSilenceTimeout, "is silent");
+  std::string leader = news.leader().SerializeAsString();
+  if (told_ == leader) return;
+  told_ = std::move(leader);
+  on_leader_(news.leader());
+}
+
+}  // namespace quorate::election
