@@ -239,6 +239,25 @@ SCENARIO(Log, AllLosePowerAtOnce) {
   EXPECT_SOON(log.Converged(), 20s);
 }
 
+// A leader that is about to be stopped hands over: another one leads before
+// anybody could have missed it.
+SCENARIO(Log, ALeaderHandsOver) {
+  sim::LogCluster log(world, Electing(3));
+  auto random = world.NewRandom("story");
+  EXPECT_SOON(Leader(log) >= 0, 30s);
+  Load(world, log, static_cast<int>(random->Below(50)));
+  EXPECT_NOW(Acknowledges(world, log, 10s));
+  const int old = Leader(log);
+  log.TransferLeadership(old);
+  const io::Duration noticed =
+      sim::LogClusterOptions::SmallLog().min_election_timeout;
+  EXPECT_SOON(Leader(log) >= 0 && Leader(log) != old, noticed);
+  log.Kill(old);
+  EXPECT_NOW(Acknowledges(world, log, 10s));
+  log.Start(old);
+  EXPECT_SOON(log.Converged(), 30s);
+}
+
 // Operational guide, a rolling restart: one master after the other, waiting for
 // each to be back; the log is never without a leader for long.
 SCENARIO(Log, ARollingRestartStopsNothing) {

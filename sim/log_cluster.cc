@@ -350,6 +350,14 @@ void LogCluster::Elect(int i) {
   });
 }
 
+void LogCluster::TransferLeadership(int i) {
+  if (!up(i) || process(i).paused()) return;
+  process(i).Run([this, i] {
+    node(i)->TransferLeadership();
+    replica(i)->OnLostLeadership(absl::OkStatus());
+  });
+}
+
 std::vector<int> LogCluster::Leaders() {
   std::vector<int> leaders;
   for (int i = 0; i < size(); ++i) {

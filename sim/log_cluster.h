@@ -118,6 +118,8 @@ class LogCluster {
 
   // Asks a replica to lead, unless it does or tries already.
   void Elect(int i);
+  // Has it ask another one to lead at once.
+  void TransferLeadership(int i);
   // Which replicas lead, by their own word.
   std::vector<int> Leaders();
   // Appends at that replica if it leads, so many bytes and a few; the outcome

@@ -362,6 +362,19 @@ TEST(AgentTest, AnotherConfigurationIsRefusedInWords) {
   EXPECT_EQ(w.agent()->view().id, "master-S1");
 }
 
+TEST(AgentTest, AfterARebootAnotherConfigurationIsANewAgent) {
+  AgentWorld w(1);
+  w.Begin();
+  w.agent_host.LosePower();
+  w.agent_host.Boot();
+  w.options.boot_id = "boot-2";
+  w.options.resources = "cpus:8";
+  w.script.agent_id = "master-S1";
+  w.StartAgent();
+  ASSERT_TRUE(w.AwaitRegistered());
+  EXPECT_EQ(w.agent()->view().id, "master-S1");
+}
+
 TEST(AgentTest, OneAgentPerWorkDirectory) {
   AgentWorld w(1);
   w.Begin();
