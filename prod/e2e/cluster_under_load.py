@@ -27,7 +27,7 @@ from prod.e2e.cluster_on_hosts import (SESSION_SECONDS, Cluster, Machine,
                                        get_json)
 from prod.e2e.framework import Framework, scalar
 from prod.e2e.harness import RUNFILES, await_true
-from prod.e2e.load_history import (NEVER_WAS, TERMINAL, History, Task,
+from prod.e2e.load_history import (NEVER_RAN, TERMINAL, History, Task,
                                    violations)
 
 LONG_TASKS = 4
@@ -230,7 +230,7 @@ class Load:
         """Until each task has ended, was never there, or may run."""
         def open_tasks():
             return [name for name, task in self.history.tasks.items()
-                    if not (TERMINAL | NEVER_WAS) & set(task.states)
+                    if not (TERMINAL | NEVER_RAN) & set(task.states)
                     and not may_run(task)]
 
         begun = time.monotonic()

@@ -12,6 +12,9 @@ TERMINAL = frozenset((
     "TASK_DROPPED", "TASK_GONE", "TASK_GONE_BY_OPERATOR"))
 # What a framework is told of a task that no agent ever had.
 NEVER_WAS = frozenset(("TASK_DROPPED", "TASK_UNKNOWN", "TASK_GONE"))
+# The same, or of one that its agent gave up before it ran: the agent was
+# restarted just then.
+NEVER_RAN = NEVER_WAS | {"TASK_FAILED"}
 # What is told of these tasks, which all end well, on their way.
 EXPECTED = frozenset(("TASK_STAGING", "TASK_STARTING", "TASK_RUNNING"))
 
@@ -82,10 +85,10 @@ def _task_violations(task):
             yield "was running, and the leader did not know it"
         if "TASK_FINISHED" not in task.states:
             yield "nobody was told of its end: %s" % task.states
-    elif not NEVER_WAS & set(task.states):
+    elif not NEVER_RAN & set(task.states):
         yield "nobody knows what became of it: %s" % task.states
     elif task.starts:
-        yield "ran, and is said never to have been: %s" % task.states
+        yield "ran, and is said never to have run: %s" % task.states
 
 
 def _wrong(states):

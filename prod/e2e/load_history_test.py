@@ -71,7 +71,7 @@ class HistoryTest(unittest.TestCase):
     def test_a_task_that_ran_and_is_said_not_to_be(self):
         def start(history):
             history.tasks["never"].starts = 1
-        self.assertIn("said never to have been", self.broken(start))
+        self.assertIn("said never to have run", self.broken(start))
 
     def test_an_agent_with_another_id(self):
         def rename(history):
