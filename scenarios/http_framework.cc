@@ -26,9 +26,11 @@ std::string Quoted(absl::string_view text) {
 class Subscriber final : public sim::Program {
  public:
   Subscriber(io::Environment& environment, const io::Endpoint& master,
-             std::string command, std::shared_ptr<Memory> memory)
+             std::string command, std::shared_ptr<Memory> memory,
+             sim::TaskTruth& truth)
       : command_(std::move(command)),
         memory_(std::move(memory)),
+        truth_(truth),
         events_(environment.clock(), environment.network(), master, {}),
         calls_(environment.clock(), environment.network(), master, {}) {
     const std::string id =
@@ -106,6 +108,7 @@ class Subscriber final : public sim::Program {
                   absl::StrCat(R"("decline":{"offer_ids":[{"value":)", offer_id,
                                "}]}"));
     }
+    truth_.Asked(memory_->id, kTaskId);
     Send("ACCEPT",
          absl::StrCat(
              R"("accept":{"offer_ids":[{"value":)", offer_id,
@@ -126,6 +129,7 @@ class Subscriber final : public sim::Program {
 
   void OnUpdate(const json::Value& status) {
     memory_->states.emplace_back(status["state"].AsString());
+    truth_.Told(memory_->id, kTaskId, memory_->states.back());
     if (!status["uuid"].is_string()) return;
     Send("ACKNOWLEDGE",
          absl::StrCat(R"("acknowledge":{"agent_id":{"value":)",
@@ -136,6 +140,7 @@ class Subscriber final : public sim::Program {
 
   const std::string command_;
   const std::shared_ptr<Memory> memory_;
+  sim::TaskTruth& truth_;
   http::RecordDecoder decoder_;
   http::ClientConnection events_;
   http::ClientConnection calls_;
@@ -143,17 +148,19 @@ class Subscriber final : public sim::Program {
 
 }  // namespace
 
-HttpFramework::HttpFramework(sim::World& world, sim::Network& network)
-    : host_(world, network, "http-framework", "10.0.9.2") {}
+HttpFramework::HttpFramework(sim::World& world, sim::Network& network,
+                             sim::TaskTruth& truth)
+    : host_(world, network, "http-framework", "10.0.9.2"), truth_(truth) {}
 
 void HttpFramework::Subscribe(const sim::Host& master,
                               const std::string& command) {
-  host_.Start(absl::StrCat("subscriber", ++subscriptions_),
-              [to = io::Endpoint{master.ip(), kMasterPort}, command,
-               memory = memory_](io::Environment& environment) {
-                return std::make_unique<Subscriber>(environment, to, command,
-                                                    memory);
-              });
+  host_.Start(
+      absl::StrCat("subscriber", ++subscriptions_),
+      [to = io::Endpoint{master.ip(), kMasterPort}, command, memory = memory_,
+       &truth = truth_](io::Environment& environment) {
+        return std::make_unique<Subscriber>(environment, to, command, memory,
+                                            truth);
+      });
 }
 
 bool HttpFramework::Reached(const std::string& state) const {

@@ -1,7 +1,7 @@
 // A framework that speaks HTTP with one master only, whichever it is told: it
 // looks for no leader, as behind a firewall that lets one address through.
 //
-//   HttpFramework framework(world, c.network());
+//   HttpFramework framework(world, c.network(), c.checks().task_truth());
 //   framework.Subscribe(follower);
 //   EXPECT_SOON(framework.Reached("TASK_FINISHED"), 60s);
 
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/checkers/task_truth.h"
 #include "sim/machine.h"
 #include "sim/network.h"
 #include "sim/world.h"
@@ -29,8 +30,10 @@ class HttpFramework {
     std::vector<std::string> states;
   };
 
-  // On a host of its own. Both outlive it.
-  HttpFramework(sim::World& world, sim::Network& network);
+  // On a host of its own. All of them outlive it; `truth` hears what it asks
+  // for and what it is told.
+  HttpFramework(sim::World& world, sim::Network& network,
+                sim::TaskTruth& truth);
 
   // Its stream lasts until something ends it; it launches one task, which runs
   // that command.
@@ -42,6 +45,7 @@ class HttpFramework {
 
  private:
   sim::Host host_;
+  sim::TaskTruth& truth_;
   int subscriptions_ = 0;
   const std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
 };

@@ -173,7 +173,7 @@ SCENARIO(Proxy, AFrameworkThatOnlyReachesAFollower) {
   c.AwaitRegistered(leader, 60s);
   MasterNode& follower =
       c.masters()[0] == &leader ? *c.masters()[1] : *c.masters()[0];
-  HttpFramework framework(world, c.network());
+  HttpFramework framework(world, c.network(), c.checks().task_truth());
   for (MasterNode* master : c.masters()) {
     if (master == &follower) continue;
     c.network().Cut(framework.host().ip(), master->ip());

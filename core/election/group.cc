@@ -175,13 +175,14 @@ class Group::Core final : public io::CoordinationSession::Listener {
       content_.reset();
       listener_->OnJoined(*own);
     }
-    if (members != reported_) {
-      reported_ = members;
-      listener_->OnMembers(reported_);
-    }
+    // First, because its number may be another's by now.
     if (lost) {
       listener_->OnMembershipLost(
           absl::NotFoundError("someone removed this member's znode"));
+    }
+    if (members != reported_) {
+      reported_ = members;
+      listener_->OnMembers(reported_);
     }
     if (content_.has_value() && !joined_.has_value()) Create();
   }

@@ -257,17 +257,20 @@ Parser::Event Parser::Finish() {
 Parser::Event Parser::ReadHead(absl::string_view* input) {
   const absl::string_view before = *input;
   const LineScanner::Result result = scanner_.Scan(input);
+  absl::string_view head = before.substr(0, before.size() - input->size());
+  // Most heads arrive whole, and are not copied.
+  const bool complete = result == LineScanner::Result::kComplete;
+  if (!complete || !buffer_.empty()) {
+    buffer_.append(head.data(), head.size());
+    head = buffer_;
+  }
+  if (kind_ == Kind::kResponse && !MayBeResponse(head)) {
+    return Fail(400, "this is no HTTP");
+  }
   if (result == LineScanner::Result::kError) {
     return Fail(scanner_.error_status(), scanner_.error());
   }
-  absl::string_view block = before.substr(0, before.size() - input->size());
-  const bool complete = result == LineScanner::Result::kComplete;
-  if (complete && buffer_.empty()) return OnHeadComplete(block);
-  buffer_.append(block.data(), block.size());
-  if (kind_ == Kind::kResponse && !MayBeResponse(buffer_)) {
-    return Fail(400, "this is no HTTP");
-  }
-  return complete ? OnHeadComplete(buffer_) : Event::kNeedMore;
+  return complete ? OnHeadComplete(head) : Event::kNeedMore;
 }
 
 Parser::Event Parser::OnHeadComplete(absl::string_view block) {

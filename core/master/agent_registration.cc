@@ -79,7 +79,7 @@ void Agents::OnRegister(Connection& connection,
 // Whoever registers from there does not know its id, so nothing that it ran
 // under that id is left.
 void Agents::ReplaceFormerAt(const io::Endpoint& address) {
-  constexpr char kMetric[] = "master/slave_removals/reason_registered";
+  static constexpr char kMetric[] = "master/slave_removals/reason_registered";
   if (const Agent* former = context_.cluster.FindAgentAt(address)) {
     return RemoveFromRegistry(former->id, "registered anew", kMetric);
   }

@@ -158,7 +158,7 @@ TEST_F(SchedulerTest, SubscribedThenHeartbeatAtOnceAndInIntervals) {
   const std::string bytes = framework.TakeBytes();
   EXPECT_TRUE(absl::StartsWith(
       bytes,
-      "226\n{\"type\":\"SUBSCRIBED\",\"subscribed\":{\"framework_id\":{"
+      "266\n{\"type\":\"SUBSCRIBED\",\"subscribed\":{\"framework_id\":{"
       "\"value\":\"M1-0000\"},\"heartbeat_interval_seconds\":15.0,"
       "\"master_info\":{\"id\":\"M1\""))
       << bytes;

@@ -300,8 +300,12 @@ absl::Status Driver::Core::Send(Call call) {
 void Driver::Core::OnCallAnswered(Call::Type type,
                                   absl::StatusOr<http::Response> answer) {
   if (!answer.ok()) {
-    LOG(WARNING) << "call " << Call::Type_Name(type)
-                 << " was not answered: " << answer.status();
+    // Offers may have been used or declined, or not: a new subscription
+    // settles that.
+    Lose(absl::Status(
+        answer.status().code(),
+        absl::StrCat("call ", Call::Type_Name(type),
+                     " was not answered: ", answer.status().message())));
   } else if (answer->status != 202 && answer->status != 200) {
     LOG(WARNING) << "call " << Call::Type_Name(type) << " was answered "
                  << answer->status << " " << answer->body;

@@ -37,8 +37,8 @@ class Scheduler {
   // At the first subscription and at each later one.
   virtual void OnSubscribed(const mesos::v1::FrameworkID& id,
                             const mesos::v1::MasterInfo& master) = 0;
-  // The stream broke, heartbeats stopped, or another master leads; the driver
-  // subscribes again by itself.
+  // The stream broke, heartbeats stopped, a call was not answered, or another
+  // master leads; the driver subscribes again by itself.
   virtual void OnDisconnected() = 0;
   // The master refused for good (ERROR event, or 4xx on SUBSCRIBE).
   virtual void OnError(const std::string& message) = 0;

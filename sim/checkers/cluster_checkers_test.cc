@@ -100,6 +100,9 @@ TEST(TaskTruthTest, SomethingIsToldOfEachLaunch) {
   EXPECT_NE(c.Unsettled(), "");
   c.FrameworkRemoved("f");
   EXPECT_EQ(c.Unsettled(), "");
+  // Its framework had yet to hear that it was removed.
+  c.Asked("f", "v");
+  EXPECT_EQ(c.Unsettled(), "");
   // What was only wanted to end was never asked for.
   c.KillWanted("f", "u");
   EXPECT_EQ(c.Unsettled(), "");
@@ -246,6 +249,26 @@ TEST(ResourceBooksTest, WhatCannotBeReadIsAViolation) {
   resource.mutable_scalar()->set_value(-1);
   framework.executors["e"] = std::move(executor);
   EXPECT_NE(BooksVerdict(BooksOf("a", Parse("cpus:4"), workload)), "");
+}
+
+// What is ended with its framework belongs to others already, but has to end.
+TEST(ResourceBooksTest, OfAFrameworkThatWasRemoved) {
+  agent::Workload workload;
+  mesos::v1::FrameworkInfo info;
+  info.mutable_id()->set_value("f");
+  agent::Framework& framework = workload.AddFramework(info);
+  auto executor = std::make_unique<agent::Executor>();
+  executor->run.framework_id = "f";
+  executor->generated = true;
+  executor->state = agent::Executor::State::kRunning;
+  Parse("cpus:5").ToProto(executor->tasks["t"].info.mutable_resources());
+  framework.executors["e"] = std::move(executor);
+  const auto books = [&] { return BooksOf("a", Parse("cpus:4"), workload); };
+  EXPECT_NE(BooksVerdict(books()), "");
+  framework.terminating = true;
+  EXPECT_EQ(BooksVerdict(books()), "");
+  const Books master{.agent = "a", .total = Parse("cpus:4")};
+  EXPECT_NE(ResourceBooks::Differences(master, books()), "");
 }
 
 TEST(ResourceBooksTest, Conservation) {

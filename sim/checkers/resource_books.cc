@@ -17,26 +17,27 @@ Resources WithoutMarks(Resources resources) {
 
 // What an agent holds was validated before it came there.
 void Hold(const std::string& holder, const Resources::Protos& protos,
-          Books* books) {
+          std::map<std::string, Resources>* held, Books* books) {
   absl::StatusOr<Resources> resources = Resources::FromProto(protos);
   if (!resources.ok()) {
     absl::StrAppend(&books->wrong, holder, " holds what is no resources: ",
                     resources.status().message(), "; ");
     return;
   }
-  books->held[holder] = WithoutMarks(*std::move(resources));
+  (*held)[holder] = WithoutMarks(*std::move(resources));
 }
 
-void AddExecutor(const agent::Executor& executor, Books* books) {
+void AddExecutor(const agent::Executor& executor,
+                 std::map<std::string, Resources>* held, Books* books) {
   if (executor.state == agent::Executor::State::kTerminated) return;
   const std::string& framework = executor.run.framework_id;
   if (!executor.generated) {
     Hold(absl::StrCat("executor ", framework, " ", executor.id()),
-         executor.info.resources(), books);
+         executor.info.resources(), held, books);
   }
   for (const auto& [id, task] : executor.tasks) {
     if (task.phase == agent::Task::Phase::kTerminated) continue;
-    Hold(absl::StrCat("task ", framework, " ", id), task.info.resources(),
+    Hold(absl::StrCat("task ", framework, " ", id), task.info.resources(), held,
          books);
   }
 }
@@ -79,8 +80,9 @@ Books BooksOf(const std::string& agent, const Resources& total,
               const agent::Workload& workload) {
   Books books{.agent = agent, .total = total};
   for (const auto& [id, framework] : workload.frameworks()) {
+    auto* held = framework->terminating ? &books.ending : &books.held;
     for (const auto& [executor_id, executor] : framework->executors) {
-      AddExecutor(*executor, &books);
+      AddExecutor(*executor, held, &books);
     }
   }
   return books;
@@ -120,6 +122,10 @@ std::string ResourceBooks::Differences(const Books& master,
   };
   compare(master, agent, "the master");
   compare(agent, master, "the agent");
+  for (const auto& [holder, resources] : agent.ending) {
+    absl::StrAppend(&differences, holder,
+                    " has not ended with its framework; ");
+  }
   if (master.total != agent.total) {
     absl::StrAppend(&differences, "agent ", agent.agent, " has ",
                     agent.total.ToText(), ", its master thinks ",

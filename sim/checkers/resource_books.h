@@ -5,7 +5,8 @@
 //   of these hold the same (a port, an item of a set).
 // * Who holds something is known, and what.
 // * What an agent runs fits into what it has. The command executors' own share
-//   is the agent's, and is not counted.
+//   is the agent's, and is not counted; nor is what it is ending because the
+//   framework was removed, which the master gives to others at once.
 // * Conservation: when all is quiet, master and agent know of the same things
 //   with the same resources.
 //
@@ -40,6 +41,8 @@ struct Books {
   Resources total;
   // By "task <framework> <id>", "executor ..." or "offer <id>".
   std::map<std::string, Resources> held;
+  // The same, of frameworks that were removed.
+  std::map<std::string, Resources> ending;
   // What is to be held and is not there, or cannot be read; empty: nothing.
   std::string wrong;
 };

@@ -106,10 +106,12 @@ void TaskTruth::Asked(const std::string& framework_id,
   Task& task = Find(framework_id, task_id);
   ++task.asked;
   task.told.clear();
-  task.given_up = false;
+  // It may have yet to read that it was removed.
+  task.given_up = removed_frameworks_.count(framework_id) > 0;
 }
 
 void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
+  removed_frameworks_.insert(framework_id);
   const std::string prefix = absl::StrCat(framework_id, "/");
   for (auto& [id, task] : tasks_) {
     if (!absl::StartsWith(id, prefix)) continue;

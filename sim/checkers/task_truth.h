@@ -87,6 +87,7 @@ class TaskTruth {
   World& world_;
   std::map<std::string, Task> tasks_;     // by framework and task id
   std::map<std::string, Task*> running_;  // by container
+  std::set<std::string> removed_frameworks_;
   std::set<std::string> gone_hosts_;
   int started_ = 0;
 };

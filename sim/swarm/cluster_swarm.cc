@@ -1,7 +1,5 @@
 #include "sim/swarm/cluster_swarm.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <csignal>
 #include <limits>
@@ -188,11 +186,13 @@ void ClusterSwarm::AddZooKeeperDataKinds() {
     if (weather_.SparesAny()) return;
     zookeeper.SetSequence(path, std::numeric_limits<int32_t>::max() - left);
   });
-  // A copy is made, and next time restored.
-  weather_.AddKind("zookeeper-rollback", [this, &zookeeper](io::Random&) {
+  // A copy is made, and next time restored. If nobody was allowed to write when
+  // it was made, whoever restores it mends that.
+  weather_.AddKind("zookeeper-rollback", [this, &zookeeper, path](auto&) {
     if (weather_.SparesAny()) return;
     if (backup_) {
       zookeeper.RollBack(*backup_);
+      zookeeper.Restrict(path, "");
       backup_.reset();
     } else {
       backup_ = zookeeper.BackUp();
@@ -419,9 +419,6 @@ Plan DrawClusterPlan(uint64_t seed) {
   drawn("access-denied", Kind::kFault, 50);
   drawn("sequence-overflow", Kind::kFault, 30);
   drawn("zookeeper-rollback", Kind::kFault, 100);
-  // Off unless asked for: among restored data a candidate may take itself for a
-  // follower for good, so that nobody leads (seed 281251637239086).
-  CHECK(plan.Set("zookeeper-rollback", 0).ok());
   drawn("call-flood", Kind::kFault, 50);
   drawn("reconnect-storm", Kind::kFault, 100);
   plan.Add({"builtin-election", Kind::kOption, random->Below(2), 0, 1});

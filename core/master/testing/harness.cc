@@ -131,9 +131,10 @@ registry::RegistryState StateOf(
 
 Harness::Harness(MasterOptions options,
                  const std::vector<mesos::v1::AgentInfo>& admitted)
-    : Harness(std::move(options), StateOf(admitted)) {}
+    : Harness(std::move(options), StateOf(admitted), "M1") {}
 
-Harness::Harness(MasterOptions options, const registry::RegistryState& registry)
+Harness::Harness(MasterOptions options, const registry::RegistryState& registry,
+                 const std::string& id)
     : options_(WithDefaults(std::move(options))),
       context_(environment_, options_),
       registry_(environment_.clock()),
@@ -150,7 +151,7 @@ Harness::Harness(MasterOptions options, const registry::RegistryState& registry)
           nullptr, scheduler_api_, operator_api_, files_) {
   registry_.mutable_state() = registry;
   context_.registry = &registry_;
-  context_.info.set_id("M1");
+  context_.info.set_id(id);
   context_.info.set_pid("master@10.0.0.1:5050");
   context_.info.set_ip(16777226);
   context_.info.set_port(5050);

@@ -96,12 +96,14 @@ struct Answer {
 
 class Harness {
  public:
-  // Agents of the registry may be given; they are those to be recovered.
+  // Master M1. Agents of the registry may be given; they are those to be
+  // recovered.
   explicit Harness(MasterOptions options = {},
                    const std::vector<mesos::v1::AgentInfo>& admitted = {});
 
   // The next leader, which knows what the one before has made durable.
-  Harness(MasterOptions options, const registry::RegistryState& registry);
+  Harness(MasterOptions options, const registry::RegistryState& registry,
+          const std::string& id = "M2");
 
   // Runs what is due now, or within `time`, and checks the books.
   void Run(io::Duration time = io::Duration::zero());
