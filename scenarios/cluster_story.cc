@@ -16,6 +16,17 @@ sim::NetworkOptions DrawNetwork(sim::World& world) {
   return options;
 }
 
+sim::ClusterOptions AnyElection(sim::World& world) {
+  sim::ClusterOptions options{
+      .masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)};
+  auto random = world.NewRandom("election");
+  if (random->Below(2) == 0) {
+    options.zookeepers = 0;
+    options.builtin_election = true;
+  }
+  return options;
+}
+
 bool Undisturbed(const std::vector<std::string>& states) {
   return std::all_of(states.begin(), states.end(), [](const auto& state) {
     return state == "TASK_STAGING" || state == "TASK_STARTING" ||

@@ -14,6 +14,9 @@ namespace quorate::scenarios {
 // Latencies as different as those of a rack and of a continent.
 sim::NetworkOptions DrawNetwork(sim::World& world);
 
+// Three masters, which elect by themselves or with ZooKeeper, and an agent.
+sim::ClusterOptions AnyElection(sim::World& world);
+
 // The task went its way without a disturbance that its framework can see.
 bool Undisturbed(const std::vector<std::string>& states);
 

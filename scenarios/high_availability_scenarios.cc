@@ -29,6 +29,33 @@ bool Unreachable(Cluster& c, const std::string& task) {
 
 }  // namespace
 
+// Operational guide, the table of what a quorum tolerates: of 1, 3, 5 and 7
+// masters 0, 1, 2 and 3 may fail, always the leader. With one more nothing is
+// done, and what runs goes on; when it is back, so does all else.
+SCENARIO(Tolerance, AsManyMastersFailAsTheGuideAllows) {
+  auto random = world.NewRandom("story");
+  const auto tolerated = static_cast<int>(random->Below(4));
+  sim::ClusterOptions options = AnyElection(world);
+  options.masters = 2 * tolerated + 1;
+  options.quorum = tolerated + 1;
+  Cluster c(world, options);
+  c.AwaitRegistered(60s);
+  c.framework().Launch("long", "sleep 900");
+  c.AwaitTask("long", "TASK_RUNNING", 30s);
+  for (int i = 0; i < tolerated; ++i) c.AwaitLeader(60s).LosePower();
+  c.AwaitService();
+  MasterNode& last = c.AwaitLeader(60s);
+  last.LosePower();
+  c.framework().Launch("waits", "sleep 1");
+  world.RunFor(60s);
+  EXPECT_NOW(c.Leader() == nullptr);
+  EXPECT_NOW(c.framework().States("waits").empty());
+  last.Restart();
+  c.AwaitTask("waits", "TASK_FINISHED", 300s);
+  c.AwaitTask("long", "TASK_FINISHED", 1000s);
+  EXPECT_NOW(Undisturbed(c.framework().States("long")));
+}
+
 // High-availability guide: an agent that answers no ping of the leader for 75
 // seconds is unreachable, and no sooner. Its task runs on, and is told to run
 // again when the agent is back.

@@ -16,20 +16,7 @@ namespace quorate::scenarios {
 namespace {
 
 using sim::Cluster;
-using sim::ClusterOptions;
 using sim::MasterNode;
-
-// Three masters that elect each other, or by ZooKeeper.
-ClusterOptions AnyElection(sim::World& world) {
-  ClusterOptions options{
-      .masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)};
-  auto random = world.NewRandom("election");
-  if (random->Below(2) == 0) {
-    options.zookeepers = 0;
-    options.builtin_election = true;
-  }
-  return options;
-}
 
 // What a master says of the masters: "200 healthy".
 class Quorum {

@@ -56,9 +56,14 @@ def _libc(function, *arguments):
                                          os.strerror(error)))
 
 
+# Bazel's PATH has no folders of administrators' tools.
+_PATH = os.environ.get("PATH", "/usr/bin") + ":/usr/sbin:/sbin"
+
+
 def _tool(argv, commands=None):
     done = subprocess.run(argv, input=commands, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
+                          stderr=subprocess.STDOUT, text=True, check=False,
+                          env={**os.environ, "PATH": _PATH})
     if done.returncode != 0:
         raise OSError("%s: %s" % (" ".join(argv), done.stdout.strip()))
     return done.stdout
