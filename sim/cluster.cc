@@ -50,6 +50,8 @@ Cluster::Cluster(World& world, ClusterOptions options)
                                    const log::EntryProto& entry) {
     registry_witness_.Entry(position, entry);
   };
+  console_.on_gone = [this](const auto& id) { checks_.MarkedGone(id); };
+  console_.on_torn_down = [this](const auto& id) { checks_.TornDown(id); };
   AddMasters(options);
   AddAgents(options);
   AddFrameworks(options);

@@ -203,6 +203,22 @@ void ClusterChecks::Check(WatchedAgent& watched) {
   if (!world_.failure()) agent.CheckInvariants();
 }
 
+void ClusterChecks::MarkedGone(const std::string& agent_id) {
+  for (const WatchedMaster& master : masters_) {
+    const master::Master* role = master.node->role();
+    if (role != nullptr) admission_.Committed(role->registry());
+  }
+  admission_.GoneByOperator("the operator", agent_id);
+}
+
+void ClusterChecks::TornDown(const std::string& framework_id) {
+  for (const WatchedMaster& master : masters_) {
+    const master::Master* role = master.node->role();
+    if (role != nullptr) framework_ends_.Committed(role->registry());
+  }
+  framework_ends_.ToldEnded("the operator", framework_id);
+}
+
 void ClusterChecks::SampleQueues() {
   for (const WatchedMaster& master : masters_) {
     MasterNode* node = master.node;

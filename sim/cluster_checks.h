@@ -46,6 +46,10 @@ class ClusterChecks {
   // A master's program is over.
   void Ended(const Node& master);
 
+  // An operator was told that this is done.
+  void MarkedGone(const std::string& agent_id);
+  void TornDown(const std::string& framework_id);
+
   // What is not as it will be when all has been quiet for long enough, in
   // words; empty when all is well. `leader` leads.
   std::string Unsettled(MasterNode& leader);

@@ -29,13 +29,18 @@ class Console {
   // On a machine of its own. Both outlive the console; `leader` may say null.
   Console(World& world, Network& network, std::function<Host*()> leader);
 
+  // A master has answered 200: it is so.
+  std::function<void(const std::string& agent_id)> on_gone;
+  std::function<void(const std::string& framework_id)> on_torn_down;
+
   std::shared_ptr<const Call> MarkGone(const std::string& agent_id);
   std::shared_ptr<const Call> TearDown(const std::string& framework_id);
 
  private:
   class Asking;
 
-  std::shared_ptr<const Call> Insist(std::string body);
+  std::shared_ptr<const Call> Insist(std::string body,
+                                     std::function<void()> on_ok);
 
   World& world_;
   const std::function<Host*()> leader_;

@@ -1,5 +1,7 @@
 #include "sim/network.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -181,7 +183,10 @@ Network::Network(World& world, NetworkOptions options)
 
 Network::~Network() { world_.network = nullptr; }
 
-void Network::Register(Host* host) { hosts_[host->ip()] = host; }
+void Network::Register(Host* host) {
+  CHECK(hosts_.emplace(host->ip(), host).second)
+      << host->name() << " has an address that is another's: " << host->ip();
+}
 
 size_t Network::LongestQueue() const {
   size_t longest = 0;

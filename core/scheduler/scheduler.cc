@@ -27,6 +27,7 @@ constexpr absl::string_view kPath = "/api/v1/scheduler";
 constexpr io::Duration kMinBackoff = milliseconds(100);
 constexpr io::Duration kMaxBackoff = seconds(5);
 constexpr int kMaxRedirects = 5;
+constexpr size_t kMaxUnanswered = 10000;
 // Until the first event of a stream, and its bounds afterwards.
 constexpr io::Duration kFirstEventTimeout = seconds(30);
 constexpr int kMissedHeartbeats = 5;
@@ -81,6 +82,7 @@ class Driver::Core {
   // Leaves the stream, if there is one.
   void Disconnect();
   void Lose(const absl::Status& reason);
+  void Renew(const std::string& reason);
   void RetryLater();
   void Fail(const std::string& message);
   void ArmLiveness(io::Duration limit);
@@ -97,9 +99,12 @@ class Driver::Core {
   int redirects_ = 0;
 
   std::unique_ptr<Subscription> stream_;
+  // While a new subscription is to take its place.
+  std::unique_ptr<Subscription> former_;
   std::string stream_id_;
   wire::Reign newest_;  // That subscribed this framework.
   std::unique_ptr<http::ClientConnection> calls_;
+  size_t unanswered_ = 0;
   bool subscribed_ = false;
   bool failed_ = false;
   io::Duration liveness_limit_ = kFirstEventTimeout;
@@ -135,6 +140,7 @@ void Driver::Core::OnLeader(const std::optional<MasterInfo>& leader) {
   redirects_ = 0;
   const bool was_subscribed = subscribed_;
   Disconnect();
+  former_.reset();
   if (was_subscribed) scheduler_->OnDisconnected();
   Subscribe();
 }
@@ -208,11 +214,13 @@ void Driver::Core::OnSubscribed(const Event& event) {
   ArmLiveness(liveness_limit_);
   *options_.framework.mutable_id() = subscribed.framework_id();
   subscribed_ = true;
+  former_.reset();
   backoff_ = kMinBackoff;
   redirects_ = 0;
+  unanswered_ = 0;
   calls_ = std::make_unique<http::ClientConnection>(
       environment_.clock(), environment_.network(), *target_,
-      http::ClientOptions{});
+      http::ClientOptions{.max_queued_requests = kMaxUnanswered});
   LOG(INFO) << "subscribed at " << target_->ToString() << " as "
             << subscribed.framework_id().value();
   scheduler_->OnSubscribed(
@@ -253,6 +261,18 @@ void Driver::Core::Lose(const absl::Status& reason) {
   if (was_subscribed) scheduler_->OnDisconnected();
 }
 
+// The call may have used offers, or not: a new subscription settles that. A
+// framework without failover_timeout is removed as soon as its stream ends, so
+// that this one goes on until the new one has taken its place.
+void Driver::Core::Renew(const std::string& reason) {
+  LOG(WARNING) << "subscribing anew: " << reason;
+  former_ = std::move(stream_);
+  former_->Mute();
+  Disconnect();
+  RetryLater();
+  scheduler_->OnDisconnected();
+}
+
 void Driver::Core::Disconnect() {
   subscribed_ = false;
   liveness_.Cancel();
@@ -277,6 +297,7 @@ void Driver::Core::RetryLater() {
 void Driver::Core::Fail(const std::string& message) {
   failed_ = true;
   Disconnect();
+  former_.reset();
   scheduler_->OnError(message);
 }
 
@@ -287,6 +308,11 @@ void Driver::Core::ArmLiveness(io::Duration limit) {
 
 absl::Status Driver::Core::Send(Call call) {
   if (!subscribed_) return absl::UnavailableError("not subscribed");
+  if (unanswered_ == kMaxUnanswered) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(kMaxUnanswered, " calls wait for their answers"));
+  }
+  ++unanswered_;
   *call.mutable_framework_id() = options_.framework.id();
   http::Request request = ApiRequest(kPath, options_.media,
                                      api::SerializeBody(options_.media, call));
@@ -300,12 +326,8 @@ absl::Status Driver::Core::Send(Call call) {
 void Driver::Core::OnCallAnswered(Call::Type type,
                                   absl::StatusOr<http::Response> answer) {
   if (!answer.ok()) {
-    // Offers may have been used or declined, or not: a new subscription
-    // settles that.
-    Lose(absl::Status(
-        answer.status().code(),
-        absl::StrCat("call ", Call::Type_Name(type),
-                     " was not answered: ", answer.status().message())));
+    Renew(absl::StrCat("call ", Call::Type_Name(type),
+                       " was not answered: ", answer.status().message()));
   } else if (answer->status != 202 && answer->status != 200) {
     LOG(WARNING) << "call " << Call::Type_Name(type) << " was answered "
                  << answer->status << " " << answer->body;

@@ -54,8 +54,10 @@ class Driver {
   void Start();
 
   // Sends a call (framework_id is filled in). Unavailable while not
-  // subscribed: the call is dropped. A call whose answer is lost is not
-  // repeated: frameworks reconcile.
+  // subscribed, ResourceExhausted while 10,000 calls wait for their answers:
+  // the call is dropped. A call whose answer is lost is not repeated: the
+  // driver subscribes anew, so that offers that it may have used are rescinded,
+  // and frameworks reconcile.
   absl::Status Send(mesos::v1::scheduler::Call call);
 
   // Fills in agent, task and uuid of an update and sends the acknowledgement;

@@ -40,11 +40,11 @@ void Subscription::OnHead(const http::Response& head) {
   answer_ = head;
   answer_.body.clear();
   answered_ = true;
-  if (answer_.status == 200) callbacks_.on_open(answer_);
+  if (answer_.status == 200 && !muted_) callbacks_.on_open(answer_);
 }
 
 void Subscription::OnData(absl::string_view bytes) {
-  if (done_) return;
+  if (done_ || muted_) return;
   if (answer_.status != 200) {
     const size_t room = kMaxRefusalBytes - answer_.body.size();
     answer_.body.append(bytes.data(), std::min(room, bytes.size()));
@@ -57,13 +57,13 @@ void Subscription::OnData(absl::string_view bytes) {
   const std::weak_ptr<bool> alive = alive_;
   for (const std::string& record : records) {
     callbacks_.on_record(record);
-    if (alive.expired()) return;
+    if (alive.expired() || muted_) return;
   }
   if (!decoded.ok()) Close(decoded);
 }
 
 void Subscription::OnClosed(const absl::Status& reason) {
-  if (done_) return;
+  if (done_ || muted_) return;
   if (answered_ && answer_.status != 200) {
     done_ = true;
     return callbacks_.on_refused(http::Response(answer_));

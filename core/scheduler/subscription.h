@@ -41,6 +41,10 @@ class Subscription {
                absl::string_view path, api::MediaType media, std::string body,
                Callbacks callbacks);
 
+  // From now on no callback runs; the connection stays open, so that the server
+  // has no reason to think that nobody listens.
+  void Mute() { muted_ = true; }
+
  private:
   void OnHead(const http::Response& head);
   void OnData(absl::string_view bytes);
@@ -52,6 +56,7 @@ class Subscription {
   http::Response answer_;
   bool answered_ = false;
   bool done_ = false;  // The last callback has run.
+  bool muted_ = false;
   http::RecordDecoder decoder_;
   // Tells, after a callback, whether it has destroyed this object.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

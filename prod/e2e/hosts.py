@@ -19,6 +19,7 @@ import functools
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -98,17 +99,23 @@ def _move_in():
 def _start_janitor():
     """A process that survives this one and ends all that it leaves on hosts.
 
-    It has to be told of their namespaces: returns a descriptor for that.
+    It has to be given their namespaces: returns a socket for that. It holds
+    them as long as this process lives, so that none of their numbers belongs
+    to somebody else's namespace when it looks.
     """
-    ours, telling = os.pipe()
+    ours, giving = socket.socketpair()
     if os.fork() == 0:
         os.setsid()
-        os.close(telling)
+        giving.close()
         null = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
             os.dup2(null, standard)
-        with os.fdopen(ours) as told:
-            namespaces = set(told.read().split())  # Until this process ends.
+        namespaces = set()
+        while True:
+            _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+            if not descriptors:
+                break
+            namespaces.add(os.readlink("/proc/self/fd/%d" % descriptors[0]))
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 if os.readlink("/proc/%s/ns/net" % pid) in namespaces:
@@ -116,8 +123,8 @@ def _start_janitor():
             except OSError:
                 pass
         os._exit(0)
-    os.close(ours)
-    return telling
+    ours.close()
+    return giving
 
 
 @functools.lru_cache(maxsize=1)
@@ -170,8 +177,7 @@ class Host:
         self.name = name
         self.ip = ip
         self._namespace = _new_namespace()
-        os.write(_janitor, b"%s\n" % os.readlink(
-            b"/proc/self/fd/%d" % self._namespace))
+        socket.send_fds(_janitor, [b"."], [self._namespace])
 
     def __repr__(self):
         return self.name

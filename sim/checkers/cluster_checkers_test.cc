@@ -134,6 +134,28 @@ TEST(TaskTruthTest, TasksOfAnAgentThatIsGoneAreKilled) {
             "");
 }
 
+TEST(TaskTruthTest, WhatIsToBeOverEnds) {
+  World world(1);
+  TaskTruth c(world);
+  for (const char* framework : {"f", "g"}) {
+    c.Asked(framework, "t");
+    c.Started(framework, framework, "t", "agent0");
+    c.Told(framework, "t", "TASK_RUNNING");
+  }
+  EXPECT_EQ(c.Unsettled(), "");
+  c.FrameworkRemoved("f");
+  EXPECT_NE(c.Unsettled(), "");
+  c.Ended("f", kKilled);
+  EXPECT_EQ(c.Unsettled(), "");
+  c.AgentGone("agent0");
+  c.Told("g", "t", "TASK_GONE_BY_OPERATOR");
+  c.AgentBegins("agent0");
+  EXPECT_NE(c.Unsettled(), "");
+  c.Ended("g", kKilled);
+  EXPECT_EQ(c.Unsettled(), "");
+  EXPECT_EQ(world.failure(), std::nullopt);
+}
+
 TEST(TaskTruthTest, WhatIsToldToRunRunsOrWillBeTold) {
   World world(1);
   TaskTruth c(world);
@@ -421,6 +443,16 @@ TEST(FrameworkEndsTest, TheSubscribedAreInTheRegistry) {
   // Only its agents have told of it.
   EXPECT_EQ(known(false, false), "");
   EXPECT_NE(known(true, false), "");
+}
+
+TEST(FrameworkEndsTest, AnEndThatIsToldIsInTheRegistry) {
+  for (bool ended : {false, true}) {
+    const std::string verdict = Verdict<FrameworkEnds>([=](FrameworkEnds& c) {
+      if (ended) c.Ended("f");
+      c.ToldEnded("the operator", "f");
+    });
+    EXPECT_EQ(verdict.empty(), ended);
+  }
 }
 
 TEST(FrameworkEndsTest, TheEndedStayEnded) {

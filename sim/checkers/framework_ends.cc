@@ -19,11 +19,23 @@ void FrameworkEnds::Known(absl::string_view who,
   }
 }
 
-void FrameworkEnds::Check(absl::string_view who, const master::Cluster& cluster,
-                          const registry::RegistryState& registry) {
+void FrameworkEnds::ToldEnded(absl::string_view who,
+                              const std::string& framework_id) {
+  if (ended_.count(framework_id) > 0) return;
+  world_.Fail(absl::StrCat(who, " is told that framework ", framework_id,
+                           " has ended, and no committed entry of the registry "
+                           "has ever said so"));
+}
+
+void FrameworkEnds::Committed(const registry::RegistryState& registry) {
   for (const auto& ended : registry.ended_frameworks()) {
     Ended(ended.info().id().value());
   }
+}
+
+void FrameworkEnds::Check(absl::string_view who, const master::Cluster& cluster,
+                          const registry::RegistryState& registry) {
+  Committed(registry);
   for (const auto& [id, framework] : cluster.frameworks()) {
     Known(who, id, framework->connected(), registry.frameworks().count(id) > 0);
   }

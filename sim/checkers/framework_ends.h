@@ -4,6 +4,7 @@
 //   knows it.
 // * One that has ended stays so: no leader has it among its frameworks again,
 //   not even because an agent still runs something of it.
+// * An operator is told of an end only when the registry has it.
 
 #ifndef QUORATE_SIM_CHECKERS_FRAMEWORK_ENDS_H_
 #define QUORATE_SIM_CHECKERS_FRAMEWORK_ENDS_H_
@@ -34,6 +35,11 @@ class FrameworkEnds {
   void Known(absl::string_view who, const std::string& framework_id,
              bool subscribed, bool in_registry);
 
+  // Somebody was told that this framework has ended.
+  void ToldEnded(absl::string_view who, const std::string& framework_id);
+
+  // What a master has folded of the registry, leading or not.
+  void Committed(const registry::RegistryState& registry);
   // All of the above, for one that leads.
   void Check(absl::string_view who, const master::Cluster& cluster,
              const registry::RegistryState& registry);

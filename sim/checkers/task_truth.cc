@@ -62,7 +62,8 @@ void TaskTruth::Started(const std::string& container_id,
                         const std::string& task_id, const std::string& host) {
   Task& task = Find(framework_id, task_id);
   task.host = host;
-  if (gone_hosts_.count(host) > 0) task.kill_wanted = true;
+  task.gone = gone_hosts_.count(host) > 0;
+  if (task.gone) task.kill_wanted = true;
   if (++task.started > task.asked) {
     world_.Fail(absl::StrCat(task_id, " was started ", task.started,
                              " times, and asked for ", task.asked, " times"));
@@ -124,7 +125,7 @@ void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
 void TaskTruth::AgentGone(const std::string& host) {
   gone_hosts_.insert(host);
   for (auto& [container_id, task] : running_) {
-    if (task->host == host) task->kill_wanted = true;
+    if (task->host == host) task->gone = task->kill_wanted = true;
   }
 }
 
@@ -139,6 +140,10 @@ std::string TaskTruth::Unsettled() const {
     if (task.told == kRunning && !task.runs) {
       absl::StrAppend(&unsettled, task.name,
                       " does not run, and its framework was not told; ");
+    }
+    if (task.runs && (task.given_up || task.gone)) {
+      absl::StrAppend(&unsettled, task.name, " runs on ", task.host,
+                      ", and is to be over; ");
     }
     if (task.asked > 0 && !task.given_up && IsNoAnswer(task.told)) {
       absl::StrAppend(&unsettled, "nothing was told of ", task.name,

@@ -63,8 +63,9 @@ class TaskTruth {
   // Tasks that were started, and those of them that run now.
   int started() const { return started_; }
   int running() const { return static_cast<int>(running_.size()); }
-  // Tasks that were last told to be TASK_RUNNING and are not, and those of
-  // which nothing was told, in words; empty for none.
+  // Tasks that were last told to be TASK_RUNNING and are not, those of which
+  // nothing was told, and those that run although their framework was removed
+  // or their agent is gone, in words; empty for none.
   std::string Unsettled() const;
 
  private:
@@ -78,6 +79,7 @@ class TaskTruth {
     bool ended_well = false;
     bool kill_wanted = false;
     bool given_up = false;  // with its framework
+    bool gone = false;      // with its agent
     std::string host;       // Where it was last started.
     std::string told;       // Last.
   };

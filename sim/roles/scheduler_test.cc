@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -37,12 +38,14 @@ struct MasterScript {
   std::string text;      // Of a refusal.
   std::string location;  // Of a redirect.
   bool heartbeats = true;
+  bool answers_calls = true;  // Of those that are no SUBSCRIBE.
   std::string reign;
   std::string framework_id = "framework-1";
 
   std::vector<Call> calls;  // SUBSCRIBE as well.
   std::vector<std::string> stream_ids;
   std::set<std::string> content_types;
+  int streams_left = 0;  // By the framework, and not for a newer one.
 };
 
 class SchedulerMaster final : public Program {
@@ -114,6 +117,10 @@ class SchedulerMaster final : public Program {
     }
     script_.stream_ids.push_back(
         request.headers.Get("Mesos-Stream-Id").value_or(""));
+    if (!script_.answers_calls) {
+      unanswered_.push_back(std::move(responder));
+      return;
+    }
     http::Response response;
     response.status = 202;
     responder.Send(response);
@@ -134,6 +141,7 @@ class SchedulerMaster final : public Program {
         200, {{"Content-Type", std::string(api::MediaTypeName(media))},
               {"Mesos-Stream-Id", absl::StrCat("stream-", ++streams_)},
               {"Quorate-Reign", script_.reign}});
+    stream_->OnClosed([this] { ++script_.streams_left; });
     Event event;
     event.set_type(Event::SUBSCRIBED);
     event.mutable_subscribed()->mutable_framework_id()->set_value(
@@ -157,6 +165,7 @@ class SchedulerMaster final : public Program {
   http::Server server_;
   std::unique_ptr<io::Acceptor> acceptor_;
   std::unique_ptr<http::Stream> stream_;
+  std::vector<http::Responder> unanswered_;
   api::MediaType media_ = api::MediaType::kJson;
   int streams_ = 0;
   io::Timer heartbeat_;
@@ -294,6 +303,39 @@ TEST_F(SchedulerTest, ComesBackWithItsIdWhenTheMasterDies) {
   EXPECT_EQ(told_.log,
             (std::vector<std::string>{"subscribed framework-1", "disconnected",
                                       "subscribed framework-1"}));
+}
+
+// A framework without failover_timeout is removed when its stream ends: the new
+// one is there before.
+TEST_F(SchedulerTest, SubscribesAnewWhenACallIsNotAnswered) {
+  script_.answers_calls = false;
+  SchedulerMaster& master = StartMaster(first_, &script_);
+  Recorder& recorder = StartRecorder();
+  ASSERT_TRUE(AwaitTold("subscribed framework-1"));
+  ASSERT_TRUE(recorder.driver.Send(Call()).ok());
+  ASSERT_TRUE(AwaitTold("disconnected", 1, seconds(60)));
+  // Nobody hears what the old stream says.
+  master.SendOffer("o", 1);
+  ASSERT_TRUE(AwaitTold("subscribed framework-1", 2));
+  EXPECT_EQ(script_.streams_left, 0);
+  EXPECT_EQ(script_.calls.back().framework_id().value(), "framework-1");
+  master.SendOffer("p", 1);
+  ASSERT_TRUE(AwaitTold("OFFERS"));
+  EXPECT_EQ(told_.log,
+            (std::vector<std::string>{"subscribed framework-1", "disconnected",
+                                      "subscribed framework-1", "OFFERS"}));
+}
+
+TEST_F(SchedulerTest, SoManyCallsMayWait) {
+  script_.answers_calls = false;
+  StartMaster(first_, &script_);
+  Recorder& recorder = StartRecorder();
+  ASSERT_TRUE(AwaitTold("subscribed framework-1"));
+  for (int i = 0; i < 10000; ++i) {
+    ASSERT_TRUE(recorder.driver.Send(Call()).ok());
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(recorder.driver.Send(Call())));
+  EXPECT_TRUE(recorder.driver.subscribed());
 }
 
 TEST_F(SchedulerTest, FollowsARedirect) {
