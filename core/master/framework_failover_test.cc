@@ -192,6 +192,7 @@ TEST_F(RegistryFirstTest, ItsTimeIsNotOverWhileItWaitsForTheRegistry) {
   framework.Subscribe();
   framework.Disconnect();
   Release();
+  EXPECT_EQ(NameOf("M1-0000"), "renamed again");
   master_.Run(seconds(9));
   EXPECT_FALSE(registry().HasEnded("M1-0000"));
   master_.Run(seconds(1));
@@ -395,6 +396,28 @@ TEST_F(RegistryFirstTest, AllDescriptionsTogetherAreBounded) {
   EXPECT_TRUE(subscribe().at(0).has_error());
   EXPECT_EQ(frameworks[1]->Send(EndCall()).status, 202);
   EXPECT_EQ(subscribe().at(0).type(), Event::SUBSCRIBED);
+}
+
+// Also what somebody says who is gone before the answer.
+TEST_F(RegistryFirstTest, WhatTheRegistryHasTakenCounts) {
+  std::vector<std::unique_ptr<TestFramework>> frameworks;
+  for (size_t i = 0; i < kMaxFrameworkBytes / kMaxInfoBytes + 10; ++i) {
+    frameworks.push_back(std::make_unique<TestFramework>(master_));
+    frameworks.back()->info.set_failover_timeout(1000);
+    frameworks.back()->Subscribe();
+  }
+  for (const auto& framework : frameworks) {
+    framework->info.set_name(std::string(kMaxInfoBytes - 1000, 'x'));
+    master_.registry().Hold();
+    framework->Subscribe();
+    if (!framework->closed()) framework->Disconnect();
+    Release();
+  }
+  size_t bytes = 0;
+  for (const auto& [id, framework] : registry().frameworks()) {
+    bytes += framework.info().ByteSizeLong();
+  }
+  EXPECT_LE(bytes, kMaxFrameworkBytes);
 }
 
 TEST_F(RegistryFirstTest, LittleIsKeptOfWhoHasEnded) {

@@ -224,6 +224,7 @@ void Frameworks::PutOff(Waiting waiting, const absl::Status& reason) {
                << " has to subscribe again: " << Busy(reason).message();
   Refuse(std::move(waiting.subscription), "");
   if (Framework* known = context_.cluster.FindFramework(id)) {
+    FollowRegistry(*known);
     AwaitReturn(*known);
   }
 }
@@ -237,7 +238,17 @@ void Frameworks::GiveUp(const Waiting& waiting) {
     known = &Add(info, context_.clock().WallNow());
     known->recovered = true;
   }
+  FollowRegistry(*known);
   AwaitReturn(*known);
+}
+
+// What a subscription has changed there stays so, also if it was not accepted.
+void Frameworks::FollowRegistry(Framework& framework) {
+  const auto& frameworks = context_.registry->state().frameworks();
+  auto held = frameworks.find(framework.id);
+  if (held == frameworks.end()) return;
+  SetInfo(framework, held->second.info());
+  offers_.RescindForeign(framework);
 }
 
 // Not as one that has ended: those are remembered in place of others.
@@ -501,6 +512,21 @@ void Frameworks::Recover(const FrameworkInfo& told) {
   Framework& framework = Add(info, context_.clock().WallNow());
   framework.recovered = true;
   AwaitReturn(framework, RecoveryTimeout(info));
+}
+
+void Frameworks::CheckInvariants() const {
+  size_t bytes = 0;
+  for (const auto& [id, framework] : context_.cluster.frameworks()) {
+    bytes += framework->info.ByteSizeLong();
+  }
+  for (const auto& [id, waiting] : waiting_) {
+    bytes += waiting.call.framework_info().ByteSizeLong();
+    CHECK(!waiting.writing || writes_.count(id) > 0) << id;
+    CHECK(waiting.writing || !waiting.told) << id;
+  }
+  CHECK_GE(bytes_, bytes);
+  // Otherwise also of updates.
+  if (writes_.empty()) CHECK_EQ(bytes_, bytes);
 }
 
 void Frameworks::ShutDownOn(Agent& agent, const std::string& framework_id) {

@@ -69,6 +69,8 @@ class Frameworks {
   // Tells an agent to end what it runs of a framework.
   void ShutDownOn(Agent& agent, const std::string& framework_id);
 
+  void CheckInvariants() const;
+
  private:
   // A subscription that the registry has yet to hold.
   struct Waiting {
@@ -91,6 +93,7 @@ class Frameworks {
   void Accept(Waiting waiting);
   void PutOff(Waiting waiting, const absl::Status& reason);
   void GiveUp(const Waiting& waiting);
+  void FollowRegistry(Framework& framework);
   void Forget(const mesos::v1::FrameworkInfo& info);
   void Write(const mesos::v1::FrameworkInfo& info, OnDone done);
 

@@ -182,7 +182,10 @@ class Master::Core final : public Leadership::Listener {
   }
   std::vector<QueueSize> queues() const;
 
-  void CheckInvariants() const { cluster().CheckInvariants(); }
+  void CheckInvariants() const {
+    cluster().CheckInvariants();
+    office_->frameworks.CheckInvariants();
+  }
   bool leads() const {
     return leadership_.standing().phase == Standing::Phase::kLeading;
   }

@@ -193,6 +193,7 @@ Harness::Harness(MasterOptions options, const registry::RegistryState& registry,
 void Harness::Run(io::Duration time) {
   environment_.clock().Advance(time);
   context_.cluster.CheckInvariants();
+  frameworks_.CheckInvariants();
 }
 
 std::shared_ptr<Answer> Harness::Ask(http::Request request,
