@@ -314,6 +314,8 @@ std::vector<QueueSize> Master::Core::queues() const {
       {"forwarded requests", proxy_.requests(), LeaderProxy::kMaxRequests},
       {"registry operations", registrar.queued(),
        registry::Registrar::kMaxQueued},
+      {"bytes of registry operations", registrar.queued_bytes(),
+       registry::Registrar::kMaxQueuedBytes},
       {"log appends", registrar.log().queued_appends(), log::kMaxQueuedAppends},
   };
 }

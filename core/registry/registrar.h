@@ -180,6 +180,7 @@ class Registrar final : public log::LogNode::Listener {
 
   // Operations that wait for an entry, and how many may.
   size_t queued() const { return queue_.size(); }
+  size_t queued_bytes() const { return queued_bytes_; }
   static constexpr size_t kMaxQueued = 100000;
   static constexpr size_t kMaxQueuedBytes = 256 << 20;
 
