@@ -47,10 +47,23 @@ void Agents::Refuse(Connection& connection, absl::string_view reason) {
   connection.Send(message);
 }
 
+// It is not told to shut down, and keeps its tasks: an agent whose new id
+// became durable only when it had dialed again asks for another one before it
+// asks for that. The next link is asked for that only.
+bool Agents::AsksForOneThing(Connection& connection, const std::string& id) {
+  if (connection.Claim(id)) return true;
+  constexpr absl::string_view kReason = "it asks for two ids over one link";
+  LOG(WARNING) << "hanging up on the agent at "
+               << connection.address().ToString() << ": " << kReason;
+  connection.Break(absl::FailedPreconditionError(kReason));
+  return false;
+}
+
 void Agents::OnRegister(Connection& connection,
                         const wire::AgentMessage& message) {
   ++context_.metrics.AddCounter("master/messages_register_slave");
   const wire::RegisterAgent& wanted = message.register_agent();
+  if (!AsksForOneThing(connection, "")) return;
   if (!connection.agent_id().empty()) {
     // It has not heard the answer yet.
     Agent* agent = context_.cluster.FindAgent(connection.agent_id());
@@ -100,25 +113,30 @@ void Agents::Admit(const io::Endpoint& address) {
   info = registering_.at(address).message.register_agent().agent_info();
   info.mutable_id()->set_value(
       absl::StrCat(context_.id(), "-S", next_agent_++));
+  unheard_.insert(info.id().value());
   const mesos::v1::AgentInfo admitted = info;
-  context_.registry->Apply(std::move(operation),
-                           [this, address, admitted](const absl::Status&) {
-                             OnAdmitted(address, admitted);
-                           });
+  context_.registry->Apply(
+      std::move(operation),
+      [this, address, admitted](const absl::Status& outcome) {
+        OnAdmitted(address, admitted, outcome);
+      });
 }
 
-void Agents::OnAdmitted(const io::Endpoint& address,
-                        mesos::v1::AgentInfo info) {
+void Agents::OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info,
+                        const absl::Status& outcome) {
+  if (!outcome.ok()) {
+    unheard_.erase(info.id().value());
+    // Somebody has that id, and had it from elsewhere.
+    if (absl::IsAlreadyExists(outcome)) return Admit(address);
+    // The agent tries again.
+    registering_.erase(address);
+    return;
+  }
   const Registration registration =
       std::move(registering_.extract(address).mapped());
   Connection* connection = FindConnection(registration.connection);
-  if (connection == nullptr) {
-    // Nobody ever heard of this id.
-    registry::Operation operation;
-    *operation.mutable_remove_agent()->mutable_id() = info.id();
-    context_.registry->Apply(std::move(operation), [](const absl::Status&) {});
-    return;
-  }
+  if (connection == nullptr) return RemoveUnheard(info.id().value());
+  unheard_.erase(info.id().value());
   Agent& agent =
       Add(info, *connection, *Resources::FromProto(info.resources()));
   Describe(registration.message.register_agent(), agent);
@@ -128,6 +146,17 @@ void Agents::OnAdmitted(const io::Endpoint& address,
             << agent.total.ToText();
   SendRegistered(agent);
   offers_.Poke();
+}
+
+// Whoever registered has left.
+void Agents::RemoveUnheard(const std::string& id) {
+  registry::Operation operation;
+  operation.mutable_remove_agent()->mutable_id()->set_value(id);
+  context_.registry->Apply(std::move(operation),
+                           [this, id](const absl::Status&) {
+                             unheard_.erase(id);
+                             AwaitReturn(id);
+                           });
 }
 
 Agent& Agents::Add(const mesos::v1::AgentInfo& info, Connection& connection,
@@ -178,11 +207,14 @@ void Agents::OnReregister(Connection& connection,
                           const wire::AgentMessage& message) {
   ++context_.metrics.AddCounter("master/messages_reregister_slave");
   const wire::ReregisterAgent& wanted = message.reregister_agent();
-  if (RefuseReregistration(connection, wanted)) return;
   const mesos::v1::AgentInfo& info = wanted.agent_info();
   const std::string& id = info.id().value();
+  if (RefuseReregistration(connection, wanted) ||
+      !AsksForOneThing(connection, id)) {
+    return;
+  }
   // It tries again, when the registry has it as what it is about to become.
-  if (leaving_.count(id) > 0) return;
+  if (leaving_.count(id) + unheard_.count(id) > 0) return;
   const bool pending = reregistering_.count(id) > 0;
   reregistering_[id] = {connection.id(), message};
   if (pending) return;
@@ -199,11 +231,11 @@ void Agents::OnReregister(Connection& connection,
     *operation.mutable_update_agent()->mutable_info() = info;
     operation.mutable_update_agent()->set_address(address);
   } else {
-    return OnReadmitted(id);
+    return OnReadmitted(id, absl::OkStatus());
   }
   context_.registry->Apply(
       std::move(operation),
-      [this, id](const absl::Status&) { OnReadmitted(id); });
+      [this, id](const absl::Status& outcome) { OnReadmitted(id, outcome); });
 }
 
 // True when the agent was told to shut down, or is ignored.
@@ -215,10 +247,6 @@ bool Agents::RefuseReregistration(Connection& connection,
   if (valid.ok()) valid = ValidateAgentInfo(info).status();
   if (!valid.ok()) {
     Refuse(connection, valid.message());
-    return true;
-  }
-  if (!connection.agent_id().empty() && connection.agent_id() != id) {
-    Refuse(connection, "The agent has changed its id");
     return true;
   }
   if (context_.registry->state().gone().count(id) > 0 &&
@@ -245,21 +273,19 @@ bool Agents::RefuseReregistration(Connection& connection,
   return true;
 }
 
-void Agents::OnReadmitted(const std::string& id) {
+void Agents::OnReadmitted(const std::string& id, const absl::Status& outcome) {
   const Registration registration =
       std::move(reregistering_.extract(id).mapped());
   const wire::ReregisterAgent& message =
       registration.message.reregister_agent();
   Connection* connection = FindConnection(registration.connection);
-  Agent* agent = context_.cluster.FindAgent(id);
-  auto& recovered = context_.cluster.recovered_agents();
-  if (connection == nullptr) {
-    // It is admitted, and still has to come back.
-    if (agent == nullptr && recovered.count(id) == 0) {
-      AwaitReregistration(message.agent_info());
-    }
-    return;
+  // It tries again, if it is still there. What was true when it asked need not
+  // be so any more.
+  if (!outcome.ok() || connection == nullptr || leaving_.count(id) > 0 ||
+      RefuseReregistration(*connection, message)) {
+    return AwaitReturn(id);
   }
+  Agent* agent = context_.cluster.FindAgent(id);
   if (agent == nullptr) {
     agent = &Add(message.agent_info(), *connection,
                  *Resources::FromProto(message.agent_info().resources()));

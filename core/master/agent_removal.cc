@@ -45,12 +45,23 @@ std::vector<std::string> Stale(const Times& times, int64_t oldest_allowed,
 // -----------------------------------------------------------------------------
 // After a fail-over
 
-// An agent whose connection broke again while the registry was told that it is
-// back.
-void Agents::AwaitReregistration(const mesos::v1::AgentInfo& info) {
-  const std::string id = info.id().value();
+// An agent that is admitted, and whose registration, or whose end, has come to
+// nothing: it has its time to come back from now on.
+void Agents::AwaitReturn(const std::string& id) {
+  const auto& admitted = context_.registry->state().admitted();
+  auto known = admitted.find(id);
+  if (known == admitted.end() || leaving_.count(id) > 0) return;
+  if (Agent* agent = context_.cluster.FindAgent(id)) {
+    agent->missed_pings = 0;
+    agent->awaits_pong = false;
+    agent->ping_timer =
+        context_.clock().RunAfter(context_.options.agent_ping_timeout,
+                                  [this, id] { Ping(std::string(id)); });
+    if (!agent->connected()) AwaitLink(*agent);
+    return;
+  }
   context_.cluster.recovered_agents()[id] = {
-      .info = info,
+      .info = known->second.info(),
       .timer = context_.clock().RunAfter(
           context_.options.agent_reregister_timeout,
           [this, id] { MarkUnreachable(id, "did not register again"); })};

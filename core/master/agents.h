@@ -71,17 +71,21 @@ class Agents {
   void OnExecutorExited(Agent& agent, const wire::ExecutorExited& message);
   void OnUnregister(Agent& agent);
   void OnClosed(Connection& connection, const absl::Status& reason);
+  // Else it is hung up on.
+  bool AsksForOneThing(Connection& connection, const std::string& id);
 
   // Registration of a new agent.
   void ReplaceFormerAt(const io::Endpoint& address);
   void Admit(const io::Endpoint& address);
-  void OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info);
+  void OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info,
+                  const absl::Status& outcome);
+  void RemoveUnheard(const std::string& id);
   void SendRegistered(Agent& agent);
 
   // Registration of one that has an id.
   bool RefuseReregistration(Connection& connection,
                             const wire::ReregisterAgent& message);
-  void OnReadmitted(const std::string& id);
+  void OnReadmitted(const std::string& id, const absl::Status& outcome);
   void Readmit(Agent& agent, const wire::ReregisterAgent& message);
   void RecoverFrameworks(Agent& agent, const wire::ReregisterAgent& message);
   void SendReregistered(Agent& agent);
@@ -95,8 +99,9 @@ class Agents {
 
   // The end of a connection, and of an agent.
   void Disconnect(Agent& agent);
+  void AwaitLink(Agent& agent);
   void Ping(const std::string& id);
-  void AwaitReregistration(const mesos::v1::AgentInfo& info);
+  void AwaitReturn(const std::string& id);
   void EndRecovery();
   // As soon as the rates allow it, unless it is back before.
   void MarkUnreachable(const std::string& id, const std::string& reason);
@@ -128,6 +133,9 @@ class Agents {
 
   std::map<io::Endpoint, Registration> registering_;
   std::map<std::string, Registration> reregistering_;  // By agent id.
+  // Ids that were made for agents which have not been told them yet. Nobody can
+  // register again under one.
+  std::set<std::string> unheard_;
   // Ids that the registry is about to know as unreachable or gone, or not at
   // all.
   std::set<std::string> leaving_;
