@@ -182,7 +182,6 @@ void Agents::Attach(Agent& agent, Connection& connection) {
   agent.missed_pings = 0;
   agent.awaits_pong = false;
   agent.reregister_timer.Cancel();
-  CancelUnreachable(agent.id);
 }
 
 void Agents::SendRegistered(Agent& agent) {
@@ -218,6 +217,9 @@ void Agents::OnReregister(Connection& connection,
   const bool pending = reregistering_.count(id) > 0;
   reregistering_[id] = {connection.id(), message};
   if (pending) return;
+  // Nobody takes it for lost while the registry is told.
+  CancelUnreachable(id);
+  StopExpecting(id);
 
   registry::Operation operation;
   const std::string address = connection.address().ToString();

@@ -3,18 +3,31 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/master/testing/harness.h"
 
 namespace quorate::master {
 namespace {
 
 using std::chrono::minutes;
+using std::chrono::seconds;
 using testing::Harness;
 using testing::TestAgent;
+using testing::TestFramework;
 using wire::AgentMessage;
+
+void SetResources(mesos::v1::AgentInfo& info, const std::string& resources) {
+  info.clear_resources();
+  Resources::ParseText(resources)->ToProto(info.mutable_resources());
+}
+
+double Metric(Harness& master, const std::string& name) {
+  return master.context().metrics.Snapshot().at(absl::StrCat("master/", name));
+}
 
 // What one link asks for, twice: a new id if empty.
 class OneLinkTest
@@ -122,6 +135,164 @@ TEST(NewIdTest, OneThatIsBeingGivenIsNobodyElses) {
   EXPECT_TRUE(guesses.Take().empty());
   guesses.Reregister();
   EXPECT_TRUE(guesses.Next(AgentMessage::kShutdownAgent));
+}
+
+// An agent that registers again is not taken for lost while the registry is
+// told.
+class ReturningTest : public ::testing::Test {
+ protected:
+  void Begin(MasterOptions options) {
+    master_ = std::make_unique<Harness>(options);
+    agent_ = std::make_unique<TestAgent>(*master_, "10.0.0.2");
+    framework_ = std::make_unique<TestFramework>(*master_);
+    framework_->info.set_checkpoint(true);
+    framework_->info.set_failover_timeout(1e6);
+    framework_->Subscribe();
+    agent_->Register("cpus:2");
+    framework_->Launch(framework_->TakeOffers(), {"t"}, "cpus:1");
+    const auto run = agent_->Next(AgentMessage::kRunTask);
+    ASSERT_TRUE(run);
+    *agent_->listing.add_frameworks() = run->run_task().framework_info();
+    wire::AgentTask& task = *agent_->listing.add_tasks();
+    *task.mutable_framework_id() = framework_->info.id();
+    *task.mutable_task_info() = run->run_task().task();
+    task.set_state(mesos::v1::TASK_RUNNING);
+    // So that the registry has to be written when it is back.
+    SetResources(agent_->info, "cpus:4");
+  }
+  // The next master knows the agent from the registry.
+  void FailOver(MasterOptions options) {
+    next_ = std::make_unique<Harness>(options, master_->registry().state());
+    back_ = std::make_unique<TestAgent>(*next_, "10.0.0.2");
+    back_->info = agent_->info;
+  }
+  void Answer(Harness& master) {
+    master.registry().Release();
+    master.Run();
+  }
+
+  std::unique_ptr<Harness> master_;
+  std::unique_ptr<TestAgent> agent_;
+  std::unique_ptr<TestFramework> framework_;
+  std::unique_ptr<Harness> next_;
+  std::unique_ptr<TestAgent> back_;
+};
+
+TEST_F(ReturningTest, PingsOfItsFormerLinkDoNotCount) {
+  Begin({});
+  agent_->Break();
+  framework_->Take();
+  master_->Run(seconds(70));
+  master_->registry().Hold();
+  agent_->Reregister();
+  master_->Run(minutes(11));
+  Answer(*master_);
+  EXPECT_TRUE(agent_->Next(AgentMessage::kAgentReregistered));
+  master_->Run(seconds(10));
+  EXPECT_TRUE(agent_->connected());
+  EXPECT_TRUE(framework_->TakeUpdates().empty());
+  EXPECT_EQ(master_->registry().state().admitted().size(), 1);
+  EXPECT_TRUE(master_->registry().state().unreachable().empty());
+}
+
+TEST_F(ReturningTest, APermitThatIsGrantedMeanwhileIsNotUsed) {
+  Begin({.agent_unreachable_rate_limit = RateLimit{1, minutes(10)}});
+  TestAgent other(*master_, "10.0.0.1");
+  other.Register("cpus:1");
+  for (int i = 0; i < 4; ++i) {
+    master_->Run(seconds(10));
+    agent_->SendPong();
+  }
+  master_->Run(seconds(100));
+  ASSERT_EQ(Metric(*master_, "slave_unreachable_scheduled"), 2);
+  ASSERT_EQ(master_->registry().state().unreachable().count(other.id()), 1);
+  framework_->Take();
+  master_->registry().Hold();
+  agent_->Connect();
+  agent_->Reregister();
+  EXPECT_EQ(Metric(*master_, "slave_unreachable_canceled"), 1);
+  master_->Run(minutes(11));
+  Answer(*master_);
+  EXPECT_TRUE(agent_->Next(AgentMessage::kAgentReregistered));
+  EXPECT_TRUE(framework_->TakeUpdates().empty());
+  EXPECT_EQ(master_->registry().state().admitted().count(agent_->id()), 1);
+}
+
+TEST_F(ReturningTest, TheEndOfTheRecoveryIsNotItsEnd) {
+  Begin({});
+  FailOver({.recovery_agent_removal_limit = 100});
+  next_->Run(minutes(9));
+  next_->registry().Hold();
+  back_->Reregister();
+  next_->Run(minutes(2));
+  Answer(*next_);
+  EXPECT_TRUE(back_->Next(AgentMessage::kAgentReregistered));
+  EXPECT_EQ(next_->registry().state().admitted().size(), 1);
+  EXPECT_EQ(next_->context().cluster.agents().size(), 1);
+}
+
+TEST_F(ReturningTest, ItIsNotWithheldAnyMore) {
+  Begin({});
+  FailOver({});
+  next_->Run(minutes(11));
+  EXPECT_EQ(Metric(*next_, "recovery_slaves_withheld"), 1);
+  next_->registry().Hold();
+  back_->Reregister();
+  EXPECT_EQ(Metric(*next_, "recovery_slaves_withheld"), 0);
+}
+
+TEST_F(ReturningTest, AfterAFailOverItsTimeStartsAgainIfItsLinkBreaks) {
+  Begin({});
+  FailOver({.recovery_agent_removal_limit = 100});
+  next_->Run(minutes(9));
+  next_->registry().Hold();
+  back_->Reregister();
+  back_->Break();
+  Answer(*next_);
+  next_->Run(minutes(9));
+  EXPECT_EQ(next_->registry().state().admitted().size(), 1);
+  EXPECT_EQ(next_->context().cluster.recovered_agents().size(), 1);
+  next_->Run(minutes(2));
+  EXPECT_EQ(next_->registry().state().unreachable().count(agent_->id()), 1);
+}
+
+TEST_F(ReturningTest, ItsTimeStartsAgainIfItsLinkBreaks) {
+  Begin({});
+  agent_->Break();
+  master_->Run(seconds(70));
+  master_->registry().Hold();
+  agent_->Reregister();
+  agent_->Break();
+  master_->Run(minutes(11));
+  Answer(*master_);
+  EXPECT_TRUE(master_->registry().state().unreachable().empty());
+  master_->Run(seconds(70));
+  EXPECT_TRUE(master_->registry().state().unreachable().empty());
+  master_->Run(seconds(20));
+  EXPECT_EQ(master_->registry().state().unreachable().count(agent_->id()), 1);
+}
+
+// Whoever is being removed for another reason is not back.
+TEST_F(ReturningTest, WhoIsMarkedGoneMeanwhileIsNotBack) {
+  Begin({});
+  agent_->Break();
+  framework_->Take();
+  master_->registry().Hold();
+  agent_->Reregister();
+  const auto answer = master_->Ask(
+      {.method = "POST",
+       .target = "/api/v1",
+       .headers = {{"Content-Type", "application/json"}},
+       .body = absl::StrCat(R"({"type":"MARK_AGENT_GONE","mark_agent_gone":)"
+                            R"({"agent_id":{"value":")",
+                            agent_->id(), R"("}}})")});
+  Answer(*master_);
+  ASSERT_TRUE(answer->response);
+  EXPECT_EQ(answer->response->status, 200);
+  EXPECT_FALSE(agent_->Next(AgentMessage::kAgentReregistered));
+  EXPECT_TRUE(master_->context().cluster.agents().empty());
+  agent_->Reregister();
+  EXPECT_TRUE(agent_->Next(AgentMessage::kShutdownAgent));
 }
 
 }  // namespace

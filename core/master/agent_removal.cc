@@ -67,9 +67,13 @@ void Agents::AwaitReturn(const std::string& id) {
           [this, id] { MarkUnreachable(id, "did not register again"); })};
 }
 
-bool Agents::ForgetRecovered(const std::string& id) {
+void Agents::StopExpecting(const std::string& id) {
   expected_.erase(id);
   withheld_ = std::min(withheld_, expected_.size());
+}
+
+bool Agents::ForgetRecovered(const std::string& id) {
+  StopExpecting(id);
   return context_.cluster.recovered_agents().erase(id) > 0;
 }
 
@@ -118,7 +122,9 @@ bool Agents::EndsTasks(const std::string& id) const {
 }
 
 void Agents::MarkUnreachable(const std::string& id, const std::string& reason) {
-  if (leaving_.count(id) > 0 || !scheduled_.insert(id).second) return;
+  // AwaitReturn follows if nothing comes of it.
+  if (leaving_.count(id) + reregistering_.count(id) > 0) return;
+  if (!scheduled_.insert(id).second) return;
   ++context_.metrics.AddCounter("master/slave_unreachable_scheduled");
   const auto pass = [this, id, reason] {
     unreachables_.Acquire(id, [this, id, reason] {
@@ -147,6 +153,7 @@ void Agents::CancelUnreachable(const std::string& id) {
 
 void Agents::WriteUnreachable(const std::string& id,
                               const std::string& reason) {
+  CHECK_EQ(reregistering_.count(id), 0) << id;
   leaving_.insert(id);
   LOG(WARNING) << "marking agent " << id << " unreachable: it " << reason;
   const mesos::v1::TimeInfo time = MakeTime(context_.clock().WallNow());

@@ -103,7 +103,7 @@ class Agents {
   void Ping(const std::string& id);
   void AwaitReturn(const std::string& id);
   void EndRecovery();
-  // As soon as the rates allow it, unless it is back before.
+  // As soon as the rates allow it, unless it asks to be registered before.
   void MarkUnreachable(const std::string& id, const std::string& reason);
   bool EndsTasks(const std::string& id) const;
   void CancelUnreachable(const std::string& id);
@@ -114,6 +114,7 @@ class Agents {
                           const char* metric);
   void RemoveRecovered(const std::string& id);
   void Remove(Agent& agent, const Tasks::Loss& loss);
+  void StopExpecting(const std::string& id);
   bool ForgetRecovered(const std::string& id);
   void CollectGarbage();
   void Drop(uint64_t connection);
