@@ -92,16 +92,15 @@ void Agents::OnRegister(Connection& connection,
 // Whoever registers from there does not know its id, so nothing that it ran
 // under that id is left.
 void Agents::ReplaceFormerAt(const io::Endpoint& address) {
-  static constexpr char kMetric[] = "master/slave_removals/reason_registered";
   if (const Agent* former = context_.cluster.FindAgentAt(address)) {
-    return RemoveFromRegistry(former->id, "registered anew", kMetric);
+    return RemoveFromRegistry(former->id, Removal::kRegisteredAnew);
   }
   const auto& admitted = context_.registry->state().admitted();
   for (const auto& [id, recovered] : context_.cluster.recovered_agents()) {
     auto former = admitted.find(id);
     if (former != admitted.end() &&
         former->second.address() == address.ToString()) {
-      return RemoveFromRegistry(std::string(id), "registered anew", kMetric);
+      return RemoveFromRegistry(std::string(id), Removal::kRegisteredAnew);
     }
   }
 }

@@ -131,8 +131,7 @@ void Agents::OnExecutorExited(Agent& agent,
 }
 
 void Agents::OnUnregister(Agent& agent) {
-  RemoveFromRegistry(agent.id, "unregistered",
-                     "master/slave_removals/reason_unregistered");
+  RemoveFromRegistry(agent.id, Removal::kUnregistered);
 }
 
 void Agents::OnClosed(Connection& connection, const absl::Status& reason) {

@@ -44,7 +44,7 @@ class Agents {
   // down, is refused from then on, and its tasks are gone. `done` gets OK when
   // that is durable, now or since before; NotFound for an agent that is
   // neither admitted nor unreachable; Unavailable while it is being removed or
-  // marked already.
+  // marked already, and when the registry could not be written.
   using OnMarked = std::function<void(const absl::Status&)>;
   void MarkGone(const std::string& id, OnMarked done);
 
@@ -55,6 +55,10 @@ class Agents {
 
  private:
   class Connection;
+  // Why an agent is taken out of the registry.
+  enum class Removal { kUnregistered, kRegisteredAnew };
+  static absl::string_view WordsOf(Removal removal);
+  static absl::string_view MetricOf(Removal removal);
   // An answer of the registry that a registration waits for. Of several
   // attempts of one agent the newest counts.
   struct Registration {
@@ -110,8 +114,8 @@ class Agents {
   void WriteUnreachable(const std::string& id, const std::string& reason);
   void OnMarkedUnreachable(const std::string& id, mesos::v1::TimeInfo time);
   void OnMarkedGone(const std::string& id);
-  void RemoveFromRegistry(const std::string& id, const std::string& reason,
-                          const char* metric);
+  void RemoveFromRegistry(const std::string& id, Removal removal);
+  void OnRemoved(const std::string& id, Removal removal);
   void RemoveRecovered(const std::string& id);
   void Remove(Agent& agent, const Tasks::Loss& loss);
   void StopExpecting(const std::string& id);

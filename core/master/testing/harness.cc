@@ -95,6 +95,7 @@ void HarnessEnvironment::Exit(int code, absl::string_view message) {
 }
 
 void FakeRegistry::Apply(registry::Operation operation, OnApplied done) {
+  if (!refusal_.ok()) return done(refusal_);
   pending_.push_back({std::move(operation), std::move(done)});
   if (!held_) {
     timer_ = clock_.RunAfter(io::Duration::zero(), [this] { Drain(); });
@@ -107,11 +108,17 @@ void FakeRegistry::Release() {
 }
 
 void FakeRegistry::Drain() {
-  while (!pending_.empty() && !held_) {
-    Pending pending = std::move(pending_.front());
-    pending_.pop_front();
-    pending.done(state_.Apply(pending.operation));
-  }
+  while (!pending_.empty() && !held_) AnswerNext();
+}
+
+void FakeRegistry::Answer(int operations) {
+  for (int i = 0; i < operations; ++i) AnswerNext();
+}
+
+void FakeRegistry::AnswerNext() {
+  Pending pending = std::move(pending_.front());
+  pending_.pop_front();
+  pending.done(state_.Apply(pending.operation));
 }
 
 namespace {

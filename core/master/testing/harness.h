@@ -66,6 +66,10 @@ class FakeRegistry final : public RegistryWriter {
   // From now on operations wait, until Release.
   void Hold() { held_ = true; }
   void Release();
+  // Those that wait longest, now.
+  void Answer(int operations);
+  // From now on nothing is tried, for that reason; OK ends this.
+  void Refuse(absl::Status reason) { refusal_ = std::move(reason); }
 
  private:
   struct Pending {
@@ -73,10 +77,12 @@ class FakeRegistry final : public RegistryWriter {
     OnApplied done;
   };
   void Drain();
+  void AnswerNext();
 
   io::Clock& clock_;
   registry::RegistryState state_;
   bool held_ = false;
+  absl::Status refusal_;
   std::deque<Pending> pending_;
   io::Timer timer_;
 };
