@@ -1,7 +1,6 @@
 // The part of Agents that lets agents in.
 
 #include <glog/logging.h>
-#include <google/protobuf/util/message_differencer.h>
 
 #include <utility>
 
@@ -15,8 +14,6 @@
 
 namespace quorate::master {
 namespace {
-
-using google::protobuf::util::MessageDifferencer;
 
 // Agents of before 1.0.0 are not understood.
 bool IsSupported(absl::string_view version) {
@@ -34,6 +31,28 @@ void Describe(const Message& message, Agent& agent) {
   agent.version = message.version();
   agent.capabilities = {message.capabilities().begin(),
                         message.capabilities().end()};
+}
+
+// What the registry is to have of an agent, as it describes itself. Fields of a
+// later release are not for this one to hand on.
+registry::Registry::Agent EntryOf(const wire::AgentMessage& message,
+                                  const io::Endpoint& address,
+                                  const std::string& id) {
+  registry::Registry::Agent entry;
+  *entry.mutable_info() = message.has_register_agent()
+                              ? message.register_agent().agent_info()
+                              : message.reregister_agent().agent_info();
+  entry.mutable_info()->DiscardUnknownFields();
+  entry.mutable_info()->mutable_id()->set_value(id);
+  entry.set_address(address.ToString());
+  return entry;
+}
+
+// By bytes: a number that is none equals nothing, and would be written for
+// ever.
+bool IsSame(const registry::Registry::Agent& a,
+            const registry::Registry::Agent& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
 }
 
 }  // namespace
@@ -78,12 +97,12 @@ void Agents::OnRegister(Connection& connection,
   const absl::StatusOr<Resources> total =
       ValidateAgentInfo(wanted.agent_info());
   if (!total.ok()) return Refuse(connection, total.status().message());
+  const io::Endpoint address = connection.address();
+  const bool pending = registering_.count(address) > 0;
   if (context_.cluster.agents().size() >= kMaxAgents) {
     return Refuse(connection, "There are too many agents");
   }
-  const io::Endpoint address = connection.address();
-  const bool pending = registering_.count(address) > 0;
-  registering_[address] = {connection.id(), message};
+  registering_[address] = {connection.id(), address, message};
   if (pending) return;
   ReplaceFormerAt(address);
   Admit(address);
@@ -106,38 +125,60 @@ void Agents::ReplaceFormerAt(const io::Endpoint& address) {
 }
 
 void Agents::Admit(const io::Endpoint& address) {
+  const std::string id = absl::StrCat(context_.id(), "-S", next_agent_++);
+  const Entry entry = EntryOf(registering_.at(address).message, address, id);
   registry::Operation operation;
-  operation.mutable_admit_agent()->set_address(address.ToString());
-  mesos::v1::AgentInfo& info = *operation.mutable_admit_agent()->mutable_info();
-  info = registering_.at(address).message.register_agent().agent_info();
-  info.mutable_id()->set_value(
-      absl::StrCat(context_.id(), "-S", next_agent_++));
-  unheard_.insert(info.id().value());
-  const mesos::v1::AgentInfo admitted = info;
-  context_.registry->Apply(
-      std::move(operation),
-      [this, address, admitted](const absl::Status& outcome) {
-        OnAdmitted(address, admitted, outcome);
-      });
+  *operation.mutable_admit_agent()->mutable_info() = entry.info();
+  operation.mutable_admit_agent()->set_address(entry.address());
+  unheard_.insert(id);
+  context_.registry->Apply(std::move(operation),
+                           [this, address, entry](const absl::Status& outcome) {
+                             OnAdmitted(address, entry, outcome);
+                           });
 }
 
-void Agents::OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info,
+void Agents::OnAdmitted(const io::Endpoint& address, const Entry& written,
                         const absl::Status& outcome) {
+  const std::string& id = written.info().id().value();
   if (!outcome.ok()) {
-    unheard_.erase(info.id().value());
+    unheard_.erase(id);
     // Somebody has that id, and had it from elsewhere.
     if (absl::IsAlreadyExists(outcome)) return Admit(address);
     // The agent tries again.
     registering_.erase(address);
-    return;
+    return AwaitReturn(id);
   }
+  const Registration& newest = registering_.at(address);
+  if (FindConnection(newest.connection) == nullptr) {
+    registering_.erase(address);
+    return RemoveUnheard(id);
+  }
+  const Entry entry = EntryOf(newest.message, address, id);
+  if (!IsSame(entry, written)) return Correct(address, entry);
+  unheard_.erase(id);
+  Register(address, id);
+}
+
+// It was restarted with other resources while the registry was slow. Frameworks
+// are offered only what it has.
+void Agents::Correct(const io::Endpoint& address, const Entry& entry) {
+  registry::Operation operation;
+  *operation.mutable_update_agent()->mutable_info() = entry.info();
+  operation.mutable_update_agent()->set_address(entry.address());
+  context_.registry->Apply(std::move(operation),
+                           [this, address, entry](const absl::Status& outcome) {
+                             OnAdmitted(address, entry, outcome);
+                           });
+}
+
+void Agents::Register(const io::Endpoint& address, const std::string& id) {
   const Registration registration =
       std::move(registering_.extract(address).mapped());
-  Connection* connection = FindConnection(registration.connection);
-  if (connection == nullptr) return RemoveUnheard(info.id().value());
-  unheard_.erase(info.id().value());
-  Agent& agent =
-      Add(info, *connection, *Resources::FromProto(info.resources()));
+  mesos::v1::AgentInfo info =
+      registration.message.register_agent().agent_info();
+  info.mutable_id()->set_value(id);
+  Agent& agent = Add(info, *FindConnection(registration.connection),
+                     *Resources::FromProto(info.resources()));
   Describe(registration.message.register_agent(), agent);
   ++context_.metrics.AddCounter("master/slave_registrations");
   LOG(INFO) << "agent " << agent.id << " at " << agent.address.ToString()
@@ -214,29 +255,48 @@ void Agents::OnReregister(Connection& connection,
   // It tries again, when the registry has it as what it is about to become.
   if (leaving_.count(id) + unheard_.count(id) > 0) return;
   const bool pending = reregistering_.count(id) > 0;
-  reregistering_[id] = {connection.id(), message};
+  reregistering_[id] = {connection.id(), connection.address(), message};
   if (pending) return;
   // Nobody takes it for lost while the registry is told.
   CancelUnreachable(id);
   StopExpecting(id);
+  WriteReturn(id);
+}
 
-  registry::Operation operation;
-  const std::string address = connection.address().ToString();
+void Agents::WriteReturn(const std::string& id) {
+  const Registration& newest = reregistering_.at(id);
+  const Entry entry = EntryOf(newest.message, newest.address, id);
   const auto& admitted = context_.registry->state().admitted();
   auto known = admitted.find(id);
-  if (known == admitted.end()) {
-    *operation.mutable_mark_agent_reachable()->mutable_info() = info;
-    operation.mutable_mark_agent_reachable()->set_address(address);
-  } else if (known->second.address() != address ||
-             !MessageDifferencer::Equals(known->second.info(), info)) {
-    *operation.mutable_update_agent()->mutable_info() = info;
-    operation.mutable_update_agent()->set_address(address);
+  const bool joins = known == admitted.end();
+  if (!joins && IsSame(known->second, entry)) return OnReadmitted(id);
+  registry::Operation operation;
+  if (joins) {
+    *operation.mutable_mark_agent_reachable()->mutable_info() = entry.info();
+    operation.mutable_mark_agent_reachable()->set_address(entry.address());
   } else {
-    return OnReadmitted(id, absl::OkStatus());
+    *operation.mutable_update_agent()->mutable_info() = entry.info();
+    operation.mutable_update_agent()->set_address(entry.address());
   }
-  context_.registry->Apply(
-      std::move(operation),
-      [this, id](const absl::Status& outcome) { OnReadmitted(id, outcome); });
+  context_.registry->Apply(std::move(operation),
+                           [this, id, entry](const absl::Status& outcome) {
+                             OnReturnWritten(id, entry, outcome);
+                           });
+}
+
+void Agents::OnReturnWritten(const std::string& id, const Entry& written,
+                             const absl::Status& outcome) {
+  const Registration& newest = reregistering_.at(id);
+  if (!outcome.ok()) {
+    // It tries again.
+    reregistering_.erase(id);
+    return AwaitReturn(id);
+  }
+  if (FindConnection(newest.connection) != nullptr &&
+      !IsSame(EntryOf(newest.message, newest.address, id), written)) {
+    return WriteReturn(id);
+  }
+  OnReadmitted(id);
 }
 
 // True when the agent was told to shut down, or is ignored.
@@ -274,15 +334,14 @@ bool Agents::RefuseReregistration(Connection& connection,
   return true;
 }
 
-void Agents::OnReadmitted(const std::string& id, const absl::Status& outcome) {
+void Agents::OnReadmitted(const std::string& id) {
   const Registration registration =
       std::move(reregistering_.extract(id).mapped());
   const wire::ReregisterAgent& message =
       registration.message.reregister_agent();
   Connection* connection = FindConnection(registration.connection);
-  // It tries again, if it is still there. What was true when it asked need not
-  // be so any more.
-  if (!outcome.ok() || connection == nullptr || leaving_.count(id) > 0 ||
+  // What was true when it asked need not be so any more.
+  if (connection == nullptr || leaving_.count(id) > 0 ||
       RefuseReregistration(*connection, message)) {
     return AwaitReturn(id);
   }

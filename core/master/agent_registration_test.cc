@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/master/testing/harness.h"
@@ -135,6 +137,72 @@ TEST(NewIdTest, OneThatIsBeingGivenIsNobodyElses) {
   EXPECT_TRUE(guesses.Take().empty());
   guesses.Reregister();
   EXPECT_TRUE(guesses.Next(AgentMessage::kShutdownAgent));
+}
+
+double AdmittedCpus(Harness& master, const std::string& id) {
+  const auto& admitted = master.registry().state().admitted();
+  return Resources::FromProto(admitted.at(id).info().resources())
+      ->Scalar("cpus");
+}
+
+// The registry has what the agent has, before anybody is offered it.
+
+TEST(NewestDescriptionTest, IsWhatTheRegistryAndFrameworksGet) {
+  Harness master;
+  TestFramework framework(master);
+  framework.Subscribe();
+  master.registry().Hold();
+  TestAgent agent(master, "10.0.0.2");
+  agent.Register("cpus:8");
+  // It is restarted.
+  agent.Break();
+  agent.Register("cpus:2");
+  master.registry().Release();
+  master.Run();
+  EXPECT_TRUE(agent.Next(AgentMessage::kAgentRegistered));
+  EXPECT_EQ(AdmittedCpus(master, "M1-S0"), 2);
+  const std::vector<mesos::v1::Offer> offers = framework.TakeOffers();
+  ASSERT_EQ(offers.size(), 1);
+  EXPECT_EQ(Resources::FromProto(offers[0].resources())->Scalar("cpus"), 2);
+  const Agent* known = master.context().cluster.FindAgent("M1-S0");
+  ASSERT_NE(known, nullptr);
+  EXPECT_EQ(known->total.Scalar("cpus"), 2);
+  EXPECT_EQ(known->info.id().value(), "M1-S0");
+}
+
+TEST(NewestDescriptionTest, IsWhatTheRegistryGetsOfOneThatReturns) {
+  Harness master;
+  TestAgent agent(master, "10.0.0.2");
+  agent.Register("cpus:1");
+  agent.Break();
+  master.registry().Hold();
+  SetResources(agent.info, "cpus:8");
+  agent.Reregister();
+  agent.Break();
+  SetResources(agent.info, "cpus:2");
+  agent.Reregister();
+  master.registry().Answer(1);
+  EXPECT_EQ(AdmittedCpus(master, "M1-S0"), 8);
+  EXPECT_TRUE(agent.Take().empty());
+  master.registry().Release();
+  master.Run();
+  EXPECT_TRUE(agent.Next(AgentMessage::kAgentReregistered));
+  EXPECT_EQ(AdmittedCpus(master, "M1-S0"), 2);
+  EXPECT_EQ(master.context().cluster.FindAgent("M1-S0")->total.Scalar("cpus"),
+            2);
+}
+
+// What equals nothing, not even itself.
+TEST(NewestDescriptionTest, IsWrittenOnce) {
+  Harness master;
+  TestAgent agent(master, "10.0.0.2");
+  mesos::v1::Attribute& attribute = *agent.info.add_attributes();
+  attribute.set_name("a");
+  attribute.set_type(mesos::v1::Value::SCALAR);
+  attribute.mutable_scalar()->set_value(
+      std::numeric_limits<double>::quiet_NaN());
+  agent.Register("cpus:2");
+  EXPECT_TRUE(agent.Next(AgentMessage::kAgentRegistered));
 }
 
 // An agent that registers again is not taken for lost while the registry is

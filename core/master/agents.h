@@ -63,8 +63,11 @@ class Agents {
   // attempts of one agent the newest counts.
   struct Registration {
     uint64_t connection = 0;
+    io::Endpoint address;
     wire::AgentMessage message;
   };
+  // As the registry is to have an agent.
+  using Entry = registry::Registry::Agent;
 
   // Messages, by connection.
   void OnMessage(Connection& connection, const wire::AgentMessage& message);
@@ -81,15 +84,21 @@ class Agents {
   // Registration of a new agent.
   void ReplaceFormerAt(const io::Endpoint& address);
   void Admit(const io::Endpoint& address);
-  void OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info,
+  void OnAdmitted(const io::Endpoint& address, const Entry& written,
                   const absl::Status& outcome);
+  void Correct(const io::Endpoint& address, const Entry& entry);
+  void Register(const io::Endpoint& address, const std::string& id);
   void RemoveUnheard(const std::string& id);
   void SendRegistered(Agent& agent);
 
   // Registration of one that has an id.
   bool RefuseReregistration(Connection& connection,
                             const wire::ReregisterAgent& message);
-  void OnReadmitted(const std::string& id, const absl::Status& outcome);
+  // Until the registry has what the newest message says.
+  void WriteReturn(const std::string& id);
+  void OnReturnWritten(const std::string& id, const Entry& written,
+                       const absl::Status& outcome);
+  void OnReadmitted(const std::string& id);
   void Readmit(Agent& agent, const wire::ReregisterAgent& message);
   void RecoverFrameworks(Agent& agent, const wire::ReregisterAgent& message);
   void SendReregistered(Agent& agent);
