@@ -78,6 +78,10 @@ bool Agents::AsksForOneThing(Connection& connection, const std::string& id) {
   return false;
 }
 
+bool Agents::full() const {
+  return context_.registry->state().admitted().size() + joining_ >= kMaxAgents;
+}
+
 void Agents::OnRegister(Connection& connection,
                         const wire::AgentMessage& message) {
   ++context_.metrics.AddCounter("master/messages_register_slave");
@@ -99,7 +103,7 @@ void Agents::OnRegister(Connection& connection,
   if (!total.ok()) return Refuse(connection, total.status().message());
   const io::Endpoint address = connection.address();
   const bool pending = registering_.count(address) > 0;
-  if (context_.cluster.agents().size() >= kMaxAgents) {
+  if (!pending && full()) {
     return Refuse(connection, "There are too many agents");
   }
   registering_[address] = {connection.id(), address, message};
@@ -131,8 +135,10 @@ void Agents::Admit(const io::Endpoint& address) {
   *operation.mutable_admit_agent()->mutable_info() = entry.info();
   operation.mutable_admit_agent()->set_address(entry.address());
   unheard_.insert(id);
+  ++joining_;
   context_.registry->Apply(std::move(operation),
                            [this, address, entry](const absl::Status& outcome) {
+                             --joining_;
                              OnAdmitted(address, entry, outcome);
                            });
 }
@@ -255,6 +261,12 @@ void Agents::OnReregister(Connection& connection,
   // It tries again, when the registry has it as what it is about to become.
   if (leaving_.count(id) + unheard_.count(id) > 0) return;
   const bool pending = reregistering_.count(id) > 0;
+  if (!pending && full() &&
+      context_.registry->state().admitted().count(id) == 0) {
+    // It tries again: told to shut down, it would kill its tasks.
+    LOG(WARNING) << "ignoring agent " << id << ": there are too many agents";
+    return;
+  }
   reregistering_[id] = {connection.id(), connection.address(), message};
   if (pending) return;
   // Nobody takes it for lost while the registry is told.
@@ -274,14 +286,17 @@ void Agents::WriteReturn(const std::string& id) {
   if (joins) {
     *operation.mutable_mark_agent_reachable()->mutable_info() = entry.info();
     operation.mutable_mark_agent_reachable()->set_address(entry.address());
+    ++joining_;
   } else {
     *operation.mutable_update_agent()->mutable_info() = entry.info();
     operation.mutable_update_agent()->set_address(entry.address());
   }
-  context_.registry->Apply(std::move(operation),
-                           [this, id, entry](const absl::Status& outcome) {
-                             OnReturnWritten(id, entry, outcome);
-                           });
+  context_.registry->Apply(
+      std::move(operation),
+      [this, id, joins, entry](const absl::Status& outcome) {
+        if (joins) --joining_;
+        OnReturnWritten(id, entry, outcome);
+      });
 }
 
 void Agents::OnReturnWritten(const std::string& id, const Entry& written,

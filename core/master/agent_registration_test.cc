@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/master/limits.h"
 #include "core/master/testing/harness.h"
 
 namespace quorate::master {
@@ -25,6 +26,15 @@ using wire::AgentMessage;
 void SetResources(mesos::v1::AgentInfo& info, const std::string& resources) {
   info.clear_resources();
   Resources::ParseText(resources)->ToProto(info.mutable_resources());
+}
+
+mesos::v1::AgentInfo Info(const std::string& id, const std::string& ip) {
+  mesos::v1::AgentInfo info;
+  info.mutable_id()->set_value(id);
+  info.set_hostname(absl::StrCat("host-", ip));
+  info.set_port(5051);
+  SetResources(info, "cpus:2");
+  return info;
 }
 
 double Metric(Harness& master, const std::string& name) {
@@ -361,6 +371,55 @@ TEST_F(ReturningTest, WhoIsMarkedGoneMeanwhileIsNotBack) {
   EXPECT_TRUE(master_->context().cluster.agents().empty());
   agent_->Reregister();
   EXPECT_TRUE(agent_->Next(AgentMessage::kShutdownAgent));
+}
+
+// How many.
+
+TEST(AgentLimitTest, CountsWhoIsKnownAndWhoIsBeingAdmitted) {
+  registry::RegistryState registry;
+  registry::Operation operation;
+  for (size_t i = 0; i < kMaxAgents - 2; ++i) {
+    *operation.mutable_admit_agent()->mutable_info() =
+        Info(absl::StrCat("M1-S", i), "10.0.0.3");
+    ASSERT_TRUE(registry.Apply(operation).ok());
+  }
+  Harness master({}, registry);
+  master.registry().Hold();
+  TestAgent fresh(master, "10.0.1.1");
+  fresh.Register("cpus:2");
+  TestAgent stranger(master, "10.0.1.2");
+  stranger.info = Info("M0-S0", "10.0.1.2");
+  stranger.Reregister();
+
+  TestAgent refused(master, "10.0.1.3");
+  refused.Register("cpus:2");
+  EXPECT_TRUE(refused.Next(AgentMessage::kShutdownAgent));
+  // It may have tasks.
+  TestAgent ignored(master, "10.0.1.4");
+  ignored.info = Info("M0-S1", "10.0.1.4");
+  ignored.Reregister();
+  // Those that are known or asked before have their places.
+  TestAgent known(master, "10.0.0.3");
+  known.info = Info("M1-S0", "10.0.0.3");
+  known.Reregister();
+  fresh.Register("cpus:2");
+  stranger.Reregister();
+  master.registry().Release();
+  master.Run();
+  EXPECT_TRUE(fresh.Next(AgentMessage::kAgentRegistered));
+  EXPECT_TRUE(stranger.Next(AgentMessage::kAgentReregistered));
+  EXPECT_TRUE(known.Next(AgentMessage::kAgentReregistered));
+  EXPECT_EQ(master.registry().state().admitted().size(), kMaxAgents);
+
+  ignored.Reregister();
+  EXPECT_TRUE(ignored.Take().empty());
+  EXPECT_TRUE(ignored.connected());
+  AgentMessage unregister;
+  *unregister.mutable_unregister_agent()->mutable_agent_id() =
+      stranger.info.id();
+  stranger.Send(unregister);
+  ignored.Reregister();
+  EXPECT_TRUE(ignored.Next(AgentMessage::kAgentReregistered));
 }
 
 }  // namespace

@@ -105,6 +105,8 @@ class Agents {
 
   // The connection that a registration has waited on, if it is still there.
   Connection* FindConnection(uint64_t id);
+  // There are as many agents as may be, with those that are being admitted.
+  bool full() const;
   Agent& Add(const mesos::v1::AgentInfo& info, Connection& connection,
              Resources total);
   void Attach(Agent& agent, Connection& connection);
@@ -147,6 +149,8 @@ class Agents {
 
   std::map<io::Endpoint, Registration> registering_;
   std::map<std::string, Registration> reregistering_;  // By agent id.
+  // Operations under way after which there is an agent more.
+  size_t joining_ = 0;
   // Ids that were made for agents which have not been told them yet. Nobody can
   // register again under one.
   std::set<std::string> unheard_;
