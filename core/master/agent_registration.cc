@@ -90,7 +90,7 @@ void Agents::OnRegister(Connection& connection,
   if (!connection.agent_id().empty()) {
     // It has not heard the answer yet.
     Agent* agent = context_.cluster.FindAgent(connection.agent_id());
-    if (agent != nullptr) SendRegistered(*agent);
+    if (agent != nullptr && agent->peer == &connection) SendRegistered(*agent);
     return;
   }
   if (!IsSupported(wanted.version())) {
@@ -302,7 +302,7 @@ void Agents::WriteReturn(const std::string& id) {
 void Agents::OnReturnWritten(const std::string& id, const Entry& written,
                              const absl::Status& outcome) {
   const Registration& newest = reregistering_.at(id);
-  if (!outcome.ok()) {
+  if (!outcome.ok() && !Planted(Bug::kGoneReadmitted)) {
     // It tries again.
     reregistering_.erase(id);
     return AwaitReturn(id);
