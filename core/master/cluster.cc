@@ -147,6 +147,12 @@ void Cluster::SetPeer(Agent& agent, AgentPeer* peer) {
   NoteChange(agent);
 }
 
+void Cluster::SetSubscriber(Framework& framework,
+                            std::unique_ptr<Subscriber> subscriber) {
+  framework.subscriber = std::move(subscriber);
+  ++changes_;
+}
+
 void Cluster::NoteChange(Agent& agent) {
   agents_by_change_.erase(agent.changed);
   agent.changed = ++changes_;

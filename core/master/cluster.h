@@ -197,6 +197,10 @@ class Cluster {
   // the agent is disconnected.
   void SetPeer(Agent& agent, AgentPeer* peer);
 
+  // Null: disconnected. Closing the former one is up to the caller.
+  void SetSubscriber(Framework& framework,
+                     std::unique_ptr<Subscriber> subscriber);
+
   Framework& AddFramework(std::unique_ptr<Framework> framework);
   // The framework has no tasks and no offers any more. At most
   // `max_completed` are kept.

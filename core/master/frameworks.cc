@@ -209,9 +209,11 @@ void Frameworks::Accept(Waiting waiting) {
   LOG(INFO) << "framework " << id << " ('"
             << absl::CHexEscape(framework->info.name()) << "') is subscribed";
   Subscription& subscription = waiting.subscription;
-  framework->subscriber = std::make_unique<Subscriber>(
-      context_.clock(), subscription.type, subscription.stream_id,
-      std::move(subscription.stream), [this, id] { OnDisconnected(id); });
+  context_.cluster.SetSubscriber(
+      *framework,
+      std::make_unique<Subscriber>(
+          context_.clock(), subscription.type, subscription.stream_id,
+          std::move(subscription.stream), [this, id] { OnDisconnected(id); }));
   SendSubscribed(context_, *framework);
   framework->subscriber->StartHeartbeats();
   offers_.Poke();
@@ -343,7 +345,7 @@ void Frameworks::FailOver(Framework& framework, const FrameworkInfo& info) {
   framework.failover_timer.Cancel();
   if (framework.connected()) {
     framework.subscriber->Close("Framework failed over");
-    framework.subscriber.reset();
+    context_.cluster.SetSubscriber(framework, nullptr);
   }
   // Of the connection before this one.
   offers_.DiscardAll(framework);
@@ -359,7 +361,7 @@ void Frameworks::OnDisconnected(const std::string& framework_id) {
   LOG(INFO) << "framework " << framework_id
             << " is disconnected; it is removed in "
             << framework->info.failover_timeout() << " seconds";
-  framework->subscriber.reset();
+  context_.cluster.SetSubscriber(*framework, nullptr);
   offers_.DiscardAll(*framework);
   offers_.Forget(*framework);
   AwaitReturn(*framework);
@@ -483,7 +485,7 @@ void Frameworks::Complete(Framework& framework) {
   offers_.Forget(framework);
   if (framework.connected()) {
     framework.subscriber->Close("");
-    framework.subscriber.reset();
+    context_.cluster.SetSubscriber(framework, nullptr);
   }
   framework.failover_timer.Cancel();
   bytes_ -= framework.info.ByteSizeLong();
