@@ -389,7 +389,7 @@ Lines AgentsLines(const State& state, io::WallTime now) {
     const Resources& all = agent.total_resources();
     const Resources& used = agent.allocated_resources();
     auto count = tasks.find(id);
-    const std::string pid = agent.pid();
+    const std::string& pid = agent.pid();
     table.Add({id, info.hostname(), pid.substr(pid.find('@') + 1),
                agent.active() ? "active" : "disconnected",
                absl::StrCat(count == tasks.end() ? 0 : count->second),
