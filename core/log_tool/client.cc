@@ -49,7 +49,7 @@ Client::Client(io::Environment& environment, Options options)
       random_(environment.random().Split("log client")),
       network_(std::make_unique<Network>(
           environment.network(),
-          [this](const absl::Status& reason) { OnUnreachable(reason); })) {}
+          [this](const absl::Status& reason) { OnNoLink(reason); })) {}
 
 Client::~Client() = default;
 
@@ -93,7 +93,7 @@ void Client::Dial(const io::Endpoint& server) {
   });
 }
 
-void Client::OnUnreachable(const absl::Status& reason) {
+void Client::OnNoLink(const absl::Status& reason) {
   // The dialer tries again by itself, for as long as it is there.
   if (!done_ || redialing_) return;
   unreachable_[server_] = std::string(reason.message());

@@ -51,7 +51,7 @@ class Client final : public wire::Dialer::Listener {
   bool Lasts() const {
     return request_.has_change_members() || request_.has_append();
   }
-  void OnUnreachable(const absl::Status& reason);
+  void OnNoLink(const absl::Status& reason);
   void Dial(const io::Endpoint& server);
   void TryNext();
   void Send();
