@@ -27,6 +27,8 @@ struct Standing {
   // the leader's id, empty when it is not known, and its epoch.
   std::string log_leader_id;
   uint64_t log_leader_epoch = 0;
+  // What is wrong with the election, in words for the operator; empty: nothing.
+  std::string election_problem;
 };
 
 }  // namespace quorate::master
