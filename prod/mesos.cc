@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/api/media.h"
 #include "core/base/version.h"
+#include "core/cli/disagreements.h"
 #include "core/cli/survey.h"
 #include "core/cli/views.h"
 #include "core/cli/zookeeper_masters.h"
@@ -48,11 +49,13 @@ flags
 
 exit status
   0  done; of quorum: healthy, of masters: all answer
-  1  an error: nobody answers, nobody leads
+  1  an error: nobody answers, nobody leads, the output cannot be written
   2  a wrong command line
   3  quorum: degraded (it serves, and something needs attention);
-     masters: one that is known does not answer
-  4  quorum: unavailable (masters answer, and nobody leads)
+     masters: one that is known does not answer, or has yet to find out that it
+     leads no more
+  4  quorum: unavailable (masters answer, and nobody leads);
+     quorum, masters: those that answer are not one cluster under one leader
 )";
 
 enum ExitCode {
@@ -70,8 +73,12 @@ struct Flags {
   bool all = false;
 };
 
+// What could not be written was not shown, however well all went.
 [[noreturn]] void End(int code) {
-  std::fflush(stdout);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    std::fprintf(stderr, "mesos: cannot write to standard output\n");
+    code = kError;
+  }
   std::_Exit(code);
 }
 
@@ -157,12 +164,7 @@ class Command {
       Print(name_ == "quorum" ? cli::QuorumLines(testimonies)
                               : cli::MastersLines(testimonies));
     }
-    if (name_ == "masters") {
-      const bool whole =
-          std::all_of(testimonies.begin(), testimonies.end(),
-                      [](const auto& one) { return one.status.ok(); });
-      End(whole ? kOk : kDegraded);
-    }
+    if (name_ == "masters") End(MastersCode(testimonies));
     switch (cli::HealthOf(testimonies)) {
       case cli::Health::kHealthy:
         End(kOk);
@@ -172,6 +174,15 @@ class Command {
         End(kDown);
     }
     End(kError);
+  }
+
+  static ExitCode MastersCode(const Testimonies& testimonies) {
+    const auto disagreements = cli::DisagreementsOf(testimonies);
+    if (cli::IsCritical(disagreements)) return kDown;
+    const bool whole =
+        std::all_of(testimonies.begin(), testimonies.end(),
+                    [](const auto& one) { return one.status.ok(); });
+    return whole && disagreements.empty() ? kOk : kDegraded;
   }
 
   [[noreturn]] void ShowVersions(const Testimonies& testimonies) {
@@ -200,6 +211,7 @@ class Command {
     if (leader == nullptr) {
       Fail(flags_, cli::NoLeader(testimonies).message());
     }
+    Warn(testimonies, *leader);
     connection_ = std::make_unique<http::ClientConnection>(
         environment_.clock(), environment_.network(), leader->master,
         http::ClientOptions{.connect_timeout = flags_.timeout,
@@ -213,6 +225,22 @@ class Command {
     request.body = R"({"type":"GET_STATE"})";
     connection_->Send(std::move(request),
                       [this](const auto& response) { ShowState(response); });
+  }
+
+  // Of what is shown may be another's.
+  static void Warn(const Testimonies& testimonies,
+                   const cli::Testimony& leader) {
+    const auto disagreements = cli::DisagreementsOf(testimonies);
+    if (disagreements.empty()) return;
+    for (const cli::Problem& problem : disagreements) {
+      for (const std::string& line : cli::LinesOf(problem)) {
+        std::fprintf(stderr, "mesos: %s\n", line.c_str());
+      }
+    }
+    std::fprintf(stderr,
+                 "mesos: this is what %s says, which leads cluster %s\n",
+                 leader.master.ToString().c_str(),
+                 std::string(leader.quorum["cluster_id"].AsString()).c_str());
   }
 
   [[noreturn]] void ShowState(const absl::StatusOr<http::Response>& response) {

@@ -117,9 +117,14 @@ void ClusterChecks::Check(WatchedMaster& watched) {
   if (cluster.agents().size() > kSmallCluster && !due) return;
   seen.checked_changes = cluster.changes();
   seen.next_check = world_.now() + kSampleInterval;
-  framework_ends_.Check(watched.node->name(), cluster, master.registry());
-  NoteRemovedFrameworks();
-  admission_.Check(node.name(), cluster, master.registry());
+  // One whose reign is over, and which has yet to find out, may hold what has
+  // ended since.
+  newest_epoch_ = std::max(newest_epoch_, master.epoch());
+  if (master.epoch() == newest_epoch_) {
+    framework_ends_.Check(node.name(), cluster, master.registry());
+    NoteRemovedFrameworks();
+    admission_.Check(node.name(), cluster, master.registry());
+  }
   // It ends the process: what a checker has seen is told first.
   if (!world_.failure()) master.CheckInvariants();
 }

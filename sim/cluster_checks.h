@@ -103,6 +103,7 @@ class ClusterChecks {
   Admission admission_;
   FrameworkEnds framework_ends_;
   QueueBounds queue_bounds_;
+  uint64_t newest_epoch_ = 0;  // Of a master that led.
 
   std::vector<WatchedMaster> masters_;
   std::vector<WatchedAgent> agents_;

@@ -28,10 +28,13 @@ from bench.log.results import BenchError
 AGENTS = (2, 100, 1000, 10000)
 # mesos-agent's default; and next to nothing, which shows the masters' part.
 BACKOFFS = ("1secs", "1ms")
+KIB = 1024
 PEERS = (peer_systems.Etcd, peer_systems.ZooKeeper)
 
 FIRST_WRITE = "ms between acknowledged writes, SIGKILL of the leader of 3"
 FIRST_ANSWER = "ms to the first answer of another leader"
+MEMORY = ("KiB of the leader's memory for each agent, with %d tasks, after the "
+          "first %d")
 FLOOR = "ms until another process sees the connection of a killed one end"
 
 
@@ -57,6 +60,17 @@ def noticed_death():
     return seconds
 
 
+def memory_per_agent(rss):
+    """agents -> bytes for each of them, of {agents: bytes of the leader}.
+
+    What a leader takes without any is left out: it is taken to be what it takes
+    for the fewest.
+    """
+    fewest = min(rss)
+    return {agents: (rss[agents] - rss[fewest]) / (agents - fewest)
+            for agents in sorted(rss) if agents > fewest}
+
+
 class Driver:
     """Measures what the options ask for."""
 
@@ -78,9 +92,7 @@ class Driver:
             say("Round %d" % (number + 1))
             await_quiet(self.options.patience)
             self._add(FLOOR, "floor", 1000 * noticed_death())
-            for agents in self.options.agents:
-                for backoff in BACKOFFS:
-                    self._masters(agents, backoff)
+            self._crowds()
             if self.options.peers:
                 for kind in PEERS:
                     self._peer(kind)
@@ -104,14 +116,25 @@ class Driver:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _masters(self, agents, backoff):
-        what = "Quorate, %d agents" % agents
+    def _crowds(self):
+        rss = {}
+        for agents in self.options.agents:
+            for backoff in BACKOFFS:
+                self._masters(agents, backoff, rss)
+        if not rss:
+            return
+        name = MEMORY % (self.options.tasks, min(rss))
+        for agents, each in memory_per_agent(rss).items():
+            self._add(name, _crowd(agents), each / KIB)
+
+    def _masters(self, agents, backoff, rss):
+        what = _crowd(agents)
         with self._part(what) as folder:
             cluster = masters.Masters(self._tools, folder)
             try:
                 cluster.start(agents, self.options.tasks, backoff)
                 outage = cluster.fail_over()
-                rss = cluster.leader_rss()
+                memory = cluster.leader_rss()
             finally:
                 cluster.stop()
             self._add("ms until all agents are registered again, with a "
@@ -121,8 +144,9 @@ class Driver:
                 return
             self._add(FIRST_WRITE, what, 1000 * outage.write)
             self._add(FIRST_ANSWER, what, 1000 * outage.answer)
-            self._add("MiB of the leader's memory, %d tasks per agent"
-                      % self.options.tasks, what, rss / systems.MIB)
+            self._add("MiB of the leader's memory in all", what,
+                      memory / systems.MIB)
+            rss[agents] = memory
 
     def _peer(self, kind):
         with self._part(kind.name) as folder:
@@ -149,6 +173,10 @@ class Driver:
                 zookeeper.stop()
             self._add(FIRST_WRITE, what, 1000 * outage.write)
             self._add(FIRST_ANSWER, what, 1000 * outage.answer)
+
+
+def _crowd(agents):
+    return "Quorate, %d agents" % agents
 
 
 def table(kept):

@@ -19,13 +19,19 @@ class FailoverBenchTest(unittest.TestCase):
         self.assertEqual(masters.parse_registrations(text, 2.0),
                          [(2.5, "A", 7)])
 
+    def test_memory_is_told_for_each_agent(self):
+        self.assertEqual(
+            failover_bench.memory_per_agent({2: 5000, 102: 6000, 1002: 9000}),
+            {102: 10, 1002: 4})
+        self.assertEqual(failover_bench.memory_per_agent({5: 5000}), {})
+
     def test_a_leader_is_killed_and_all_come_back(self):
         folder = tempfile.mkdtemp()
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             status = failover_bench.main([
                 "--binaries=%s" % pathlib.Path.cwd(), "--rounds=1",
-                "--agents=5", "--tasks=2", "--no-peers", "--patience=0",
+                "--agents=2,5", "--tasks=2", "--no-peers", "--patience=0",
                 "--json", "--folder=" + folder])
         kept = json.loads(out.getvalue())
         self.assertEqual(status, 0, kept)
@@ -34,6 +40,10 @@ class FailoverBenchTest(unittest.TestCase):
             (millis,) = kept["events"][name]["Quorate, 5 agents"]
             self.assertGreater(millis, 1, name)
             self.assertLess(millis, 60000, name)
+        whole = kept["events"]["MiB of the leader's memory in all"]
+        (two,), (five,) = whole.values()
+        (each,) = kept["events"][failover_bench.MEMORY % (2, 2)].values()
+        self.assertAlmostEqual(each[0], (five - two) * 1024 / 3)
         text = failover_bench.table(_Kept(kept))
         self.assertIn("5 agents", text)
         self.assertIn("median", text)

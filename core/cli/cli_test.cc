@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/api/master.pb.h"
+#include "core/cli/disagreements.h"
 #include "core/cli/survey.h"
 #include "core/cli/table.h"
 #include "core/cli/views.h"
@@ -63,7 +64,8 @@ class SurveyTest : public ::testing::Test {
 
   // Three masters of one cluster, as number `self` tells of them.
   static std::string Quorum(int self, int leader, int epoch,
-                            const std::string& problems = "") {
+                            const std::string& problems = "",
+                            const std::string& cluster = "c1") {
     std::string members;
     for (int i = 1; i <= 3; ++i) {
       absl::StrAppend(&members, i > 1 ? "," : "", R"({"address":")",
@@ -74,8 +76,9 @@ class SurveyTest : public ::testing::Test {
     return absl::StrCat(
         R"({"status":")", leader == 0 ? "unavailable" : "healthy",
         R"(","phase":")", self == leader ? "leading" : "following",
-        R"(","generation":0,"voters":3,"master":{"version":"1.12.0",)",
-        R"("address":")", At(self).ToString(), R"("},)",
+        R"(","generation":0,"voters":3,"cluster_id":")", cluster,
+        R"(","master":{"version":"1.12.0","address":")", At(self).ToString(),
+        R"("},)",
         leader == 0
             ? ""
             : absl::StrCat(R"("leader":{"address":")", At(leader).ToString(),
@@ -162,6 +165,76 @@ TEST_F(SurveyTest, OfTwoLeadersTheNewerCounts) {
   Serve(1, 200, Quorum(1, 1, 7));
   Serve(2, 200, Quorum(2, 2, 9));
   EXPECT_EQ(LeaderOf(Ask({At(1), At(2)}))->master, At(2));
+}
+
+// As masters are that were started without --masters: each is well.
+TEST_F(SurveyTest, SeveralClustersAreNotOne) {
+  for (int i = 1; i <= 3; ++i) {
+    Serve(i, 200, Quorum(i, i, 1, "", absl::StrCat("c", i)));
+  }
+  const auto testimonies = Ask({At(1), At(2), At(3)});
+  EXPECT_EQ(HealthOf(testimonies), Health::kUnavailable);
+  const std::string line =
+      "critical: these masters are of 3 clusters: 10.0.0.1:5050 (leads) of c1; "
+      "10.0.0.2:5050 (leads) of c2; 10.0.0.3:5050 (leads) of c3\n"
+      "  -> name masters of one cluster in --master";
+  const std::string quorum = Joined(QuorumLines(testimonies));
+  EXPECT_EQ(quorum.rfind("unavailable: the masters are not one cluster under "
+                         "one leader\n\nADDRESS ",
+                         0),
+            0)
+      << quorum;
+  EXPECT_NE(quorum.find(line), std::string::npos) << quorum;
+  // What each says of its own.
+  EXPECT_EQ(QuorumLines(testimonies).size(), 2 + 1 + 9 + 1 + 2) << quorum;
+  const std::string masters = Joined(MastersLines(testimonies));
+  EXPECT_NE(masters.find(line), std::string::npos) << masters;
+  const json::Value json = *json::Parse(SurveyJson(testimonies));
+  EXPECT_EQ(json["status"].AsString(), "unavailable");
+  EXPECT_EQ(json["disagreements"][size_t{0}]["kind"].AsString(),
+            "several clusters");
+  // A command that asks the leader waits for the others to say so, too.
+  EXPECT_TRUE(IsCritical(DisagreementsOf(Ask({At(1), At(2), At(3)}, true))));
+}
+
+TEST_F(SurveyTest, WhoHasNoClusterYetIsOfNoOther) {
+  Serve(1, 200, Quorum(1, 1, 7));
+  Serve(2, 503, Quorum(2, 0, 0, "", ""));
+  Serve(3, 200, Quorum(3, 1, 7));
+  const auto testimonies = Ask({At(1)});
+  EXPECT_TRUE(DisagreementsOf(testimonies).empty());
+  EXPECT_EQ(HealthOf(testimonies), Health::kHealthy);
+}
+
+TEST_F(SurveyTest, TwoLeadersOfOneEpochAreCritical) {
+  Serve(1, 200, Quorum(1, 1, 7));
+  Serve(2, 200, Quorum(2, 2, 7));
+  Serve(3, 200, Quorum(3, 2, 7));
+  const auto testimonies = Ask({At(1)});
+  EXPECT_EQ(HealthOf(testimonies), Health::kUnavailable);
+  const std::string line =
+      "critical: 10.0.0.2:5050 leads in epoch 7, and so does 10.0.0.1:5050\n";
+  const std::string quorum = Joined(QuorumLines(testimonies));
+  EXPECT_NE(quorum.find(line), std::string::npos) << quorum;
+  const std::string masters = Joined(MastersLines(testimonies));
+  EXPECT_NE(masters.find(line), std::string::npos) << masters;
+}
+
+TEST_F(SurveyTest, AFormerLeaderIsNamedAsThat) {
+  Serve(1, 200, Quorum(1, 1, 7));
+  Serve(2, 200, Quorum(2, 2, 9));
+  Serve(3, 200, Quorum(3, 2, 9));
+  const auto testimonies = Ask({At(1)});
+  EXPECT_EQ(HealthOf(testimonies), Health::kDegraded);
+  EXPECT_FALSE(IsCritical(DisagreementsOf(testimonies)));
+  const std::string quorum = Joined(QuorumLines(testimonies));
+  EXPECT_EQ(quorum.rfind("degraded: 10.0.0.2:5050 leads, in epoch 9", 0), 0)
+      << quorum;
+  EXPECT_NE(
+      quorum.find("warning: 10.0.0.1:5050 led in epoch 7, and has yet to find "
+                  "out that 10.0.0.2:5050 leads, in epoch 9\n"),
+      std::string::npos)
+      << quorum;
 }
 
 TEST_F(SurveyTest, ShowsThoseThatDoNotAnswer) {

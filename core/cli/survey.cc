@@ -38,15 +38,6 @@ absl::StatusOr<json::Value> ParseAnswer(
   return NotAMaster(absl::StrCat(kPath, " gives something else"));
 }
 
-std::pair<uint64_t, uint64_t> ReignOf(const Testimony& testimony) {
-  return {testimony.quorum["generation"].AsUint(),
-          testimony.quorum["leader"]["epoch"].AsUint()};
-}
-
-bool Leads(const json::Value& quorum) {
-  return quorum["phase"].AsString() == "leading";
-}
-
 }  // namespace
 
 Survey::Survey(io::Clock& clock, io::Network& network, Options options,
@@ -87,9 +78,8 @@ void Survey::OnAnswer(const io::Endpoint& master,
   if (!quorum.ok()) return FinishIfDone(false);
   question.testimony.text = response->body;
   question.testimony.quorum = *std::move(quorum);
-  const json::Value& said = question.testimony.quorum;
-  AskThoseNamedBy(said);
-  FinishIfDone(Leads(said));
+  AskThoseNamedBy(question.testimony.quorum);
+  FinishIfDone(Leads(question.testimony));
 }
 
 void Survey::AskThoseNamedBy(const json::Value& quorum) {
@@ -110,8 +100,14 @@ void Survey::FinishIfDone(bool leader_found) {
   const bool all = std::all_of(
       questions_.begin(), questions_.end(),
       [](const auto& question) { return question.second.answered; });
-  if (finished_ || !(all || (leader_found && options_.until_leader))) return;
-  finished_ = true;
+  if (all) return Finish();
+  if (!leader_found || !options_.until_leader || impatient_) return;
+  impatient_ = true;
+  patience_ = clock_.RunAfter(kPatience, [this] { Finish(); });
+}
+
+void Survey::Finish() {
+  if (std::exchange(finished_, true)) return;
   std::vector<Testimony> testimonies;
   for (auto& [master, question] : questions_) {
     if (question.answered) testimonies.push_back(std::move(question.testimony));
@@ -121,10 +117,19 @@ void Survey::FinishIfDone(bool leader_found) {
   done(std::move(testimonies));
 }
 
+bool Leads(const Testimony& testimony) {
+  return testimony.quorum["phase"].AsString() == "leading";
+}
+
+std::pair<uint64_t, uint64_t> ReignOf(const Testimony& testimony) {
+  return {testimony.quorum["generation"].AsUint(),
+          testimony.quorum["leader"]["epoch"].AsUint()};
+}
+
 const Testimony* LeaderOf(const std::vector<Testimony>& testimonies) {
   const Testimony* leader = nullptr;
   for (const Testimony& testimony : testimonies) {
-    if (!Leads(testimony.quorum)) continue;
+    if (!Leads(testimony)) continue;
     if (leader == nullptr || ReignOf(*leader) < ReignOf(testimony)) {
       leader = &testimony;
     }

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,13 +41,16 @@ class Survey {
     std::vector<io::Endpoint> masters;
     // For each of them.
     io::Duration timeout = std::chrono::seconds(5);
-    // Whether it is over when one says that it leads.
+    // Whether it is over soon after one says that it leads.
     bool until_leader = false;
   };
   // In order of addresses.
   using OnDone = std::function<void(std::vector<Testimony>)>;
 
   static constexpr size_t kMaxMasters = 100;
+  // With until_leader: who else leads, or is of another cluster, has to say so
+  // within this time.
+  static constexpr io::Duration kPatience = std::chrono::milliseconds(300);
 
   // `clock` and `network` outlive it. `done` is not called from inside, and may
   // destroy the survey.
@@ -65,6 +69,7 @@ class Survey {
                 const absl::StatusOr<http::Response>& response);
   void AskThoseNamedBy(const json::Value& quorum);
   void FinishIfDone(bool leader_found);
+  void Finish();
 
   io::Clock& clock_;
   io::Network& network_;
@@ -72,7 +77,16 @@ class Survey {
   const OnDone done_;
   std::map<io::Endpoint, Question> questions_;
   bool finished_ = false;
+  bool impatient_ = false;
+  io::Timer patience_;
 };
+
+// By its own account.
+bool Leads(const Testimony& testimony);
+
+// The generation and the epoch of the leader that it names: of two the greater
+// is newer.
+std::pair<uint64_t, uint64_t> ReignOf(const Testimony& testimony);
 
 // The one that leads, in the newest epoch; null when none says so.
 const Testimony* LeaderOf(const std::vector<Testimony>& testimonies);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/api/json.h"
+#include "core/cli/disagreements.h"
 #include "core/cli/table.h"
 #include "core/json/writer.h"
 
@@ -56,15 +57,14 @@ std::string StateText(mesos::v1::TaskState state) {
   return text;
 }
 
-// Problems of all testimonies, each once: the leader's, and what the others
-// know of themselves.
-struct Problem {
-  std::string severity, kind, master, what, remedy;
-};
-
+// Problems of all testimonies, each once: where they contradict each other, the
+// leader's, and what the others know of themselves.
 class Problems {
  public:
   explicit Problems(const std::vector<Testimony>& testimonies) {
+    for (Problem& problem : DisagreementsOf(testimonies)) {
+      Add(std::move(problem));
+    }
     const Testimony* leader = LeaderOf(testimonies);
     if (leader != nullptr) AddAll(leader->quorum);
     for (const Testimony& testimony : testimonies) {
@@ -146,6 +146,9 @@ std::string Headline(const std::vector<Testimony>& testimonies,
   const json::Value& quorum = best.quorum;
   const json::Value& leader = quorum["leader"];
   std::string line = absl::StrCat(ToString(HealthOf(testimonies)), ": ");
+  if (IsCritical(DisagreementsOf(testimonies))) {
+    return line + "the masters are not one cluster under one leader";
+  }
   if (leader.is_null() || quorum["status"].AsString() == "unavailable") {
     absl::StrAppend(&line, "no master leads");
   } else {
@@ -175,9 +178,21 @@ std::string RoleOf(const json::Value& quorum) {
 void AppendProblems(const Problems& problems, Lines* lines) {
   if (!problems.all().empty()) lines->push_back("");
   for (const Problem& problem : problems.all()) {
-    lines->push_back(Printable(absl::StrCat(
-        problem.severity, ": ", problem.master, " ", problem.what)));
-    lines->push_back(Printable(absl::StrCat("  -> ", problem.remedy)));
+    for (std::string& line : LinesOf(problem))
+      lines->push_back(std::move(line));
+  }
+}
+
+// Of the log, as its leader says, or whoever knows most.
+void AddMembers(const std::vector<Testimony>& testimonies, Table* table) {
+  const Testimony* best = BestOf(testimonies);
+  if (best == nullptr) return;
+  for (const json::Value& member : best->quorum["masters"].items()) {
+    table->Add({Text(member["address"]), Text(member["state"]),
+                member["leads"].AsBool() ? "yes" : "no",
+                member["votes"].AsBool() ? "yes" : "no",
+                absl::StrCat(member["learned_upto"].AsUint()),
+                Text(member["id"])});
   }
 }
 
@@ -235,7 +250,8 @@ const char* ToString(Health health) {
 
 Health HealthOf(const std::vector<Testimony>& testimonies) {
   const Testimony* best = BestOf(testimonies);
-  if (best == nullptr || best->quorum["status"].AsString() == "unavailable") {
+  if (best == nullptr || best->quorum["status"].AsString() == "unavailable" ||
+      IsCritical(DisagreementsOf(testimonies))) {
     return Health::kUnavailable;
   }
   return Problems(testimonies).any_but_notes() ? Health::kDegraded
@@ -252,12 +268,11 @@ Lines QuorumLines(const std::vector<Testimony>& testimonies) {
                {"VOTES"},
                {"LEARNED", Align::kRight},
                {"ID"}});
-  for (const json::Value& member : best->quorum["masters"].items()) {
-    const bool leads = member["leads"].AsBool();
-    table.Add({Text(member["address"]), Text(member["state"]),
-               leads ? "yes" : "no", member["votes"].AsBool() ? "yes" : "no",
-               absl::StrCat(member["learned_upto"].AsUint()),
-               Text(member["id"])});
+  const auto clusters = ByCluster(testimonies);
+  if (clusters.size() > 1) {
+    for (const auto& cluster : clusters) AddMembers(cluster.second, &table);
+  } else {
+    AddMembers(testimonies, &table);
   }
   for (std::string& line : table.Lines()) lines.push_back(std::move(line));
   AppendProblems(Problems(testimonies), &lines);
@@ -278,6 +293,10 @@ Lines MastersLines(const std::vector<Testimony>& testimonies) {
       trouble.push_back(absl::StrCat(address, " ", testimony.status.message()));
     }
   }
+  for (const Problem& problem : DisagreementsOf(testimonies)) {
+    for (std::string& line : LinesOf(problem))
+      trouble.push_back(std::move(line));
+  }
   Lines lines = table.Lines();
   if (!trouble.empty()) lines.push_back("");
   lines.insert(lines.end(), trouble.begin(), trouble.end());
@@ -296,6 +315,11 @@ std::string SurveyJson(const std::vector<Testimony>& testimonies) {
   } else {
     w.String(leader->master.ToString());
   }
+  w.Key("disagreements").StartArray();
+  for (const Problem& problem : DisagreementsOf(testimonies)) {
+    WriteProblem(problem, w);
+  }
+  w.EndArray();
   w.Key("masters").StartArray();
   for (const Testimony& testimony : testimonies) {
     w.StartObject();

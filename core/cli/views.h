@@ -18,14 +18,14 @@ using State = mesos::v1::master::Response::GetState;
 enum class Health { kHealthy, kDegraded, kUnavailable };
 
 // As the leader says; degraded as well when a master does not answer, or sees
-// something wrong. Unavailable when none leads. `testimonies` are of all
-// masters.
+// something wrong. Unavailable when none leads, or when they are not one
+// cluster under one leader. `testimonies` are of all masters.
 Health HealthOf(const std::vector<Testimony>& testimonies);
 const char* ToString(Health health);
 
 // How the log's members are, and what is to be done.
 Lines QuorumLines(const std::vector<Testimony>& testimonies);
-// Who answers, and as what.
+// Who answers, and as what; and where they contradict each other.
 Lines MastersLines(const std::vector<Testimony>& testimonies);
 // Of both, for scripts: every answer, whole.
 std::string SurveyJson(const std::vector<Testimony>& testimonies);

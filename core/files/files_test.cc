@@ -219,8 +219,8 @@ class AnswerSink final : public http::Responder::Sink {
   void Send(http::Response response) override {
     answer_.response = std::move(response);
   }
-  std::unique_ptr<http::Stream> StartStream(int status,
-                                            http::Headers headers) override {
+  std::unique_ptr<http::Stream> StartStream(int status, http::Headers headers,
+                                            std::optional<uint64_t>) override {
     answer_.response = {.status = status, .headers = std::move(headers)};
     return std::make_unique<AnswerStream>(&answer_);
   }

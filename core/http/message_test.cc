@@ -146,7 +146,10 @@ class FakeSink final : public Responder::Sink {
  public:
   explicit FakeSink(Response* answer) : answer_(*answer) {}
   void Send(Response response) override { answer_ = std::move(response); }
-  std::unique_ptr<Stream> StartStream(int, Headers) override { return nullptr; }
+  std::unique_ptr<Stream> StartStream(int, Headers,
+                                      std::optional<uint64_t>) override {
+    return nullptr;
+  }
 
  private:
   Response& answer_;

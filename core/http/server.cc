@@ -29,9 +29,11 @@ void Responder::Send(Response response) {
   std::exchange(sink_, nullptr)->Send(std::move(response));
 }
 
-std::unique_ptr<Stream> Responder::StartStream(int status, Headers headers) {
+std::unique_ptr<Stream> Responder::StartStream(int status, Headers headers,
+                                               std::optional<uint64_t> length) {
   CHECK(sink_ != nullptr) << "answered twice";
-  return std::exchange(sink_, nullptr)->StartStream(status, std::move(headers));
+  return std::exchange(sink_, nullptr)
+      ->StartStream(status, std::move(headers), length);
 }
 
 Server::Server(io::Clock& clock, ServerOptions options, Handler handler)

@@ -23,8 +23,10 @@
 #define QUORATE_CORE_HTTP_SERVER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -51,14 +53,16 @@ struct ServerOptions {
   io::Duration idle_timeout = std::chrono::minutes(5);
 };
 
-// A response of unknown length, sent as chunks. Destroying it without Close
-// cuts the connection, so that the peer sees a truncated message.
+// A response that is sent piece by piece: as chunks, unless its length was
+// told. Destroying it without Close cuts the connection, so that the peer sees
+// a truncated message.
 class Stream {
  public:
   virtual ~Stream() = default;
 
-  // Sends one chunk. False when more than io::Connection::kHighWaterBytes are
-  // queued; still accepted. What is written after the peer left is dropped.
+  // Sends a piece; not more than the length, if that was told. False when more
+  // than io::Connection::kHighWaterBytes are queued; still accepted. What is
+  // written after the peer left is dropped.
   virtual bool Write(absl::string_view bytes) = 0;
   // Bytes that the peer has not taken yet: whoever feeds a stream bounds it.
   virtual size_t queued_bytes() const = 0;
@@ -66,7 +70,8 @@ class Stream {
   // Write said false. Not after Close, or after destruction of the stream or
   // the server.
   virtual void OnWritable(std::function<void()> callback) = 0;
-  // Ends the message properly.
+  // Ends the message properly; cuts the connection when less than the length
+  // was written.
   virtual void Close() = 0;
   // Called once, from the event loop, when the peer has left (or only ended
   // its side) or the connection broke. Not after Close, or after destruction of
@@ -84,8 +89,8 @@ class Responder {
    public:
     virtual ~Sink() = default;
     virtual void Send(Response response) = 0;
-    virtual std::unique_ptr<Stream> StartStream(int status,
-                                                Headers headers) = 0;
+    virtual std::unique_ptr<Stream> StartStream(
+        int status, Headers headers, std::optional<uint64_t> length) = 0;
   };
 
   explicit Responder(std::unique_ptr<Sink> sink);
@@ -96,8 +101,10 @@ class Responder {
   // Adds Date, Content-Length and what concerns the connection; a header field
   // "Connection: close" ends it afterwards. HEAD requests get no body.
   void Send(Response response);
-  // Adds Date and Transfer-Encoding: chunked.
-  std::unique_ptr<Stream> StartStream(int status, Headers headers);
+  // Adds Date and Transfer-Encoding: chunked; or Content-Length.
+  std::unique_ptr<Stream> StartStream(
+      int status, Headers headers,
+      std::optional<uint64_t> length = std::nullopt);
 
  private:
   std::unique_ptr<Sink> sink_;

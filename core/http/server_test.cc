@@ -535,6 +535,38 @@ TEST_F(ServerTest, StreamsToHttp10WithoutChunks) {
   EXPECT_TRUE(peer->ended());
 }
 
+TEST_F(ServerTest, StreamsOfAKnownLength) {
+  auto peer = Connect();
+  for (const bool whole : {true, false}) {
+    Exchange(*peer, Get("/s"));
+    auto stream = TakeResponder().StartStream(200, {}, 3);
+    stream->Write("a");
+    if (whole) stream->Write("bc");
+    stream->Close();
+    clock_.Run();
+    EXPECT_EQ(peer->Take(),
+              absl::StrCat("HTTP/1.1 200 OK\r\n", kDate,
+                           "Content-Length: 3\r\n\r\na", whole ? "bc" : ""));
+    EXPECT_EQ(peer->ended(), !whole);
+  }
+  // One that understands no chunks; the connection is used on.
+  peer = Connect();
+  Exchange(*peer, "GET /s HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  auto stream = TakeResponder().StartStream(200, {}, 1);
+  stream->Write("a");
+  stream->Close();
+  clock_.Run();
+  EXPECT_TRUE(absl::EndsWith(peer->Take(), "Content-Length: 1\r\n\r\na"));
+  EXPECT_FALSE(peer->ended());
+  // To HEAD its length is all.
+  Exchange(*peer, "HEAD /s HTTP/1.1\r\n\r\n" + Get("/now"));
+  TakeResponder().StartStream(200, {}, 7)->Close();
+  clock_.Run();
+  EXPECT_TRUE(absl::StrContains(peer->Take(),
+                                "Content-Length: 7\r\n\r\nHTTP/1.1 200 "));
+  EXPECT_FALSE(peer->ended());
+}
+
 TEST_F(ServerTest, ADestroyedStreamLooksTruncated) {
   auto peer = Connect();
   auto stream = Subscribe(*peer);

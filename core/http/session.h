@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -40,12 +41,13 @@ struct Exchange {
   Session* session = nullptr;  // Null when the session is over.
   State state = State::kWaiting;
   bool is_head = false;
-  bool chunked = true;     // The peer understands chunks.
+  bool chunked = true;     // The peer understands chunks, and they are needed.
   bool keep_alive = true;  // The connection is used after this exchange.
   bool announce_keep_alive = false;
   bool accepts_gzip = false;
   size_t request_body_bytes = 0;
-  std::string output;  // While other exchanges are in front.
+  std::optional<uint64_t> left;  // Of a stream whose length was told.
+  std::string output;            // While other exchanges are in front.
   std::function<void()> on_closed;
   std::function<void()> on_writable;
   io::Timer writable;  // Calls it.
@@ -63,7 +65,8 @@ class Session final : public io::Connection::Listener,
 
   // For `exchange`, one of this session. None of these calls back.
   void Respond(Exchange& exchange, Response response);
-  void StartStream(Exchange& exchange, int status, const Headers& headers);
+  void StartStream(Exchange& exchange, int status, const Headers& headers,
+                   std::optional<uint64_t> length);
   void WriteStream(Exchange& exchange, absl::string_view bytes);
   void CloseStream(Exchange& exchange);
   void AbortStream(Exchange& exchange);

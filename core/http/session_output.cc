@@ -90,9 +90,10 @@ class ExchangeSink final : public Responder::Sink {
     exchange_->session->Respond(*exchange_, std::move(response));
   }
 
-  std::unique_ptr<Stream> StartStream(int status, Headers headers) override {
+  std::unique_ptr<Stream> StartStream(int status, Headers headers,
+                                      std::optional<uint64_t> length) override {
     if (exchange_->session != nullptr) {
-      exchange_->session->StartStream(*exchange_, status, headers);
+      exchange_->session->StartStream(*exchange_, status, headers, length);
     }
     return std::make_unique<ExchangeStream>(exchange_, state_);
   }
@@ -196,12 +197,19 @@ void Session::Respond(Exchange& exchange, Response response) {
 }
 
 void Session::StartStream(Exchange& exchange, int status,
-                          const Headers& headers) {
-  // Without chunks only the end of the connection can end the message.
-  if (!exchange.chunked) exchange.keep_alive = false;
+                          const Headers& headers,
+                          std::optional<uint64_t> length) {
+  exchange.left = length;
+  if (length) {
+    exchange.chunked = false;
+  } else if (!exchange.chunked) {
+    // Only the end of the connection can end the message.
+    exchange.keep_alive = false;
+  }
   if (!exchange.keep_alive) ignore_input_ = true;
   std::string head = ResponseHead(exchange, status, headers);
   if (exchange.chunked) head.append("Transfer-Encoding: chunked\r\n");
+  if (length) absl::StrAppend(&head, "Content-Length: ", *length, "\r\n");
   head.append("\r\n");
   Emit(exchange, head);
   exchange.state =
@@ -211,6 +219,10 @@ void Session::StartStream(Exchange& exchange, int status,
 }
 
 void Session::WriteStream(Exchange& exchange, absl::string_view bytes) {
+  if (exchange.left) {
+    CHECK_LE(bytes.size(), *exchange.left) << "more than was announced";
+    *exchange.left -= bytes.size();
+  }
   if (exchange.chunked) {
     Emit(exchange, Chunk(bytes));
   } else {
@@ -219,6 +231,7 @@ void Session::WriteStream(Exchange& exchange, absl::string_view bytes) {
 }
 
 void Session::CloseStream(Exchange& exchange) {
+  if (exchange.left.value_or(0) > 0) return AbortStream(exchange);
   if (exchange.chunked) Emit(exchange, kLastChunk);
   exchange.state = Exchange::State::kDone;
   Advance();

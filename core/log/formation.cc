@@ -111,7 +111,7 @@ void Formation::OnTick(io::Instant now, Output* out) {
   }
   // Nobody else can be meant when there is to be only one.
   const bool settled = options_.quorum == 1 || now - since_ >= options_.delay;
-  if (settled && Obstacle().empty()) out->pin = seen_;
+  if (settled && Obstacle().why.empty()) out->pin = seen_;
 }
 
 void Formation::OnPinned(const Config& members) { pinned_ = members; }
@@ -136,61 +136,81 @@ bool Formation::MayBe(const std::string& cluster_id) const {
   return recorded_ && (recorded_->empty() || *recorded_ == cluster_id);
 }
 
-std::string Formation::RecordedObstacle() const {
-  if (options_.record.empty() || recorded_ == "") return "";
+Explanation Formation::RecordedObstacle() const {
+  if (options_.record.empty() || recorded_ == "") return {};
   if (!recorded_) {
-    return absl::StrCat("waits to be told whether ", options_.record,
-                        " names one");
+    return {absl::StrCat("waits to be told whether ", options_.record,
+                         " names one"),
+            "see that ZooKeeper runs, and that this master reaches it"};
   }
-  return absl::StrCat(
-      options_.record, " names cluster ", absl::BytesToHexString(*recorded_),
-      heard_ && heard_->cluster_id != *recorded_
-          ? absl::StrCat(", and who answers here belongs to cluster ",
-                         absl::BytesToHexString(heard_->cluster_id))
-          : ", and none of its masters answers",
-      ". Start those that hold its log; if all of their disks are lost, "
-      "restore "
-      "a backup ('mesos-log restore'); to give that cluster up and begin a new "
-      "one, delete ",
-      options_.record);
+  return {
+      absl::StrCat(
+          options_.record, " names cluster ",
+          absl::BytesToHexString(*recorded_),
+          heard_ && heard_->cluster_id != *recorded_
+              ? absl::StrCat(", and who answers here belongs to cluster ",
+                             absl::BytesToHexString(heard_->cluster_id))
+              : ", and none of its masters answers"),
+      absl::StrCat("start those that hold its log; if all of their disks are "
+                   "lost, restore a backup ('mesos-log restore'); to give that "
+                   "cluster up and begin a new one, delete ",
+                   options_.record)};
 }
 
-std::string Formation::Obstacle() const {
+Explanation Formation::Obstacle() const {
   if (forgotten_) {
-    return "it has belonged to one, but what its disk holds is older, as after "
-           "restoring a backup. Move its directory away and start it empty: "
-           "it joins as a new one";
+    return {
+        "it has belonged to one, but what its disk holds is older, as "
+        "after restoring a backup",
+        "move its directory away and start it empty: it joins as a new "
+        "one"};
   }
-  if (std::string why = RecordedObstacle(); !why.empty()) return why;
+  if (Explanation obstacle = RecordedObstacle(); !obstacle.why.empty()) {
+    return obstacle;
+  }
   if (!options_.auto_initialize) {
-    return "--no-log_auto_initialize forbids to form one";
+    return {"--no-log_auto_initialize forbids to form one",
+            "'mesos-log initialize', or start it without that flag"};
   }
+  return ObstacleSeen();
+}
+
+Explanation Formation::ObstacleSeen() const {
+  constexpr char kSameQuorum[] = "start all masters with the same --quorum";
   const Config seen = Seen();
   for (const auto& [id, peer] : peers_) {
     if (peer.status == ACTIVE) {
-      return absl::StrCat("replica ", ShortId(id), " belongs to a log already");
+      return {
+          absl::StrCat("replica ", ShortId(id), " belongs to a log already"),
+          ""};
     }
     if (peer.quorum != options_.quorum) {
-      return absl::StrCat("replica ", ShortId(id),
-                          " runs with --quorum=", peer.quorum,
-                          ", this one with --quorum=", options_.quorum);
+      return {absl::StrCat("replica ", ShortId(id),
+                           " runs with --quorum=", peer.quorum,
+                           ", this one with --quorum=", options_.quorum),
+              kSameQuorum};
     }
     if (peer.status == PINNED && !SameMembers(peer.members, seen)) {
-      return absl::StrCat("replica ", ShortId(id),
-                          " waits for others than those that are here. If one "
-                          "of them is lost, move its directory away and start "
-                          "it empty");
+      return {absl::StrCat("replica ", ShortId(id),
+                           " waits for others than those that are here"),
+              "start those; if one of them is lost, move the directory of the "
+              "replica that waits away and start it empty"};
     }
   }
   const int wanted = 2 * options_.quorum - 1;
-  if (seen.members_size() == wanted) return "";
-  return absl::StrCat(seen.members_size(), " of ", wanted, " members seen",
-                      seen.members_size() > wanted
-                          ? "; --quorum does not fit the number of masters"
-                          : "");
+  if (seen.members_size() == wanted) return {};
+  const bool more = seen.members_size() > wanted;
+  return {
+      absl::StrCat(seen.members_size(), " of ", wanted, " members seen",
+                   more ? "; --quorum does not fit the number of masters" : ""),
+      more
+          ? absl::StrCat("stop all but ", wanted,
+                         " masters, or start all with the --quorum that "
+                         "fits their number")
+          : absl::StrCat(kSameQuorum, ", ", options_.quorum, ", for ", wanted)};
 }
 
-std::string Formation::ExplainPinned() const {
+Explanation Formation::ExplainPinned() const {
   std::vector<std::string> waiting;
   for (const MemberId& member : MembersOf(*pinned_)) {
     if (member == me_) continue;
@@ -206,15 +226,19 @@ std::string Formation::ExplainPinned() const {
   }
   const std::string id = ClusterIdOf(*pinned_);
   if (!MayBe(id)) return RecordedObstacle();
-  return absl::StrCat(pinned_->members_size(), " members have been chosen",
-                      waiting.empty() ? "" : "; waiting for ",
-                      absl::StrJoin(waiting, ", "));
+  const std::string chosen =
+      absl::StrCat(pinned_->members_size(), " members have been chosen");
+  if (waiting.empty()) return {chosen, ""};
+  return {absl::StrCat(chosen, "; waiting for ", absl::StrJoin(waiting, ", ")),
+          "start those; if one of them is lost, move this one's directory away "
+          "and start it empty"};
 }
 
-std::string Formation::Explain() const {
-  const std::string why = pinned_.has_value() ? ExplainPinned() : Obstacle();
-  return absl::StrCat("not part of a log yet: ",
-                      why.empty() ? "all members are here" : why);
+Explanation Formation::Explain() const {
+  Explanation found = pinned_.has_value() ? ExplainPinned() : Obstacle();
+  if (found.why.empty()) found.why = "all members are here";
+  found.why = absl::StrCat("not part of a log yet: ", found.why);
+  return found;
 }
 
 }  // namespace quorate::log

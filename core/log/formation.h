@@ -67,8 +67,8 @@ class Formation {
   void OnRecord(const std::string& cluster_id) { recorded_ = cluster_id; }
 
   const std::optional<Config>& pinned() const { return pinned_; }
-  // For the operator.
-  std::string Explain() const;
+  // For the operator; always something.
+  Explanation Explain() const;
 
  private:
   struct Peer {
@@ -86,10 +86,11 @@ class Formation {
   void CheckComplete(Output* out) const;
   Config Seen() const;
   // What the record says against forming a log; empty: nothing.
-  std::string RecordedObstacle() const;
+  Explanation RecordedObstacle() const;
   // Why the members seen may not be pinned; empty when they may.
-  std::string Obstacle() const;
-  std::string ExplainPinned() const;
+  Explanation Obstacle() const;
+  Explanation ObstacleSeen() const;
+  Explanation ExplainPinned() const;
 
   const MemberId me_;
   const Options options_;

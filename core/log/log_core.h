@@ -211,8 +211,10 @@ class LogNode::Core final : public Peers::Listener,
   void SendNotice();
 
   // For operators (log_status.cc).
-  std::string Explain() const;
+  Explanation Explain() const;
+  std::string ExplainElecting() const;
   std::string ExplainFollowing() const;
+  std::string ExplainHandshake() const;
   // Empty when nobody leads, as far as it is known here.
   absl::string_view LeaderAddress() const;
   LogStatus::State State() const;

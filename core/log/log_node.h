@@ -140,6 +140,8 @@ struct LogStatus {
   bool voting = false;  // Its votes are given: the start handshake is over.
   // In words, why there is no progress ("waiting for 1 more member: ...").
   std::string explanation;
+  // What an operator does about it; empty: nothing more is known.
+  std::string remedy;
 
   struct Peer {
     std::string id;

@@ -57,40 +57,51 @@ std::string LogNode::Core::Outdated() const {
 }
 
 // Why nothing goes on, if nothing does.
-std::string LogNode::Core::Explain() const {
-  std::vector<std::string> unheard;
-  if (outdated()) return Outdated();
+Explanation LogNode::Core::Explain() const {
+  if (outdated())
+    return {Outdated(), "move its directory away, start it empty"};
   switch (State()) {
     case LogStatus::State::kOpening:
-      return persistence_.disk_full() ? "the disk is full: waits for space"
-                                      : "opening the disk";
+      if (!persistence_.disk_full()) return {"opening the disk", ""};
+      return {"the disk is full: waits for space", "make space on its disk"};
     case LogStatus::State::kQuarantined:
-      return absl::StrCat("does not vote any more: ", identity().reason());
+      return {absl::StrCat("does not vote any more: ", identity().reason()),
+              ""};
     case LogStatus::State::kForming:
-      return formation_ ? formation_->Explain() : "forming a log";
+      return formation_ ? formation_->Explain()
+                        : Explanation{"forming a log", ""};
     case LogStatus::State::kJoining:
-      return "follows the log without a vote: it is not one of its members";
-    case LogStatus::State::kElecting: {
-      if (std::string blocked = proposer_->Blocked(); !blocked.empty()) {
-        return blocked;
-      }
-      for (const MemberId& member : proposer_->Unheard()) {
-        const bool silent = proposer_->not_ready().count(member) != 0;
-        unheard.push_back(absl::StrCat(
-            ShortId(member), silent ? " (answers, and does not vote)" : ""));
-      }
-      return absl::StrCat(
-          "trying to lead, which needs the answers of ",
-          WriteQuorum(config().members_size()), " of ", config().members_size(),
-          " members; waiting for ",
-          unheard.empty() ? "nobody" : absl::StrJoin(unheard, ", "));
-    }
+      return {"follows the log without a vote: it is not one of its members",
+              ""};
+    case LogStatus::State::kElecting:
+      return {ExplainElecting(), ""};
     case LogStatus::State::kLeading:
-      return membership_->Explain(Now());
+      return {membership_->Explain(Now()), ""};
     case LogStatus::State::kFollowing:
       break;
   }
-  if (handshake_->done()) return ExplainFollowing();
+  return {handshake_->done() ? ExplainFollowing() : ExplainHandshake(), ""};
+}
+
+std::string LogNode::Core::ExplainElecting() const {
+  if (std::string blocked = proposer_->Blocked(); !blocked.empty()) {
+    return blocked;
+  }
+  std::vector<std::string> unheard;
+  for (const MemberId& member : proposer_->Unheard()) {
+    const bool silent = proposer_->not_ready().count(member) != 0;
+    unheard.push_back(absl::StrCat(
+        ShortId(member), silent ? " (answers, and does not vote)" : ""));
+  }
+  return absl::StrCat(
+      "trying to lead, which needs the answers of ",
+      WriteQuorum(config().members_size()), " of ", config().members_size(),
+      " members; waiting for ",
+      unheard.empty() ? "nobody" : absl::StrJoin(unheard, ", "));
+}
+
+std::string LogNode::Core::ExplainHandshake() const {
+  std::vector<std::string> unheard;
   for (const MemberId& member : handshake_->Missing()) {
     unheard.push_back(ShortId(member));
   }
@@ -216,7 +227,9 @@ std::map<std::string, double> LogNode::Core::Metrics() const {
 LogStatus LogNode::Core::status() const {
   LogStatus status;
   status.state = State();
-  status.explanation = Explain();
+  Explanation explanation = Explain();
+  status.explanation = std::move(explanation.why);
+  status.remedy = std::move(explanation.remedy);
   status.declared_quorum = options_.quorum;
   for (const auto& [address, reason] : peers_.Refusals()) {
     status.refusals.push_back({address.ToString(), reason});
@@ -259,7 +272,8 @@ LogStatusProto LogNode::Core::StatusProto() const {
   proto.set_generation(view.generation);
   proto.set_status(identity().status());
   proto.set_role(ToString(view.state));
-  proto.set_explanation(view.explanation);
+  proto.set_explanation(absl::StrCat(
+      view.explanation, view.remedy.empty() ? "" : "; ", view.remedy));
   if (view.promised_round > 0) {
     *proto.mutable_promised() = ToProto(acceptor_->promised());
   }

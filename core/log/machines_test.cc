@@ -295,7 +295,8 @@ class Forming {
     return Text(output);
   }
 
-  std::string Explain() const { return formation_.Explain(); }
+  std::string Explain() const { return formation_.Explain().why; }
+  std::string Remedy() const { return formation_.Explain().remedy; }
   void OnRecord(const std::string& id) { formation_.OnRecord(id); }
 
  private:
@@ -337,11 +338,13 @@ TEST(Formation, TooFewOrTooManyDoNotForm) {
   EXPECT_EQ(a.Hear("B", FORMATTED), "");
   EXPECT_EQ(a.After(seconds(2)), "");
   EXPECT_TRUE(absl::StrContains(a.Explain(), "2 of 3 members"));
+  EXPECT_TRUE(absl::StrContains(a.Remedy(), "same --quorum, 2, for 3"));
   a.Hear("B", FORMATTED);
   a.Hear("C", FORMATTED);
   a.Hear("D", FORMATTED);
   EXPECT_EQ(a.After(seconds(2)), "");
   EXPECT_TRUE(absl::StrContains(a.Explain(), "4 of 3 members"));
+  EXPECT_TRUE(absl::StrContains(a.Remedy(), "stop all but 3 masters"));
 }
 
 TEST(Formation, TheSetHasToStayTheSameForAWhile) {
@@ -402,6 +405,7 @@ TEST(Formation, AMemberThatDoesNotKnowItsClusterStaysOut) {
   EXPECT_EQ(a.Hear("B", ACTIVE, "ABC"), "");
   EXPECT_EQ(a.After(seconds(10)), "");
   EXPECT_TRUE(absl::StrContains(a.Explain(), "backup"));
+  EXPECT_TRUE(absl::StrContains(a.Remedy(), "start it empty"));
 }
 
 TEST(Formation, OneMemberFormsAloneAndOnlyIfItMay) {
@@ -422,6 +426,7 @@ TEST(Formation, NothingIsFormedBeforeTheRecordIsKnown) {
   a.Hear("C", FORMATTED);
   EXPECT_EQ(a.After(seconds(2)), "");
   EXPECT_TRUE(absl::StrContains(a.Explain(), "waits to be told"));
+  EXPECT_TRUE(absl::StrContains(a.Remedy(), "ZooKeeper runs"));
   a.OnRecord("");
   EXPECT_EQ(a.After(milliseconds(1)), "pin ABC");
 }
@@ -433,7 +438,7 @@ TEST(Formation, NothingIsFormedInPlaceOfWhatIsOnRecord) {
   a.Hear("B", FORMATTED);
   a.Hear("C", FORMATTED);
   EXPECT_EQ(a.After(seconds(2)), "");
-  EXPECT_TRUE(absl::StrContains(a.Explain(), "delete /mesos/cluster_id"));
+  EXPECT_TRUE(absl::StrContains(a.Remedy(), "delete /mesos/cluster_id"));
   // Nor is another cluster joined.
   EXPECT_EQ(a.Hear("X", ACTIVE, "XYZ"), "");
   EXPECT_EQ(a.After(seconds(2)), "");

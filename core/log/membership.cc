@@ -394,7 +394,9 @@ std::optional<int> Membership::Declared(io::Instant now) const {
 
 bool Membership::QuorumMismatch(io::Instant now) const {
   const std::optional<int> declared = Declared(now);
-  return !declared || 2 * *declared - 1 != config_.members_size();
+  // Of an even number a quorum is one more than of the odd one below.
+  return !declared ||
+         WriteQuorum(config_.members_size()) != static_cast<size_t>(*declared);
 }
 
 // One step towards the set of all who are there, if it has the declared size.

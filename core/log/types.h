@@ -141,6 +141,12 @@ inline size_t PromiseQuorum(size_t members) {
   return members - WriteQuorum(members) + 1;
 }
 
+// Why something does not go on, and what an operator does about it.
+struct Explanation {
+  std::string why;     // empty: it goes on
+  std::string remedy;  // empty: nothing but to wait
+};
+
 // A message to one member. It may leave only when the durable write with this
 // number, and all before it, have reached the disk.
 struct Outgoing {

@@ -1,5 +1,8 @@
-// One link from an agent, registered or not. For agents.cc and
-// agent_registration.cc.
+// One link from an agent, registered or not. For the parts of Agents only.
+//
+// It asks for one thing: to be registered anew, or again under one id. What it
+// asks for is true from the first message on, also while the registry has yet
+// to answer, so that no two agents can be attached to one link.
 
 #ifndef QUORATE_CORE_MASTER_AGENT_CONNECTION_H_
 #define QUORATE_CORE_MASTER_AGENT_CONNECTION_H_
@@ -7,6 +10,7 @@
 #include <glog/logging.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,6 +32,13 @@ class Agents::Connection final : public AgentPeer, public wire::Link::Listener {
   const std::string& agent_id() const { return agent_id_; }
   void set_agent_id(std::string id) { agent_id_ = std::move(id); }
 
+  // True when it asks for nothing else: to be registered under `id`, which is
+  // empty for a new one.
+  bool Claim(const std::string& id) {
+    if (!claim_) claim_ = id;
+    return *claim_ == id || (!agent_id_.empty() && agent_id_ == id);
+  }
+
   void Send(const wire::AgentMessage& message) override {
     if (broken_ || link_->Send(message.SerializeAsString())) return;
     Break(absl::ResourceExhaustedError("the agent does not read"));
@@ -44,7 +55,6 @@ class Agents::Connection final : public AgentPeer, public wire::Link::Listener {
 
   void OnClosed(const absl::Status& reason) override { Break(reason); }
 
- private:
   // Whoever sends may be in the middle of something that a disconnection
   // changes: told at the next turn of the loop.
   void Break(const absl::Status& reason) {
@@ -54,9 +64,11 @@ class Agents::Connection final : public AgentPeer, public wire::Link::Listener {
         [this, reason] { agents_.OnClosed(*this, reason); });
   }
 
+ private:
   Agents& agents_;
   const uint64_t id_;
   std::string agent_id_;
+  std::optional<std::string> claim_;
   bool broken_ = false;
   io::Timer timer_;
   const std::unique_ptr<wire::Link> link_;

@@ -1,7 +1,6 @@
 // The part of Agents that lets agents in.
 
 #include <glog/logging.h>
-#include <google/protobuf/util/message_differencer.h>
 
 #include <utility>
 
@@ -15,8 +14,6 @@
 
 namespace quorate::master {
 namespace {
-
-using google::protobuf::util::MessageDifferencer;
 
 // Agents of before 1.0.0 are not understood.
 bool IsSupported(absl::string_view version) {
@@ -36,6 +33,28 @@ void Describe(const Message& message, Agent& agent) {
                         message.capabilities().end()};
 }
 
+// What the registry is to have of an agent, as it describes itself. Fields of a
+// later release are not for this one to hand on.
+registry::Registry::Agent EntryOf(const wire::AgentMessage& message,
+                                  const io::Endpoint& address,
+                                  const std::string& id) {
+  registry::Registry::Agent entry;
+  *entry.mutable_info() = message.has_register_agent()
+                              ? message.register_agent().agent_info()
+                              : message.reregister_agent().agent_info();
+  entry.mutable_info()->DiscardUnknownFields();
+  entry.mutable_info()->mutable_id()->set_value(id);
+  entry.set_address(address.ToString());
+  return entry;
+}
+
+// By bytes: a number that is none equals nothing, and would be written for
+// ever.
+bool IsSame(const registry::Registry::Agent& a,
+            const registry::Registry::Agent& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
+}
+
 }  // namespace
 
 void Agents::Refuse(Connection& connection, absl::string_view reason) {
@@ -47,14 +66,31 @@ void Agents::Refuse(Connection& connection, absl::string_view reason) {
   connection.Send(message);
 }
 
+// It is not told to shut down, and keeps its tasks: an agent whose new id
+// became durable only when it had dialed again asks for another one before it
+// asks for that. The next link is asked for that only.
+bool Agents::AsksForOneThing(Connection& connection, const std::string& id) {
+  if (connection.Claim(id)) return true;
+  constexpr absl::string_view kReason = "it asks for two ids over one link";
+  LOG(WARNING) << "hanging up on the agent at "
+               << connection.address().ToString() << ": " << kReason;
+  connection.Break(absl::FailedPreconditionError(kReason));
+  return false;
+}
+
+bool Agents::full() const {
+  return context_.registry->state().admitted().size() + joining_ >= kMaxAgents;
+}
+
 void Agents::OnRegister(Connection& connection,
                         const wire::AgentMessage& message) {
   ++context_.metrics.AddCounter("master/messages_register_slave");
   const wire::RegisterAgent& wanted = message.register_agent();
+  if (!AsksForOneThing(connection, "")) return;
   if (!connection.agent_id().empty()) {
     // It has not heard the answer yet.
     Agent* agent = context_.cluster.FindAgent(connection.agent_id());
-    if (agent != nullptr) SendRegistered(*agent);
+    if (agent != nullptr && agent->peer == &connection) SendRegistered(*agent);
     return;
   }
   if (!IsSupported(wanted.version())) {
@@ -65,12 +101,12 @@ void Agents::OnRegister(Connection& connection,
   const absl::StatusOr<Resources> total =
       ValidateAgentInfo(wanted.agent_info());
   if (!total.ok()) return Refuse(connection, total.status().message());
-  if (context_.cluster.agents().size() >= kMaxAgents) {
-    return Refuse(connection, "There are too many agents");
-  }
   const io::Endpoint address = connection.address();
   const bool pending = registering_.count(address) > 0;
-  registering_[address] = {connection.id(), message};
+  if (!pending && full()) {
+    return Refuse(connection, "There are too many agents");
+  }
+  registering_[address] = {connection.id(), address, message};
   if (pending) return;
   ReplaceFormerAt(address);
   Admit(address);
@@ -79,48 +115,76 @@ void Agents::OnRegister(Connection& connection,
 // Whoever registers from there does not know its id, so nothing that it ran
 // under that id is left.
 void Agents::ReplaceFormerAt(const io::Endpoint& address) {
-  static constexpr char kMetric[] = "master/slave_removals/reason_registered";
   if (const Agent* former = context_.cluster.FindAgentAt(address)) {
-    return RemoveFromRegistry(former->id, "registered anew", kMetric);
+    return RemoveFromRegistry(former->id, Removal::kRegisteredAnew);
   }
   const auto& admitted = context_.registry->state().admitted();
   for (const auto& [id, recovered] : context_.cluster.recovered_agents()) {
     auto former = admitted.find(id);
     if (former != admitted.end() &&
         former->second.address() == address.ToString()) {
-      return RemoveFromRegistry(std::string(id), "registered anew", kMetric);
+      return RemoveFromRegistry(std::string(id), Removal::kRegisteredAnew);
     }
   }
 }
 
 void Agents::Admit(const io::Endpoint& address) {
+  const std::string id = absl::StrCat(context_.id(), "-S", next_agent_++);
+  const Entry entry = EntryOf(registering_.at(address).message, address, id);
   registry::Operation operation;
-  operation.mutable_admit_agent()->set_address(address.ToString());
-  mesos::v1::AgentInfo& info = *operation.mutable_admit_agent()->mutable_info();
-  info = registering_.at(address).message.register_agent().agent_info();
-  info.mutable_id()->set_value(
-      absl::StrCat(context_.id(), "-S", next_agent_++));
-  const mesos::v1::AgentInfo admitted = info;
+  *operation.mutable_admit_agent()->mutable_info() = entry.info();
+  operation.mutable_admit_agent()->set_address(entry.address());
+  unheard_.insert(id);
+  ++joining_;
   context_.registry->Apply(std::move(operation),
-                           [this, address, admitted](const absl::Status&) {
-                             OnAdmitted(address, admitted);
+                           [this, address, entry](const absl::Status& outcome) {
+                             --joining_;
+                             OnAdmitted(address, entry, outcome);
                            });
 }
 
-void Agents::OnAdmitted(const io::Endpoint& address,
-                        mesos::v1::AgentInfo info) {
+void Agents::OnAdmitted(const io::Endpoint& address, const Entry& written,
+                        const absl::Status& outcome) {
+  const std::string& id = written.info().id().value();
+  if (!outcome.ok()) {
+    unheard_.erase(id);
+    // Somebody has that id, and had it from elsewhere.
+    if (absl::IsAlreadyExists(outcome)) return Admit(address);
+    // The agent tries again.
+    registering_.erase(address);
+    return AwaitReturn(id);
+  }
+  const Registration& newest = registering_.at(address);
+  if (FindConnection(newest.connection) == nullptr) {
+    registering_.erase(address);
+    return RemoveUnheard(id);
+  }
+  const Entry entry = EntryOf(newest.message, address, id);
+  if (!IsSame(entry, written)) return Correct(address, entry);
+  unheard_.erase(id);
+  Register(address, id);
+}
+
+// It was restarted with other resources while the registry was slow. Frameworks
+// are offered only what it has.
+void Agents::Correct(const io::Endpoint& address, const Entry& entry) {
+  registry::Operation operation;
+  *operation.mutable_update_agent()->mutable_info() = entry.info();
+  operation.mutable_update_agent()->set_address(entry.address());
+  context_.registry->Apply(std::move(operation),
+                           [this, address, entry](const absl::Status& outcome) {
+                             OnAdmitted(address, entry, outcome);
+                           });
+}
+
+void Agents::Register(const io::Endpoint& address, const std::string& id) {
   const Registration registration =
       std::move(registering_.extract(address).mapped());
-  Connection* connection = FindConnection(registration.connection);
-  if (connection == nullptr) {
-    // Nobody ever heard of this id.
-    registry::Operation operation;
-    *operation.mutable_remove_agent()->mutable_id() = info.id();
-    context_.registry->Apply(std::move(operation), [](const absl::Status&) {});
-    return;
-  }
-  Agent& agent =
-      Add(info, *connection, *Resources::FromProto(info.resources()));
+  mesos::v1::AgentInfo info =
+      registration.message.register_agent().agent_info();
+  info.mutable_id()->set_value(id);
+  Agent& agent = Add(info, *FindConnection(registration.connection),
+                     *Resources::FromProto(info.resources()));
   Describe(registration.message.register_agent(), agent);
   ++context_.metrics.AddCounter("master/slave_registrations");
   LOG(INFO) << "agent " << agent.id << " at " << agent.address.ToString()
@@ -128,6 +192,17 @@ void Agents::OnAdmitted(const io::Endpoint& address,
             << agent.total.ToText();
   SendRegistered(agent);
   offers_.Poke();
+}
+
+// Whoever registered has left.
+void Agents::RemoveUnheard(const std::string& id) {
+  registry::Operation operation;
+  operation.mutable_remove_agent()->mutable_id()->set_value(id);
+  context_.registry->Apply(std::move(operation),
+                           [this, id](const absl::Status&) {
+                             unheard_.erase(id);
+                             AwaitReturn(id);
+                           });
 }
 
 Agent& Agents::Add(const mesos::v1::AgentInfo& info, Connection& connection,
@@ -153,7 +228,6 @@ void Agents::Attach(Agent& agent, Connection& connection) {
   agent.missed_pings = 0;
   agent.awaits_pong = false;
   agent.reregister_timer.Cancel();
-  CancelUnreachable(agent.id);
 }
 
 void Agents::SendRegistered(Agent& agent) {
@@ -178,32 +252,66 @@ void Agents::OnReregister(Connection& connection,
                           const wire::AgentMessage& message) {
   ++context_.metrics.AddCounter("master/messages_reregister_slave");
   const wire::ReregisterAgent& wanted = message.reregister_agent();
-  if (RefuseReregistration(connection, wanted)) return;
   const mesos::v1::AgentInfo& info = wanted.agent_info();
   const std::string& id = info.id().value();
+  if (RefuseReregistration(connection, wanted) ||
+      !AsksForOneThing(connection, id)) {
+    return;
+  }
   // It tries again, when the registry has it as what it is about to become.
-  if (leaving_.count(id) > 0) return;
+  if (leaving_.count(id) + unheard_.count(id) > 0) return;
   const bool pending = reregistering_.count(id) > 0;
-  reregistering_[id] = {connection.id(), message};
+  if (!pending && full() &&
+      context_.registry->state().admitted().count(id) == 0) {
+    // It tries again: told to shut down, it would kill its tasks.
+    LOG(WARNING) << "ignoring agent " << id << ": there are too many agents";
+    return;
+  }
+  reregistering_[id] = {connection.id(), connection.address(), message};
   if (pending) return;
+  // Nobody takes it for lost while the registry is told.
+  CancelUnreachable(id);
+  StopExpecting(id);
+  WriteReturn(id);
+}
 
-  registry::Operation operation;
-  const std::string address = connection.address().ToString();
+void Agents::WriteReturn(const std::string& id) {
+  const Registration& newest = reregistering_.at(id);
+  const Entry entry = EntryOf(newest.message, newest.address, id);
   const auto& admitted = context_.registry->state().admitted();
   auto known = admitted.find(id);
-  if (known == admitted.end()) {
-    *operation.mutable_mark_agent_reachable()->mutable_info() = info;
-    operation.mutable_mark_agent_reachable()->set_address(address);
-  } else if (known->second.address() != address ||
-             !MessageDifferencer::Equals(known->second.info(), info)) {
-    *operation.mutable_update_agent()->mutable_info() = info;
-    operation.mutable_update_agent()->set_address(address);
+  const bool joins = known == admitted.end();
+  if (!joins && IsSame(known->second, entry)) return OnReadmitted(id);
+  registry::Operation operation;
+  if (joins) {
+    *operation.mutable_mark_agent_reachable()->mutable_info() = entry.info();
+    operation.mutable_mark_agent_reachable()->set_address(entry.address());
+    ++joining_;
   } else {
-    return OnReadmitted(id);
+    *operation.mutable_update_agent()->mutable_info() = entry.info();
+    operation.mutable_update_agent()->set_address(entry.address());
   }
   context_.registry->Apply(
       std::move(operation),
-      [this, id](const absl::Status&) { OnReadmitted(id); });
+      [this, id, joins, entry](const absl::Status& outcome) {
+        if (joins) --joining_;
+        OnReturnWritten(id, entry, outcome);
+      });
+}
+
+void Agents::OnReturnWritten(const std::string& id, const Entry& written,
+                             const absl::Status& outcome) {
+  const Registration& newest = reregistering_.at(id);
+  if (!outcome.ok() && !Planted(Bug::kGoneReadmitted)) {
+    // It tries again.
+    reregistering_.erase(id);
+    return AwaitReturn(id);
+  }
+  if (FindConnection(newest.connection) != nullptr &&
+      !IsSame(EntryOf(newest.message, newest.address, id), written)) {
+    return WriteReturn(id);
+  }
+  OnReadmitted(id);
 }
 
 // True when the agent was told to shut down, or is ignored.
@@ -215,10 +323,6 @@ bool Agents::RefuseReregistration(Connection& connection,
   if (valid.ok()) valid = ValidateAgentInfo(info).status();
   if (!valid.ok()) {
     Refuse(connection, valid.message());
-    return true;
-  }
-  if (!connection.agent_id().empty() && connection.agent_id() != id) {
-    Refuse(connection, "The agent has changed its id");
     return true;
   }
   if (context_.registry->state().gone().count(id) > 0 &&
@@ -251,15 +355,12 @@ void Agents::OnReadmitted(const std::string& id) {
   const wire::ReregisterAgent& message =
       registration.message.reregister_agent();
   Connection* connection = FindConnection(registration.connection);
-  Agent* agent = context_.cluster.FindAgent(id);
-  auto& recovered = context_.cluster.recovered_agents();
-  if (connection == nullptr) {
-    // It is admitted, and still has to come back.
-    if (agent == nullptr && recovered.count(id) == 0) {
-      AwaitReregistration(message.agent_info());
-    }
-    return;
+  // What was true when it asked need not be so any more.
+  if (connection == nullptr || leaving_.count(id) > 0 ||
+      RefuseReregistration(*connection, message)) {
+    return AwaitReturn(id);
   }
+  Agent* agent = context_.cluster.FindAgent(id);
   if (agent == nullptr) {
     agent = &Add(message.agent_info(), *connection,
                  *Resources::FromProto(message.agent_info().resources()));

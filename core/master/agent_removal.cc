@@ -22,6 +22,10 @@ using Times = std::map<std::string, mesos::v1::TimeInfo>;
 // One change of the registry: the rest is for the next.
 constexpr int kMaxForgottenAtOnce = 10000;
 
+absl::Status Unknown(const std::string& id) {
+  return absl::NotFoundError(absl::StrCat("No agent has the id ", id));
+}
+
 // Those that are older than allowed, or more than allowed; oldest first.
 std::vector<std::string> Stale(const Times& times, int64_t oldest_allowed,
                                size_t max_count) {
@@ -45,20 +49,35 @@ std::vector<std::string> Stale(const Times& times, int64_t oldest_allowed,
 // -----------------------------------------------------------------------------
 // After a fail-over
 
-// An agent whose connection broke again while the registry was told that it is
-// back.
-void Agents::AwaitReregistration(const mesos::v1::AgentInfo& info) {
-  const std::string id = info.id().value();
+// An agent that is admitted, and whose registration, or whose end, has come to
+// nothing: it has its time to come back from now on.
+void Agents::AwaitReturn(const std::string& id) {
+  const auto& admitted = context_.registry->state().admitted();
+  auto known = admitted.find(id);
+  if (known == admitted.end() || leaving_.count(id) > 0) return;
+  if (Agent* agent = context_.cluster.FindAgent(id)) {
+    agent->missed_pings = 0;
+    agent->awaits_pong = false;
+    agent->ping_timer =
+        context_.clock().RunAfter(context_.options.agent_ping_timeout,
+                                  [this, id] { Ping(std::string(id)); });
+    if (!agent->connected()) AwaitLink(*agent);
+    return;
+  }
   context_.cluster.recovered_agents()[id] = {
-      .info = info,
+      .info = known->second.info(),
       .timer = context_.clock().RunAfter(
           context_.options.agent_reregister_timeout,
           [this, id] { MarkUnreachable(id, "did not register again"); })};
 }
 
-bool Agents::ForgetRecovered(const std::string& id) {
+void Agents::StopExpecting(const std::string& id) {
   expected_.erase(id);
   withheld_ = std::min(withheld_, expected_.size());
+}
+
+bool Agents::ForgetRecovered(const std::string& id) {
+  StopExpecting(id);
   return context_.cluster.recovered_agents().erase(id) > 0;
 }
 
@@ -107,7 +126,9 @@ bool Agents::EndsTasks(const std::string& id) const {
 }
 
 void Agents::MarkUnreachable(const std::string& id, const std::string& reason) {
-  if (leaving_.count(id) > 0 || !scheduled_.insert(id).second) return;
+  // AwaitReturn follows if nothing comes of it.
+  if (leaving_.count(id) + reregistering_.count(id) > 0) return;
+  if (!scheduled_.insert(id).second) return;
   ++context_.metrics.AddCounter("master/slave_unreachable_scheduled");
   const auto pass = [this, id, reason] {
     unreachables_.Acquire(id, [this, id, reason] {
@@ -136,6 +157,7 @@ void Agents::CancelUnreachable(const std::string& id) {
 
 void Agents::WriteUnreachable(const std::string& id,
                               const std::string& reason) {
+  CHECK_EQ(reregistering_.count(id), 0) << id;
   leaving_.insert(id);
   LOG(WARNING) << "marking agent " << id << " unreachable: it " << reason;
   const mesos::v1::TimeInfo time = MakeTime(context_.clock().WallNow());
@@ -145,13 +167,19 @@ void Agents::WriteUnreachable(const std::string& id,
   *mark.mutable_timestamp() = time;
   if (Planted(Bug::kUnreachableUncommitted)) OnMarkedUnreachable(id, time);
   context_.registry->Apply(
-      std::move(operation),
-      [this, id, time](const absl::Status&) { OnMarkedUnreachable(id, time); });
+      std::move(operation), [this, id, time](const absl::Status& outcome) {
+        leaving_.erase(id);
+        if (outcome.ok()) {
+          return OnMarkedUnreachable(id, time);
+        }
+        LOG(WARNING) << "agent " << id
+                     << " is not marked unreachable yet: " << outcome.message();
+        AwaitReturn(id);
+      });
 }
 
 void Agents::OnMarkedUnreachable(const std::string& id,
                                  mesos::v1::TimeInfo time) {
-  leaving_.erase(id);
   ++context_.metrics.AddCounter("master/slave_unreachable_completed");
   ++context_.metrics.AddCounter("master/slave_removals");
   ++context_.metrics.AddCounter("master/slave_removals/reason_unhealthy");
@@ -183,7 +211,7 @@ void Agents::MarkGone(const std::string& id, OnMarked done) {
   const registry::RegistryState& registry = context_.registry->state();
   if (registry.gone().count(id) > 0) return done(absl::OkStatus());
   if (registry.admitted().count(id) + registry.unreachable().count(id) == 0) {
-    return done(absl::NotFoundError(absl::StrCat("No agent has the id ", id)));
+    return done(Unknown(id));
   }
   if (!leaving_.insert(id).second) {
     return done(absl::UnavailableError(absl::StrCat(
@@ -197,14 +225,22 @@ void Agents::MarkGone(const std::string& id, OnMarked done) {
   *mark.mutable_timestamp() = MakeTime(context_.clock().WallNow());
   context_.registry->Apply(
       std::move(operation),
-      [this, id, done = std::move(done)](const absl::Status&) {
-        OnMarkedGone(id);
-        done(absl::OkStatus());
+      [this, id, done = std::move(done)](const absl::Status& outcome) {
+        leaving_.erase(id);
+        if (outcome.ok()) {
+          OnMarkedGone(id);
+          return done(outcome);
+        }
+        AwaitReturn(id);
+        // It was unreachable, and has been forgotten meanwhile.
+        if (absl::IsNotFound(outcome)) return done(Unknown(id));
+        done(absl::UnavailableError(absl::StrCat(
+            "Agent ", id, " could not be marked: ", outcome.message(),
+            "; try again")));
       });
 }
 
 void Agents::OnMarkedGone(const std::string& id) {
-  leaving_.erase(id);
   ++context_.metrics.AddCounter("master/slave_removals");
   Tasks::Loss loss{.reason = TaskStatus::REASON_AGENT_REMOVED_BY_OPERATOR,
                    .message = "Agent was marked gone by an operator",
@@ -222,24 +258,50 @@ void Agents::OnMarkedGone(const std::string& id) {
 // -----------------------------------------------------------------------------
 // Unregistered, and forgotten
 
-void Agents::RemoveFromRegistry(const std::string& id,
-                                const std::string& reason, const char* metric) {
+absl::string_view Agents::WordsOf(Removal removal) {
+  switch (removal) {
+    case Removal::kUnregistered:
+      return "unregistered";
+    case Removal::kRegisteredAnew:
+      return "registered anew";
+  }
+  LOG(FATAL) << static_cast<int>(removal);
+}
+
+absl::string_view Agents::MetricOf(Removal removal) {
+  switch (removal) {
+    case Removal::kUnregistered:
+      return "master/slave_removals/reason_unregistered";
+    case Removal::kRegisteredAnew:
+      return "master/slave_removals/reason_registered";
+  }
+  LOG(FATAL) << static_cast<int>(removal);
+}
+
+void Agents::RemoveFromRegistry(const std::string& id, Removal removal) {
   if (!leaving_.insert(id).second) return;
-  LOG(INFO) << "removing agent " << id << ": it " << reason;
+  LOG(INFO) << "removing agent " << id << ": it " << WordsOf(removal);
   CancelUnreachable(id);
   registry::Operation operation;
   operation.mutable_remove_agent()->mutable_id()->set_value(id);
   context_.registry->Apply(
-      std::move(operation), [this, id, reason, metric](const absl::Status&) {
+      std::move(operation), [this, id, removal](const absl::Status& outcome) {
         leaving_.erase(id);
-        ++context_.metrics.AddCounter("master/slave_removals");
-        ++context_.metrics.AddCounter(metric);
-        Agent* agent = context_.cluster.FindAgent(id);
-        if (agent == nullptr) return RemoveRecovered(id);
-        Remove(*agent, {.message = absl::StrCat(
-                            "Agent ", agent->info.hostname(), " ", reason),
-                        .state = mesos::v1::TASK_GONE});
+        if (outcome.ok()) return OnRemoved(id, removal);
+        LOG(WARNING) << "agent " << id
+                     << " is not removed: " << outcome.message();
+        AwaitReturn(id);
       });
+}
+
+void Agents::OnRemoved(const std::string& id, Removal removal) {
+  ++context_.metrics.AddCounter("master/slave_removals");
+  ++context_.metrics.AddCounter(MetricOf(removal));
+  Agent* agent = context_.cluster.FindAgent(id);
+  if (agent == nullptr) return RemoveRecovered(id);
+  Remove(*agent, {.message = absl::StrCat("Agent ", agent->info.hostname(), " ",
+                                          WordsOf(removal)),
+                  .state = mesos::v1::TASK_GONE});
 }
 
 void Agents::Remove(Agent& agent, const Tasks::Loss& loss) {
@@ -281,7 +343,11 @@ void Agents::CollectGarbage() {
   if (prune.unreachable_size() + prune.gone_size() == 0) return;
   LOG(INFO) << "forgetting " << prune.unreachable_size() << " unreachable and "
             << prune.gone_size() << " gone agents";
-  context_.registry->Apply(std::move(operation), [](const absl::Status&) {});
+  context_.registry->Apply(std::move(operation), [](const absl::Status& done) {
+    // Those that are back already need not be forgotten.
+    if (done.ok() || absl::IsNotFound(done)) return;
+    LOG(WARNING) << "they are forgotten later: " << done.message();
+  });
 }
 
 }  // namespace quorate::master

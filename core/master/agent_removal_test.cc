@@ -189,6 +189,128 @@ TEST_F(GoneTest, NotWhileItIsBeingMarkedUnreachable) {
   EXPECT_EQ(Mark(id_), 200);
 }
 
+TEST_F(GoneTest, NotWhoIsForgottenMeanwhile) {
+  master_.Run(seconds(100));
+  master_.Run(hours(24 * 14) - hours(1));
+  ASSERT_EQ(registry().unreachable().count(id_), 1);
+  aware_.framework.Take();
+  master_.registry().Hold();
+  master_.Run(hours(2));
+  const auto answer = master_.Ask(MarkGone(id_));
+  EXPECT_FALSE(answer->response);
+  master_.registry().Release();
+  master_.Run();
+  EXPECT_EQ(answer->response->status, 404);
+  EXPECT_TRUE(aware_.framework.Take().empty());
+  EXPECT_TRUE(registry().gone().empty());
+}
+
+// What the registry does not try.
+
+class RefusedTest : public GoneTest {
+ protected:
+  void Refuse() {
+    master_.registry().Refuse(absl::ResourceExhaustedError("too many wait"));
+  }
+  void Accept() { master_.registry().Refuse(absl::OkStatus()); }
+};
+
+TEST_F(RefusedTest, WhoIsNotMarkedGoneIsAsBefore) {
+  Refuse();
+  const auto answer = master_.Ask(MarkGone(id_));
+  EXPECT_EQ(answer->response->status, 503);
+  EXPECT_TRUE(absl::StrContains(answer->response->body, "too many wait"));
+  EXPECT_TRUE(aware_.framework.Take().empty());
+  EXPECT_TRUE(aware_.agent.connected());
+  Accept();
+  EXPECT_EQ(Mark(id_), 200);
+}
+
+TEST_F(RefusedTest, WhoWaitedToBeUnreachableWaitsAgain) {
+  // Its turn was given up when it was to be marked gone.
+  Harness master({.agent_unreachable_rate_limit = RateLimit{1, minutes(10)}});
+  Workplace first(master, "10.0.0.2", true);
+  Workplace second(master, "10.0.0.3", true);
+  master.Run(seconds(100));
+  const auto& admitted = master.registry().state().admitted();
+  ASSERT_EQ(admitted.size(), 1);
+  master.registry().Refuse(absl::ResourceExhaustedError("too many wait"));
+  EXPECT_EQ(master.Ask(MarkGone(admitted.begin()->first))->response->status,
+            503);
+  master.registry().Refuse(absl::OkStatus());
+  master.Run(minutes(20));
+  EXPECT_TRUE(admitted.empty());
+}
+
+TEST_F(RefusedTest, WhoIsSilentIsMarkedUnreachableLater) {
+  Refuse();
+  master_.Run(seconds(100));
+  EXPECT_TRUE(aware_.framework.TakeUpdates().empty());
+  EXPECT_EQ(Metric(master_, "slave_unreachable_completed"), 0);
+  Accept();
+  master_.Run(seconds(100));
+  EXPECT_EQ(aware_.framework.TakeUpdates().at(0).state(),
+            mesos::v1::TASK_UNREACHABLE);
+  EXPECT_EQ(registry().unreachable().count(id_), 1);
+}
+
+TEST_F(RefusedTest, WhoDoesNotComeBackIsMarkedUnreachableLater) {
+  Harness next({.recovery_agent_removal_limit = 100}, registry());
+  next.registry().Refuse(absl::ResourceExhaustedError("too many wait"));
+  next.Run(minutes(11));
+  EXPECT_EQ(next.context().cluster.recovered_agents().size(), 1);
+  next.registry().Refuse(absl::OkStatus());
+  next.Run(minutes(10));
+  EXPECT_TRUE(next.context().cluster.recovered_agents().empty());
+  EXPECT_EQ(next.registry().state().unreachable().count(id_), 1);
+}
+
+TEST_F(RefusedTest, WhoUnregistersIsThereUntilItIsSilent) {
+  AgentMessage message;
+  *message.mutable_unregister_agent()->mutable_agent_id() =
+      aware_.agent.info.id();
+  Refuse();
+  aware_.agent.Send(message);
+  EXPECT_TRUE(aware_.framework.Take().empty());
+  EXPECT_NE(master_.context().cluster.FindAgent(id_), nullptr);
+  Accept();
+  aware_.agent.Break();
+  master_.Run(seconds(100));
+  EXPECT_EQ(registry().unreachable().count(id_), 1);
+}
+
+TEST_F(RefusedTest, WhoRegistersTriesAgain) {
+  Refuse();
+  TestAgent agent(master_, "10.0.0.3");
+  agent.Register("cpus:1");
+  aware_.agent.Break();
+  aware_.agent.info.mutable_resources(0)->mutable_scalar()->set_value(4);
+  aware_.agent.Reregister();
+  master_.Run(seconds(10));
+  EXPECT_TRUE(agent.Take().empty());
+  EXPECT_TRUE(aware_.agent.Take().empty());
+  Accept();
+  agent.Register("cpus:1");
+  EXPECT_TRUE(agent.Next(AgentMessage::kAgentRegistered));
+  aware_.agent.Reregister();
+  EXPECT_TRUE(aware_.agent.Next(AgentMessage::kAgentReregistered));
+}
+
+TEST_F(RefusedTest, WhoLeftUnheardIsUnreachableInTime) {
+  master_.registry().Hold();
+  TestAgent agent(master_, "10.0.0.3");
+  agent.Register("cpus:1");
+  agent.Break();
+  Refuse();
+  master_.registry().Answer(1);
+  EXPECT_EQ(registry().admitted().size(), 2);
+  EXPECT_EQ(master_.context().cluster.recovered_agents().size(), 1);
+  Accept();
+  master_.registry().Release();
+  master_.Run(minutes(11));
+  EXPECT_TRUE(registry().admitted().empty());
+}
+
 // What the registry remembers.
 
 TEST_F(GoneTest, OldEntriesAreForgotten) {

@@ -26,7 +26,11 @@ Agents::Agents(Context& context, Offers& offers, Tasks& tasks,
                             [this] { return static_cast<double>(withheld_); });
 }
 
-Agents::~Agents() = default;
+Agents::~Agents() {
+  for (const auto& [id, agent] : context_.cluster.agents()) {
+    context_.cluster.SetPeer(*agent, nullptr);
+  }
+}
 
 void Agents::Start() {
   for (const auto& [id, agent] : context_.registry->state().admitted()) {
@@ -127,8 +131,7 @@ void Agents::OnExecutorExited(Agent& agent,
 }
 
 void Agents::OnUnregister(Agent& agent) {
-  RemoveFromRegistry(agent.id, "unregistered",
-                     "master/slave_removals/reason_unregistered");
+  RemoveFromRegistry(agent.id, Removal::kUnregistered);
 }
 
 void Agents::OnClosed(Connection& connection, const absl::Status& reason) {
@@ -159,6 +162,10 @@ void Agents::Disconnect(Agent& agent) {
   context_.cluster.SetPeer(agent, nullptr);
   offers_.RescindAll(agent);
   tasks_.LoseUncheckpointed(agent);
+  AwaitLink(agent);
+}
+
+void Agents::AwaitLink(Agent& agent) {
   agent.reregister_timer = context_.clock().RunAfter(
       context_.options.agent_reregister_timeout,
       [this, id = agent.id] { MarkUnreachable(id, "did not come back"); });

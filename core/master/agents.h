@@ -44,7 +44,7 @@ class Agents {
   // down, is refused from then on, and its tasks are gone. `done` gets OK when
   // that is durable, now or since before; NotFound for an agent that is
   // neither admitted nor unreachable; Unavailable while it is being removed or
-  // marked already.
+  // marked already, and when the registry could not be written.
   using OnMarked = std::function<void(const absl::Status&)>;
   void MarkGone(const std::string& id, OnMarked done);
 
@@ -55,12 +55,19 @@ class Agents {
 
  private:
   class Connection;
+  // Why an agent is taken out of the registry.
+  enum class Removal { kUnregistered, kRegisteredAnew };
+  static absl::string_view WordsOf(Removal removal);
+  static absl::string_view MetricOf(Removal removal);
   // An answer of the registry that a registration waits for. Of several
   // attempts of one agent the newest counts.
   struct Registration {
     uint64_t connection = 0;
+    io::Endpoint address;
     wire::AgentMessage message;
   };
+  // As the registry is to have an agent.
+  using Entry = registry::Registry::Agent;
 
   // Messages, by connection.
   void OnMessage(Connection& connection, const wire::AgentMessage& message);
@@ -71,16 +78,26 @@ class Agents {
   void OnExecutorExited(Agent& agent, const wire::ExecutorExited& message);
   void OnUnregister(Agent& agent);
   void OnClosed(Connection& connection, const absl::Status& reason);
+  // Else it is hung up on.
+  bool AsksForOneThing(Connection& connection, const std::string& id);
 
   // Registration of a new agent.
   void ReplaceFormerAt(const io::Endpoint& address);
   void Admit(const io::Endpoint& address);
-  void OnAdmitted(const io::Endpoint& address, mesos::v1::AgentInfo info);
+  void OnAdmitted(const io::Endpoint& address, const Entry& written,
+                  const absl::Status& outcome);
+  void Correct(const io::Endpoint& address, const Entry& entry);
+  void Register(const io::Endpoint& address, const std::string& id);
+  void RemoveUnheard(const std::string& id);
   void SendRegistered(Agent& agent);
 
   // Registration of one that has an id.
   bool RefuseReregistration(Connection& connection,
                             const wire::ReregisterAgent& message);
+  // Until the registry has what the newest message says.
+  void WriteReturn(const std::string& id);
+  void OnReturnWritten(const std::string& id, const Entry& written,
+                       const absl::Status& outcome);
   void OnReadmitted(const std::string& id);
   void Readmit(Agent& agent, const wire::ReregisterAgent& message);
   void RecoverFrameworks(Agent& agent, const wire::ReregisterAgent& message);
@@ -88,6 +105,8 @@ class Agents {
 
   // The connection that a registration has waited on, if it is still there.
   Connection* FindConnection(uint64_t id);
+  // There are as many agents as may be, with those that are being admitted.
+  bool full() const;
   Agent& Add(const mesos::v1::AgentInfo& info, Connection& connection,
              Resources total);
   void Attach(Agent& agent, Connection& connection);
@@ -95,20 +114,22 @@ class Agents {
 
   // The end of a connection, and of an agent.
   void Disconnect(Agent& agent);
+  void AwaitLink(Agent& agent);
   void Ping(const std::string& id);
-  void AwaitReregistration(const mesos::v1::AgentInfo& info);
+  void AwaitReturn(const std::string& id);
   void EndRecovery();
-  // As soon as the rates allow it, unless it is back before.
+  // As soon as the rates allow it, unless it asks to be registered before.
   void MarkUnreachable(const std::string& id, const std::string& reason);
   bool EndsTasks(const std::string& id) const;
   void CancelUnreachable(const std::string& id);
   void WriteUnreachable(const std::string& id, const std::string& reason);
   void OnMarkedUnreachable(const std::string& id, mesos::v1::TimeInfo time);
   void OnMarkedGone(const std::string& id);
-  void RemoveFromRegistry(const std::string& id, const std::string& reason,
-                          const char* metric);
+  void RemoveFromRegistry(const std::string& id, Removal removal);
+  void OnRemoved(const std::string& id, Removal removal);
   void RemoveRecovered(const std::string& id);
   void Remove(Agent& agent, const Tasks::Loss& loss);
+  void StopExpecting(const std::string& id);
   bool ForgetRecovered(const std::string& id);
   void CollectGarbage();
   void Drop(uint64_t connection);
@@ -128,6 +149,11 @@ class Agents {
 
   std::map<io::Endpoint, Registration> registering_;
   std::map<std::string, Registration> reregistering_;  // By agent id.
+  // Operations under way after which there is an agent more.
+  size_t joining_ = 0;
+  // Ids that were made for agents which have not been told them yet. Nobody can
+  // register again under one.
+  std::set<std::string> unheard_;
   // Ids that the registry is about to know as unreachable or gone, or not at
   // all.
   std::set<std::string> leaving_;

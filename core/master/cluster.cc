@@ -35,6 +35,10 @@ std::string Agent::pid() const {
   return absl::StrCat("slave(1)@", address.ToString());
 }
 
+AgentPeer::~AgentPeer() {
+  CHECK(agent_ == nullptr) << agent_->id << " has lost its peer unawares";
+}
+
 Framework::Framework() = default;
 Framework::~Framework() = default;
 
@@ -119,6 +123,7 @@ Agent& Cluster::AddAgent(std::unique_ptr<Agent> agent) {
 
 void Cluster::RemoveAgent(Agent& agent) {
   CHECK(agent.tasks.empty() && agent.offers.empty()) << agent.id;
+  CHECK(!agent.connected()) << agent.id;
   ForgetAddress(agent);
   agents_by_change_.erase(agent.changed);
   agents_.erase(std::string(agent.id));
@@ -132,8 +137,20 @@ void Cluster::SetAddress(Agent& agent, const io::Endpoint& address) {
 }
 
 void Cluster::SetPeer(Agent& agent, AgentPeer* peer) {
+  if (agent.peer != nullptr) agent.peer->agent_ = nullptr;
+  if (peer != nullptr) {
+    CHECK(peer->agent_ == nullptr)
+        << peer->agent_->id << " has the peer that " << agent.id << " wants";
+    peer->agent_ = &agent;
+  }
   agent.peer = peer;
   NoteChange(agent);
+}
+
+void Cluster::SetSubscriber(Framework& framework,
+                            std::unique_ptr<Subscriber> subscriber) {
+  framework.subscriber = std::move(subscriber);
+  ++changes_;
 }
 
 void Cluster::NoteChange(Agent& agent) {
@@ -365,6 +382,7 @@ void Cluster::CheckInvariants() const {
         << agent->used.ToText() << " is used and " << agent->offered.ToText()
         << " offered";
     CHECK(agent->connected() || agent->offers.empty()) << id;
+    CHECK(!agent->connected() || agent->peer->agent_ == agent.get()) << id;
     for (const auto& [framework_id, tasks] : agent->tasks) {
       auto framework = frameworks_.find(framework_id);
       CHECK(framework != frameworks_.end()) << id << " " << framework_id;

@@ -31,13 +31,24 @@ namespace quorate::master {
 
 class Subscriber;
 
+struct Agent;
+
 // The connection to one registered agent.
 class AgentPeer {
  public:
-  virtual ~AgentPeer() = default;
+  AgentPeer() = default;
+  AgentPeer(const AgentPeer&) = delete;
+  AgentPeer& operator=(const AgentPeer&) = delete;
+  // It is no agent's peer any more.
+  virtual ~AgentPeer();
+
   // A message that cannot be queued breaks the connection, so that the agent's
   // registration reconciles what it missed.
   virtual void Send(const wire::AgentMessage& message) = 0;
+
+ private:
+  friend class Cluster;
+  const Agent* agent_ = nullptr;  // Whose peer it is.
 };
 
 struct Task {
@@ -178,11 +189,17 @@ class Cluster {
   Offer* FindOffer(const std::string& id);
 
   Agent& AddAgent(std::unique_ptr<Agent> agent);
-  // The agent has no tasks and no offers any more.
+  // The agent has no tasks, no offers and no peer any more.
   void RemoveAgent(Agent& agent);
   void SetTotal(Agent& agent, Resources total);
   void SetAddress(Agent& agent, const io::Endpoint& address);
+  // `peer` is that of no other agent, and outlives being its peer. Null when
+  // the agent is disconnected.
   void SetPeer(Agent& agent, AgentPeer* peer);
+
+  // Null: disconnected. Closing the former one is up to the caller.
+  void SetSubscriber(Framework& framework,
+                     std::unique_ptr<Subscriber> subscriber);
 
   Framework& AddFramework(std::unique_ptr<Framework> framework);
   // The framework has no tasks and no offers any more. At most

@@ -24,10 +24,18 @@ class RegistryWriter {
 
   virtual ~RegistryWriter() = default;
   // `done` gets what is then durable: OK, or AlreadyExists or NotFound for an
-  // operation that changed nothing. When the outcome cannot be known the
-  // process ends instead.
+  // operation that changed nothing. Anything else says that it was not tried,
+  // and why (Registrar::Apply), from inside the call: it may be tried again.
+  // When the outcome cannot be known the process ends instead, or this master
+  // stops leading and `done` is not called.
   virtual void Apply(registry::Operation operation, OnApplied done) = 0;
   virtual const registry::RegistryState& state() const = 0;
+
+  // Whether an outcome is a durable fact.
+  static bool IsDurable(const absl::Status& outcome) {
+    return outcome.ok() || absl::IsAlreadyExists(outcome) ||
+           absl::IsNotFound(outcome);
+  }
 };
 
 struct Context {

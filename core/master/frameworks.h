@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,24 +46,30 @@ class Frameworks {
   void Subscribe(const mesos::v1::scheduler::Call::Subscribe& call,
                  Subscription subscription);
 
+  // Unavailable: the registry could not take it, nothing has changed.
+  using OnDone = std::function<void(const absl::Status&)>;
+
   // InvalidArgument for what may not be changed, or is invalid;
-  // FailedPrecondition when the framework is about to end.
-  using OnUpdated = std::function<void(const absl::Status&)>;
+  // ResourceExhausted for what is too large; FailedPrecondition when the
+  // framework is about to end; Unavailable.
   void Update(Framework& framework,
               const mesos::v1::scheduler::Call::UpdateFramework& call,
-              OnUpdated done);
+              OnDone done);
 
-  // Shuts down its executors on all agents and remembers it as completed, and
-  // calls `done`, unless null. May be asked for again meanwhile.
-  void Remove(const Framework& framework, std::function<void()> done);
+  // Shuts down its executors on all agents and remembers it as completed, or is
+  // Unavailable. May be asked for again meanwhile.
+  void Remove(const Framework& framework, OnDone done);
 
   // An agent runs tasks of a framework that is not known, not even to the
   // registry: one of an older release has let it in. It has as long to
-  // subscribe as those of Start.
+  // subscribe as those of Start. Of what would be refused from a framework
+  // only the essence is kept.
   void Recover(const mesos::v1::FrameworkInfo& info);
 
   // Tells an agent to end what it runs of a framework.
   void ShutDownOn(Agent& agent, const std::string& framework_id);
+
+  void CheckInvariants() const;
 
  private:
   // A subscription that the registry has yet to hold.
@@ -70,36 +77,55 @@ class Frameworks {
     mesos::v1::scheduler::Call::Subscribe call;  // Its framework has an id.
     Subscription subscription;
     bool is_new = false;   // Nobody has heard of the id.
-    bool writing = false;  // The registry is being told.
+    bool writing = false;  // The registry is being told of this framework,
+    bool told = false;     // and that it is exactly what this call says.
     bool left = false;     // The framework has gone meanwhile.
   };
+  using WaitingById = std::map<std::string, Waiting>;
 
   absl::Status Check(const mesos::v1::scheduler::Call::Subscribe& call) const;
+  absl::Status CheckRoom(const mesos::v1::FrameworkInfo& info) const;
+  bool InRegistry(const mesos::v1::FrameworkInfo& info) const;
   void Refuse(Subscription subscription, const std::string& reason);
   void Proceed(const std::string& id);
+  void OnWritten(const std::string& id, const absl::Status& outcome);
+  Waiting Take(WaitingById::iterator it);
   void Accept(Waiting waiting);
+  void PutOff(Waiting waiting, const absl::Status& reason);
   void GiveUp(const Waiting& waiting);
-  void Write(const mesos::v1::FrameworkInfo& info, std::function<void()> done);
-  void WriteEnd(const mesos::v1::FrameworkInfo& info,
-                std::function<void()> done);
+  void FollowRegistry(Framework& framework);
+  void Forget(const mesos::v1::FrameworkInfo& info);
+  void Write(const mesos::v1::FrameworkInfo& info, OnDone done);
 
   Framework& Add(const mesos::v1::FrameworkInfo& info,
                  io::WallTime registered_time);
-  void FailOver(Framework& framework, mesos::v1::FrameworkInfo info);
+  void SetInfo(Framework& framework, const mesos::v1::FrameworkInfo& info);
+  void Change(Framework& framework,
+              const mesos::v1::scheduler::Call::UpdateFramework& call);
+  void FailOver(Framework& framework, const mesos::v1::FrameworkInfo& info);
   void OnDisconnected(const std::string& framework_id);
+  void AwaitReturn(Framework& framework);
   void AwaitReturn(Framework& framework, io::Duration timeout);
+  void OnTimeout(const std::string& id);
   // After a change of leaders.
   io::Duration RecoveryTimeout(const mesos::v1::FrameworkInfo& info) const;
-  void OnEnded(const std::string& id);
+  void OnEnded(const std::string& id, const absl::Status& outcome);
   void Complete(Framework& framework);
 
   Context& context_;
   Offers& offers_;
   Tasks& tasks_;
   uint64_t next_framework_ = 0;
-  std::map<std::string, Waiting> waiting_;  // By framework id.
+  WaitingById waiting_;  // By framework id.
+  // How often the registry is being told of a framework.
+  std::map<std::string, int> writes_;
   // What the registry is about to have as ended, and who waits for that.
-  std::map<std::string, std::vector<std::function<void()>>> ending_;
+  std::map<std::string, std::vector<OnDone>> ending_;
+  // What it is about to know no more.
+  std::set<std::string> forgetting_;
+  // Of the descriptions of all frameworks that have not ended, and of those
+  // that the registry has yet to hold: kMaxFrameworkBytes.
+  size_t bytes_ = 0;
 };
 
 }  // namespace quorate::master

@@ -399,12 +399,11 @@ void Leadership::Apply(registry::Operation operation, OnApplied done) {
           io::kExitFailure,
           absl::StrCat("cannot write the registry: ", outcome.message()));
     }
-    if (outcome.ok() || absl::IsAlreadyExists(outcome) ||
-        absl::IsNotFound(outcome)) {
-      return done(outcome);
+    if (absl::IsAborted(outcome) || absl::IsFailedPrecondition(outcome)) {
+      return OnLost(absl::StrCat("lost leadership of the replicated log: ",
+                                 outcome.message()));
     }
-    OnLost(absl::StrCat("lost leadership of the replicated log: ",
-                        outcome.message()));
+    done(outcome);
   });
 }
 

@@ -21,6 +21,13 @@ inline constexpr size_t kMaxFrameworks = 20000;
 inline constexpr size_t kMaxEndedFrameworks = 10000;
 // The registry and each of its changes hold such a description whole.
 inline constexpr size_t kMaxInfoBytes = 1 << 20;
+// All frameworks that have not ended, together: every master keeps them in
+// memory and in its log.
+inline constexpr size_t kMaxFrameworkBytes = 64 << 20;
+// Each text that is kept of a framework that has ended.
+inline constexpr size_t kMaxEndedTextBytes = 255;
+// What the registry could not take is tried again after that.
+inline constexpr io::Duration kRegistryRetry = std::chrono::seconds(5);
 inline constexpr size_t kMaxRolesPerFramework = 1000;
 inline constexpr size_t kMaxCapabilitiesPerFramework = 100;
 inline constexpr size_t kMaxAgents = 100000;

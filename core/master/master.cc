@@ -183,7 +183,10 @@ class Master::Core final : public Leadership::Listener {
   }
   std::vector<QueueSize> queues() const;
 
-  void CheckInvariants() const { cluster().CheckInvariants(); }
+  void CheckInvariants() const {
+    cluster().CheckInvariants();
+    office_->frameworks.CheckInvariants();
+  }
   bool leads() const {
     return leadership_.standing().phase == Standing::Phase::kLeading;
   }
@@ -312,6 +315,8 @@ std::vector<QueueSize> Master::Core::queues() const {
       {"forwarded requests", proxy_.requests(), LeaderProxy::kMaxRequests},
       {"registry operations", registrar.queued(),
        registry::Registrar::kMaxQueued},
+      {"bytes of registry operations", registrar.queued_bytes(),
+       registry::Registrar::kMaxQueuedBytes},
       {"log appends", registrar.log().queued_appends(), log::kMaxQueuedAppends},
   };
 }

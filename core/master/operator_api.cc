@@ -92,7 +92,10 @@ void OperatorApi::TearDown(const std::string& framework_id,
         Response::Text(400, "No framework found with specified ID"));
   }
   auto answer = std::make_shared<http::Responder>(std::move(responder));
-  frameworks_.Remove(*framework, [answer] { answer->Send(Response{}); });
+  frameworks_.Remove(*framework, [answer](const absl::Status& removed) {
+    answer->Send(removed.ok() ? Response{}
+                              : Response::Text(503, removed.message()));
+  });
 }
 
 void OperatorApi::MarkAgentGone(const std::string& agent_id,

@@ -49,14 +49,12 @@ bool WasForwarded(const Request& request) {
   return absl::StrContains(request.headers.GetJoined("Via").value_or(""), kVia);
 }
 
-// Of an answer that is sent whole; nothing for one that is passed on as it
-// comes.
-std::optional<size_t> ShortLength(const Response& head) {
+// Of an answer's body; nothing for one that goes on until it ends.
+std::optional<uint64_t> LengthOf(const Response& head) {
   if (head.status == 204 || head.status == 304) return 0;
-  size_t length = 0;
+  uint64_t length = 0;
   const auto field = head.headers.Get("Content-Length");
   if (!field || !absl::SimpleAtoi(*field, &length)) return std::nullopt;
-  if (length > LeaderProxy::kMaxCollectedBytes) return std::nullopt;
   return length;
 }
 
@@ -96,26 +94,40 @@ class LeaderProxy::OneRequest {
     Answered();
     response_.status = head.status;
     response_.headers = PassedOn(head.headers);
-    if (ShortLength(head)) {
-      // Of the leader: it may hold the end of the answer back.
-      timer_ = proxy_.clock_.RunAfter(kTimeout, [this] {
-        Refuse("it does not answer in time");
-        proxy_.Remove(id_);
-      });
-      return;
-    }
-    stream_ =
-        responder_->StartStream(response_.status, std::move(response_.headers));
+    const std::optional<uint64_t> length = LengthOf(head);
+    has_length_ = length.has_value();
+    Await();
+    if (has_length_ && *length <= kMaxCollectedBytes) return;
+    stream_ = responder_->StartStream(response_.status,
+                                      std::move(response_.headers), length);
     stream_->OnClosed([this] { proxy_.Remove(id_); });
-    stream_->OnWritable([this] { leader_.ResumeStream(); });
+    stream_->OnWritable([this] {
+      paused_ = false;
+      leader_.ResumeStream();
+      Await();
+    });
+  }
+
+  // The leader may hold back what it has announced.
+  void Await() {
+    timer_.Cancel();
+    if (!has_length_ || paused_) return;
+    timer_ = proxy_.clock_.RunAfter(kTimeout, [this] {
+      if (!stream_) Refuse("it does not answer in time");
+      proxy_.Remove(id_);
+    });
   }
 
   void OnData(absl::string_view bytes) {
     if (stream_ == nullptr) {
       response_.body.append(bytes.data(), bytes.size());
-    } else if (!stream_->Write(bytes)) {
+      return;
+    }
+    if (!stream_->Write(bytes)) {
+      paused_ = true;
       leader_.PauseStream();
     }
+    Await();
   }
 
   void OnClosed(const absl::Status& end) {
@@ -147,6 +159,8 @@ class LeaderProxy::OneRequest {
   std::optional<Responder> responder_;
   std::unique_ptr<http::Stream> stream_;
   Response response_;
+  bool has_length_ = false;
+  bool paused_ = false;  // The client is slow.
   size_t body_bytes_ = 0;
   io::Timer timer_;
   // Last: its callbacks end first.

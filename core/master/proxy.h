@@ -5,10 +5,11 @@
 //   LeaderProxy proxy(clock, network, my_address);
 //   proxy.Forward(leader, std::move(request), std::move(responder));
 //
-// An answer that is not short is passed on as it comes, with back-pressure: a
-// client that does not read stops the leader's sending, and nothing piles up
-// here. When the connection to the leader breaks, or the leader changes, the
-// client's stream is cut, as if it had spoken with the leader itself.
+// An answer that is not short is passed on as it comes, with its length if it
+// has one, and with back-pressure: a client that does not read stops the
+// leader's sending, and nothing piles up here. When the connection to the
+// leader breaks, or the leader changes, the client's stream is cut, as if it
+// had spoken with the leader itself.
 //
 // A request is forwarded once: the header field Via tells. A master that gets
 // one, and does not lead, refuses it, so that two masters which think that the
@@ -42,7 +43,8 @@ class LeaderProxy {
   static constexpr size_t kMaxBodyBytes = 256 << 20;
   // Longer answers are not collected here first.
   static constexpr size_t kMaxCollectedBytes = 1 << 20;
-  // For the beginning of an answer.
+  // For the beginning of an answer, the whole of a short one, and each further
+  // piece of one that has a length.
   static constexpr io::Duration kTimeout = std::chrono::seconds(30);
 
   // `clock` and `network` outlive it.

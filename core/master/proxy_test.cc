@@ -10,6 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/http/gzip.h"
 #include "core/http/testing/fakes.h"
 
 namespace quorate::master {
@@ -30,6 +31,15 @@ class ProxyTest : public ::testing::Test {
     acceptor_ = *network_.Listen(
         leader_, [this](std::unique_ptr<io::Connection> connection) {
           leading_.Adopt(std::move(connection), "");
+        });
+  }
+
+  // The leader's end of the last connection is `raw_leader_`.
+  void ListenRaw() {
+    acceptor_ = nullptr;
+    acceptor_ = *network_.Listen(
+        leader_, [this](std::unique_ptr<io::Connection> connection) {
+          raw_leader_ = std::make_unique<RawPeer>(std::move(connection));
         });
   }
 
@@ -71,6 +81,7 @@ class ProxyTest : public ::testing::Test {
         proxy_.Forward(leader_, std::move(request), std::move(answer));
       }};
   std::unique_ptr<io::Acceptor> acceptor_;
+  std::unique_ptr<RawPeer> raw_leader_;
 };
 
 TEST_F(ProxyTest, PassesTheRequestAndTheAnswerOn) {
@@ -109,12 +120,102 @@ TEST_F(ProxyTest, PassesTheRequestAndTheAnswerOn) {
 
 TEST_F(ProxyTest, UnpacksBodiesAndPassesPackedAnswersOn) {
   auto peer = Connect();
-  Ask(*peer, "GET /state HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n");
+  const std::string body(5000, 'b');
+  const std::string packed = http::Gzip(body);
+  Ask(*peer, absl::StrCat("POST /state HTTP/1.1\r\nAccept-Encoding: gzip\r\n"
+                          "Content-Encoding: gzip\r\nContent-Length: ",
+                          packed.size(), "\r\n\r\n", packed));
+  ASSERT_EQ(asked_.size(), 1);
+  EXPECT_EQ(asked_[0].body, body);
+  EXPECT_FALSE(asked_[0].headers.Has("Content-Encoding"));
+  EXPECT_EQ(asked_[0].headers.Get("Content-Length"), "5000");
   TakeAnswer().Send(Response::Json(std::string(5000, 'x')));
   clock_.Run();
   const std::string answer = peer->Take();
   EXPECT_TRUE(absl::StrContains(answer, "Content-Encoding: gzip\r\n"));
   EXPECT_LT(answer.size(), 1000);
+}
+
+// As clients want it that take chunks for a stream of events.
+TEST_F(ProxyTest, ALongAnswerHasItsLength) {
+  const std::string body(3 << 20, 'x');
+  auto peer = Connect();
+  for (const char* version : {"1.1", "1.0"}) {
+    Ask(*peer, absl::StrCat("GET /state HTTP/", version,
+                            "\r\nConnection: keep-alive\r\n\r\n"));
+    TakeAnswer().Send(Response::Json(body));
+    clock_.Run();
+    const std::string answer = peer->Take();
+    EXPECT_TRUE(absl::StrContains(
+        answer, absl::StrCat("Content-Length: ", body.size(), "\r\n\r\n")));
+    EXPECT_FALSE(absl::StrContains(answer, "Transfer-Encoding"));
+    EXPECT_TRUE(absl::EndsWith(answer, absl::StrCat("\r\n\r\n", body)));
+    EXPECT_FALSE(peer->ended());
+    EXPECT_EQ(proxy_.requests(), 0);
+  }
+  // The connection is good for another one.
+  Ask(*peer, "HEAD /state HTTP/1.1\r\n\r\n");
+  TakeAnswer().Send(Response::Json(body));
+  clock_.Run();
+  EXPECT_TRUE(absl::EndsWith(
+      peer->Take(), absl::StrCat("Content-Length: ", body.size(), "\r\n\r\n")));
+  EXPECT_FALSE(peer->ended());
+  EXPECT_EQ(proxy_.requests(), 0);
+}
+
+// Never a whole answer, nor one that seems to be.
+TEST_F(ProxyTest, ALongAnswerThatFallsShortIsCut) {
+  ListenRaw();
+  for (const char* version : {"1.1", "1.0"}) {
+    for (const bool stalls : {false, true}) {
+      auto peer = Connect();
+      Ask(*peer, absl::StrCat("GET /state HTTP/", version,
+                              "\r\nConnection: keep-alive\r\n\r\n"));
+      raw_leader_->Send("HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n");
+      raw_leader_->Send(std::string(2000000, 'x'));
+      clock_.Advance(LeaderProxy::kTimeout / 2);
+      raw_leader_->Send(std::string(999999, 'x'));
+      clock_.Advance(LeaderProxy::kTimeout / 2);
+      EXPECT_FALSE(peer->ended());
+      if (stalls) {
+        clock_.Advance(LeaderProxy::kTimeout / 2);
+      } else {
+        raw_leader_->CloseWrite();
+        clock_.Run();
+      }
+      const std::string answer = peer->Take();
+      EXPECT_TRUE(absl::StrContains(answer, "Content-Length: 3000000\r\n"));
+      EXPECT_TRUE(
+          absl::EndsWith(answer, "\r\n\r\n" + std::string(2999999, 'x')));
+      EXPECT_TRUE(peer->ended());
+      EXPECT_EQ(proxy_.requests(), 0);
+    }
+  }
+}
+
+// For as long as the client does not read, the leader is not to blame.
+TEST_F(ProxyTest, ALongAnswerWaitsForItsReader) {
+  ListenRaw();
+  auto peer = Connect();
+  Ask(*peer, "GET /state HTTP/1.1\r\n\r\n");
+  peer->PauseReading();
+  const std::string megabyte(1 << 20, 'x');
+  raw_leader_->Send(absl::StrCat(
+      "HTTP/1.1 200 OK\r\nContent-Length: ", 10 * megabyte.size(), "\r\n\r\n"));
+  for (int i = 0; i < 9; ++i) {
+    raw_leader_->Send(megabyte);
+    clock_.Run();
+  }
+  clock_.Advance(2 * LeaderProxy::kTimeout);
+  EXPECT_EQ(proxy_.requests(), 1);
+  peer->ResumeReading();
+  clock_.Run();
+  raw_leader_->Send(megabyte);
+  clock_.Run();
+  const std::string answer = peer->Take();
+  EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, 10 * megabyte.size());
+  EXPECT_EQ(proxy_.requests(), 0);
+  EXPECT_FALSE(peer->ended());
 }
 
 TEST_F(ProxyTest, StreamsGoOnAsTheyCome) {
@@ -215,15 +316,10 @@ TEST_F(ProxyTest, SaysWhyTheLeaderDoesNotAnswer) {
 }
 
 TEST_F(ProxyTest, ALeaderThatHoldsTheEndBackIsGivenUp) {
-  acceptor_ = nullptr;
-  std::unique_ptr<RawPeer> leader;
-  acceptor_ = *network_.Listen(
-      leader_, [&](std::unique_ptr<io::Connection> connection) {
-        leader = std::make_unique<RawPeer>(std::move(connection));
-      });
+  ListenRaw();
   auto peer = Connect();
   Ask(*peer, "GET /a HTTP/1.1\r\n\r\n");
-  leader->Send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab");
+  raw_leader_->Send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab");
   clock_.Advance(LeaderProxy::kTimeout);
   EXPECT_TRUE(absl::StartsWith(peer->Take(), "HTTP/1.1 502 "));
   EXPECT_EQ(proxy_.requests(), 0);

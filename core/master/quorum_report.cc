@@ -18,6 +18,7 @@ using Member = QuorumReport::Member;
 using Problem = QuorumReport::Problem;
 using Severity = QuorumReport::Severity;
 
+constexpr char kWait[] = "wait some seconds";
 constexpr char kReplace[] =
     "start another one in its place, with an empty --work_dir, then 'mesos-log "
     "members replace OLD NEW'";
@@ -50,9 +51,12 @@ const std::vector<Meaning>& Meanings() {
        "as after restoring a backup or copying a disk",
        absl::StrCat("stop it and move its --work_dir away; ", kReplace)},
       {"cloned", Severity::kWarning,
-       "runs twice: two processes use copies of one disk, and none of them "
-       "votes",
-       absl::StrCat("stop both and move their --work_dir away; ", kReplace)},
+       "was cloned, or restored from a backup: its disk is not the one that it "
+       "promised with, and no copy of it votes",
+       absl::StrCat(
+           "stop it, and any other that runs with a copy of that disk; "
+           "move their --work_dir away; ",
+           kReplace)},
       {"foreign", Severity::kWarning, "is none of this log",
        "stop it, or give it its own --masters, or its own path in --zk"},
       {"misconfigured", Severity::kWarning, "declares another --quorum", ""},
@@ -62,7 +66,7 @@ const std::vector<Meaning>& Meanings() {
        "of another; or declare the new --quorum on all masters, and wait"},
       {"forming", Severity::kCritical, "has not found its log yet",
        "start all masters, each with the same --quorum"},
-      {"opening", Severity::kWarning, "is reading its disk", "wait"},
+      {"opening", Severity::kWarning, "is reading its disk", kWait},
   };
   return meanings;
 }
@@ -83,6 +87,10 @@ bool GivesVotes(const Member& member) {
 // How many failures so many voters tolerate, of whom `alive` vote.
 size_t Tolerated(size_t alive, size_t quorum) {
   return alive < quorum ? 0 : alive - quorum;
+}
+
+std::string AddressOf(const mesos::v1::MasterInfo& info) {
+  return absl::StrCat(info.address().ip(), ":", info.address().port());
 }
 
 std::string NameOf(const Member& member) {
@@ -108,6 +116,7 @@ class Reporter {
 
   QuorumReport Make() {
     AddMembers();
+    JudgeElection();
     for (const Member& member : report_.members) Judge(member);
     JudgeLeadership();
     JudgeLog();
@@ -143,8 +152,7 @@ class Reporter {
   void AddSelf() {
     Member self;
     self.id = log_.member_id;
-    self.address = absl::StrCat(report_.me.address().ip(), ":",
-                                report_.me.address().port());
+    self.address = AddressOf(report_.me);
     self.self = true;
     self.leads = report_.complete;
     self.votes = std::count(log_.members.begin(), log_.members.end(),
@@ -191,7 +199,7 @@ class Reporter {
     member.id = peer.id;
     member.address = peer.address;
     member.votes = peer.member;
-    member.leads = peer.id == log_.leader_id && !report_.complete;
+    member.leads = IsLeader(peer) && HasLeader();
     member.learned_upto = peer.learned_upto;
     member.declared_quorum = peer.declared_quorum;
     if (peer.silent != io::Duration::max()) member.silent = peer.silent;
@@ -225,8 +233,7 @@ class Reporter {
 
   bool IsMisconfigured(const Member& member) const {
     return member.declared_quorum > 0 && report_.voters > 0 &&
-           static_cast<size_t>(2 * member.declared_quorum - 1) !=
-               report_.voters;
+           static_cast<size_t>(member.declared_quorum) != report_.quorum;
   }
 
   void Judge(const Member& member) {
@@ -238,11 +245,23 @@ class Reporter {
                     .what = meaning->what,
                     .remedy = meaning->remedy};
     Detail(member, &problem);
-    // Of itself a master knows the reason.
-    if (member.self && !log_.explanation.empty() && !report_.complete) {
-      problem.what = log_.explanation;
-    }
+    if (member.self && !log_.explanation.empty()) ExplainSelf(&problem);
     report_.problems.push_back(std::move(problem));
+  }
+
+  // Of itself a master knows why it gives no votes.
+  void ExplainSelf(Problem* problem) const {
+    const std::string& state = problem->kind;
+    const bool waits =
+        state == "forming" || state == "opening" || state == "not voting";
+    if (!waits && state != "learner" && state != "quarantined") return;
+    problem->what = log_.explanation;
+    if (!log_.remedy.empty()) {
+      problem->remedy = log_.remedy;
+    } else if (waits) {
+      problem->remedy =
+          absl::StrCat(kWait, "; then start those that it waits for");
+    }
   }
 
   void Detail(const Member& member, Problem* problem) const {
@@ -272,6 +291,18 @@ class Reporter {
     }
   }
 
+  // What keeps masters from being elected or announced is the cause of what is
+  // said below.
+  void JudgeElection() {
+    if (standing_.election_problem.empty()) return;
+    Add(report_.complete || HasLeader() ? Severity::kWarning
+                                        : Severity::kCritical,
+        "election", standing_.election_problem,
+        "see whether ZooKeeper runs, is reached from this master, and may be "
+        "written below the path in its --zk, which is to be this cluster's "
+        "alone; then it goes on by itself");
+  }
+
   void JudgeLeadership() {
     switch (standing_.phase) {
       case Standing::Phase::kLeading:
@@ -283,11 +314,7 @@ class Reporter {
         report_.epoch = standing_.epoch;
         return CountVotes();
       case Standing::Phase::kRecovering:
-        return Add(Severity::kCritical, "recovering",
-                   absl::StrCat("is elected, and does not lead yet",
-                                Because(log_.explanation)),
-                   "wait some seconds; if that does not help, start the "
-                   "masters that are missing");
+        return JudgeRecovery();
       case Standing::Phase::kFollowing:
         return JudgeLeader();
     }
@@ -302,36 +329,111 @@ class Reporter {
         absl::StrCat("hears ", alive, " of ", report_.voters,
                      " voting masters, itself included; ", report_.quorum,
                      " are needed"),
-        "start those that are missing");
+        "see what is said of the others");
   }
 
-  bool HearsLeaderOfLog() const {
-    for (const LogStatus::Peer& peer : log_.peers) {
-      if (peer.id == log_.leader_id) return peer.state != "silent";
+  // Of a master that is elected.
+  void JudgeRecovery() {
+    const bool has_log = log_.state == LogStatus::State::kLeading;
+    if (has_log && !standing_.election_problem.empty()) return;
+    Add(Severity::kCritical, "recovering",
+        absl::StrCat("is elected, and does not lead yet",
+                     Because(log_.explanation)),
+        has_log || MajorityIsHere()
+            ? kWait
+            : absl::StrCat(kWait, "; then ", StartMajority()));
+  }
+
+  bool Votes() const { return log_.voting && report_.members.front().votes; }
+
+  // The log's leader is the one that was elected. Replicas that do not vote
+  // are not told of every leader of the log.
+  bool AgreesOnLeader() const {
+    return standing_.leader &&
+           (!Votes() || standing_.leader->id() == standing_.log_leader_id);
+  }
+
+  // That was elected.
+  bool IsLeader(const LogStatus::Peer& peer) const {
+    return standing_.leader && peer.state != "silent" &&
+           peer.address == AddressOf(*standing_.leader);
+  }
+
+  bool HearsLeader() const {
+    return std::any_of(log_.peers.begin(), log_.peers.end(),
+                       [this](const auto& peer) { return IsLeader(peer); });
+  }
+
+  // Of a master that follows: it knows nothing that keeps another from leading.
+  bool HasLeader() const {
+    if (standing_.phase != Standing::Phase::kFollowing) return false;
+    switch (log_.state) {
+      case LogStatus::State::kOpening:
+      case LogStatus::State::kForming:
+      case LogStatus::State::kQuarantined:
+        return standing_.leader.has_value();  // Nobody speaks to it.
+      default:
+        return AgreesOnLeader() && HearsLeader();
     }
-    return false;
   }
 
   // Of a master that follows.
   void JudgeLeader() {
-    if (!standing_.leader) {
-      return Add(Severity::kCritical, "no leader",
-                 absl::StrCat("knows no leader", Because(log_.explanation)),
-                 "start the masters that do not run: a majority is needed");
+    if (!standing_.leader) return JudgeNoLeader();
+    if (standing_.leader->id() == standing_.log_leader_id) {
+      report_.epoch = standing_.log_leader_epoch;
     }
-    if (standing_.leader->id() != standing_.log_leader_id) {
-      return Add(Severity::kCritical, "recovering",
-                 absl::StrCat(standing_.leader->pid(),
-                              " is elected, and the log does not say so yet"),
-                 "wait some seconds; if that does not help, look at what that "
-                 "master says, and start those that are missing");
+    if (HasLeader()) return;
+    if (AgreesOnLeader()) {
+      return Add(
+          Severity::kCritical, "no leader",
+          absl::StrCat("does not hear ", standing_.leader->pid(),
+                       ", which was elected"),
+          "see whether that master runs, and what keeps the network from it");
     }
-    report_.epoch = standing_.log_leader_epoch;
-    if (HearsLeaderOfLog()) return;
+    Add(Severity::kCritical, "recovering",
+        absl::StrCat(standing_.leader->pid(),
+                     " is elected, and the log does not say so yet"),
+        "wait some seconds; if that does not help, look at what that master "
+        "says");
+  }
+
+  void JudgeNoLeader() {
+    // The cause is told already.
+    if (!standing_.election_problem.empty() ||
+        log_.state == LogStatus::State::kForming) {
+      return;
+    }
     Add(Severity::kCritical, "no leader",
-        absl::StrCat("does not hear ", standing_.leader->pid(),
-                     ", which was elected"),
-        "see whether that master runs, and what keeps the network from it");
+        absl::StrCat("knows no leader", Because(log_.explanation)),
+        NoLeaderRemedy());
+  }
+
+  std::string NoLeaderRemedy() const {
+    if (log_.state == LogStatus::State::kOpening) return kWait;
+    if (log_.state == LogStatus::State::kQuarantined) {
+      return "ask another master: nobody tells a quarantined one who leads";
+    }
+    if (!MajorityIsHere()) return StartMajority();
+    return absl::StrCat(kWait,
+                        ": enough masters run to elect one; if none leads "
+                        "then, look at what each of them says");
+  }
+
+  // As far as this master can tell: of some it may know no more than that there
+  // is a link to them.
+  bool MajorityIsHere() const {
+    const auto here = std::count_if(
+        report_.members.begin(), report_.members.end(), [](const Member& m) {
+          return m.votes && (GivesVotes(m) || m.state == "unknown" ||
+                             m.state == "not voting");
+        });
+    return static_cast<size_t>(here) >= report_.quorum;
+  }
+
+  std::string StartMajority() const {
+    return absl::StrCat("start the masters that do not run: ", report_.quorum,
+                        " of ", report_.voters, " are needed");
   }
 
   // What the log says beyond that.
@@ -380,10 +482,6 @@ const char* ToString(Severity severity) {
 const char* ToString(Standing::Phase phase) {
   constexpr const char* kNames[] = {"following", "recovering", "leading"};
   return kNames[static_cast<int>(phase)];
-}
-
-std::string AddressOf(const mesos::v1::MasterInfo& info) {
-  return absl::StrCat(info.address().ip(), ":", info.address().port());
 }
 
 void WriteMaster(JsonWriter& w, const mesos::v1::MasterInfo& info) {

@@ -102,7 +102,9 @@ std::string Brief(const QuorumReport& report) {
 struct Case {
   std::function<void(Seen&)> change;
   std::string expected;
-  std::string what;  // A part of the gravest problem's words.
+  // Parts of the gravest problem's words.
+  std::string what;
+  std::string remedy;
 };
 
 void Check(const std::function<Seen()>& make, const std::vector<Case>& cases) {
@@ -118,52 +120,69 @@ void Check(const std::function<Seen()>& make, const std::vector<Case>& cases) {
     const std::string what =
         report.problems.empty() ? "" : report.problems.front().what;
     EXPECT_NE(what.find(c.what), std::string::npos) << what;
+    const std::string remedy =
+        report.problems.empty() ? "" : report.problems.front().remedy;
+    EXPECT_NE(remedy.find(c.remedy), std::string::npos) << remedy;
   }
 }
 
 // What is wrong with the peer, as the leader's log tells it.
 Case OfPeer(const std::string& state, const std::string& expected,
-            const std::string& what) {
+            const std::string& what, const std::string& remedy) {
   return {[state](Seen& seen) { seen.log.peers[1].state = state; }, expected,
-          what};
+          what, remedy};
+}
+
+// Four members, of whom the first is asked.
+void MakeFour(Seen& seen, int quorum) {
+  seen.log.members.push_back("r4");
+  seen.log.peers.push_back(Peer(4));
+  for (auto& peer : seen.log.peers) peer.declared_quorum = quorum;
+  seen.log.declared_quorum = quorum;
 }
 
 TEST(QuorumReport, OfALeaderAboutItsPeers) {
   Check(Seen::ByTheLeader,
-        {{[](Seen&) {}, "healthy/1:", ""},
+        {{[](Seen&) {}, "healthy/1:", "", ""},
          {[](Seen& seen) {
             seen.log.peers[1].state = "silent";
             seen.log.peers[1].silent = seconds(12);
           },
-          "degraded/0: warning missing 10.0.0.3:5050,", "12 s ago"},
+          "degraded/0: warning missing 10.0.0.3:5050,", "12 s ago", "start it"},
          // Of an earlier life of the leader nothing was heard.
          {[](Seen& seen) {
             seen.log.peers[1].state = "silent";
             seen.log.peers[1].silent = io::Duration::max();
           },
-          "degraded/0: warning missing 10.0.0.3:5050,", "does not answer"},
+          "degraded/0: warning missing 10.0.0.3:5050,", "does not answer",
+          "members replace OLD NEW"},
          {[](Seen& seen) {
             seen.log.peers[1].state = "behind";
             seen.log.peers[1].learned_upto = 40;
           },
-          "degraded/1: warning behind 10.0.0.3:5050,", "40 of 100"},
+          "degraded/1: warning behind 10.0.0.3:5050,", "40 of 100",
+          "it catches up"},
          OfPeer("damaged", "degraded/1: warning damaged 10.0.0.3:5050,",
-                "damaged records"),
+                "damaged records", "it repairs them"),
          OfPeer("not voting", "degraded/0: warning not voting 10.0.0.3:5050,",
-                "no votes"),
+                "no votes", "ask it for /quorum"),
          OfPeer("disk full", "degraded/0: warning disk full 10.0.0.3:5050,",
-                "no space"),
+                "no space", "make space"),
          OfPeer("quarantined", "degraded/0: warning quarantined 10.0.0.3:5050,",
-                "backup"),
-         OfPeer("cloned", "degraded/0: warning cloned 10.0.0.3:5050,", "twice"),
+                "backup", "move its --work_dir away"),
+         // One process is enough: an old backup was put in place.
+         OfPeer("cloned", "degraded/0: warning cloned 10.0.0.3:5050,",
+                "was cloned, or restored from a backup",
+                "stop it, and any other that runs with a copy of that disk"),
          {[](Seen& seen) { seen.log.peers[0].declared_quorum = 3; },
-          "degraded/1: warning misconfigured 10.0.0.2:5050,", "--quorum=3"},
+          "degraded/1: warning misconfigured 10.0.0.2:5050,",
+          "--quorum=3, for 5 masters; the log has 3", "again with --quorum=2"},
          {[](Seen& seen) {
             seen.log.peers[0].state = seen.log.peers[1].state = "silent";
           },
           "unavailable/0: critical no quorum 10.0.0.1:5050, warning missing "
           "10.0.0.2:5050, warning missing 10.0.0.3:5050,",
-          "1 of 3"}});
+          "1 of 3", "see what is said of the others"}});
 }
 
 TEST(QuorumReport, OfWhoIsNoMember) {
@@ -172,102 +191,270 @@ TEST(QuorumReport, OfWhoIsNoMember) {
             seen.log.peers.push_back(Peer(4, "not voting"));
             seen.log.peers.back().member = false;
           },
-          "healthy/1: note learner 10.0.0.4:5050,", "without a vote"},
+          "healthy/1: note learner 10.0.0.4:5050,", "without a vote",
+          "members add ID"},
          // One that was removed and stopped.
          {[](Seen& seen) {
             seen.log.peers.push_back(Peer(4, "silent"));
             seen.log.peers.back().member = false;
           },
-          "healthy/1:", ""},
+          "healthy/1:", "", ""},
          {[](Seen& seen) {
             seen.log.refusals = {{"10.0.0.9:5050", "belongs to another"}};
           },
-          "degraded/1: warning foreign 10.0.0.9:5050,", "another"},
+          "degraded/1: warning foreign 10.0.0.9:5050,", "another", "stop it"},
          // Where a member should be.
          {[](Seen& seen) {
             seen.log.peers[1].state = "silent";
             seen.log.refusals = {{"10.0.0.3:5050", "belongs to another"}};
           },
-          "degraded/0: warning foreign 10.0.0.3:5050,", "another"},
-         {[](Seen& seen) {
-            seen.log.members.push_back("r4");
-            seen.log.peers.push_back(Peer(4));
-            for (auto& peer : seen.log.peers) peer.declared_quorum = 0;
-            seen.log.declared_quorum = 0;
-          },
-          "healthy/1: note even number 10.0.0.1:5050,", "4 masters"}});
+          "degraded/0: warning foreign 10.0.0.3:5050,", "another", "stop it"}});
 }
 
-TEST(QuorumReport, OfALeaderAboutItself) {
+// What is asked of operators can be had: a majority of four is three.
+TEST(QuorumReport, OfAnEvenNumber) {
+  const std::string note = " note even number 10.0.0.1:5050,";
+  std::string all;
+  for (int i = 1; i <= 4; ++i) {
+    absl::StrAppend(&all, " warning misconfigured 10.0.0.", i, ":5050,");
+  }
   Check(Seen::ByTheLeader,
-        {{[](Seen& seen) { seen.log.metrics["log/disk_full"] = 1; },
-          "degraded/0: warning disk full 10.0.0.1:5050,", "no space"},
-         {[](Seen& seen) { seen.log.metrics["log/damaged"] = 2; },
-          "degraded/1: warning damaged 10.0.0.1:5050,", "damaged"},
-         {[](Seen& seen) { seen.log.declared_quorum = 1; },
-          "degraded/1: warning misconfigured 10.0.0.1:5050,", "--quorum=1"},
-         {[](Seen& seen) { seen.log.explanation = "a change waits"; },
-          "healthy/1: note log 10.0.0.1:5050,", "a change waits"},
+        {{[](Seen& seen) { MakeFour(seen, 3); }, "healthy/1:" + note,
+          "4 masters in its log, which tolerate no more failures than 3",
+          "add one, or remove one"},
+         {[](Seen& seen) { MakeFour(seen, 2); }, "degraded/1:" + all + note,
+          "--quorum=2, for 3 masters; the log has 4", "again with --quorum=3"},
          {[](Seen& seen) {
-            seen.standing.phase = Standing::Phase::kRecovering;
-            seen.log.state = State::kElecting;
-            seen.log.explanation = "waiting for r2";
+            MakeFour(seen, 3);
+            seen.log.peers[2].declared_quorum = 4;
           },
-          "unavailable/unknown: critical recovering 10.0.0.1:5050,",
-          "waiting for r2"},
-         {[](Seen& seen) { seen.log.state = State::kFollowing; },
-          "unavailable/unknown: critical no leader 10.0.0.1:5050,", "losing"}});
+          "degraded/1: warning misconfigured 10.0.0.4:5050," + note,
+          "--quorum=4", "again with --quorum=3"},
+         // Two tolerate nothing.
+         {[](Seen& seen) {
+            seen.log.members.pop_back();
+            seen.log.peers.pop_back();
+          },
+          "healthy/0:" + note, "than 1", "add one"}});
+}
+
+constexpr char kWaitOnly[] = "wait some seconds";
+
+TEST(QuorumReport, OfALeaderAboutItself) {
+  Check(
+      Seen::ByTheLeader,
+      {{[](Seen& seen) { seen.log.metrics["log/disk_full"] = 1; },
+        "degraded/0: warning disk full 10.0.0.1:5050,", "no space",
+        "make space"},
+       {[](Seen& seen) { seen.log.metrics["log/damaged"] = 2; },
+        "degraded/1: warning damaged 10.0.0.1:5050,", "damaged", "it repairs"},
+       {[](Seen& seen) { seen.log.declared_quorum = 1; },
+        "degraded/1: warning misconfigured 10.0.0.1:5050,", "--quorum=1",
+        "again with --quorum=2"},
+       {[](Seen& seen) { seen.log.explanation = "a change waits"; },
+        "healthy/1: note log 10.0.0.1:5050,", "a change waits",
+        "mesos-log status"},
+       // It serves; nobody who looks in ZooKeeper finds it.
+       {[](Seen& seen) { seen.standing.election_problem = "not announced"; },
+        "degraded/1: warning election 10.0.0.1:5050,", "not announced",
+        "ZooKeeper runs"},
+       {[](Seen& seen) {
+          seen.standing.phase = Standing::Phase::kRecovering;
+          seen.log.state = State::kElecting;
+          seen.log.explanation = "waiting for r2";
+        },
+        "unavailable/unknown: critical recovering 10.0.0.1:5050,",
+        "waiting for r2", kWaitOnly},
+       {[](Seen& seen) {
+          seen.standing.phase = Standing::Phase::kRecovering;
+          seen.log.state = State::kElecting;
+          seen.log.peers[0].state = seen.log.peers[1].state = "silent";
+          seen.log.peers[0].protocol_version = 0;
+          seen.log.peers[1].protocol_version = 0;
+        },
+        "unavailable/unknown: critical recovering 10.0.0.1:5050, warning "
+        "missing 10.0.0.2:5050, warning missing 10.0.0.3:5050,",
+        "does not lead yet", "start the masters that do not run: 2 of 3"},
+       // The log has elected it; the record of the cluster is in the way.
+       {[](Seen& seen) {
+          seen.standing.phase = Standing::Phase::kRecovering;
+          seen.standing.election_problem = "cannot write the record: NoAuth";
+        },
+        "unavailable/unknown: critical election 10.0.0.1:5050,", "NoAuth",
+        "may be written"},
+       {[](Seen& seen) { seen.log.state = State::kFollowing; },
+        "unavailable/unknown: critical no leader 10.0.0.1:5050,", "losing",
+        "another is elected"}});
 }
 
 TEST(QuorumReport, OfAFollower) {
+  Check(
+      Seen::ByAFollower,
+      {{[](Seen&) {}, "healthy/unknown:", "", ""},
+       {[](Seen& seen) { seen.log.peers[1].protocol_version = 0; },
+        "degraded/unknown: warning missing 10.0.0.3:5050,", "60 s", "start it"},
+       {[](Seen& seen) {
+          seen.standing.leader.reset();
+          seen.log.explanation = "no member leads";
+        },
+        "unavailable/unknown: critical no leader 10.0.0.1:5050,",
+        "no member leads", "enough masters run"},
+       {[](Seen& seen) {
+          seen.standing.leader.reset();
+          seen.log.peers[0].state = "silent";
+          seen.log.peers[0].protocol_version = 0;
+          seen.log.peers[1].protocol_version = 0;
+        },
+        "unavailable/unknown: critical no leader 10.0.0.1:5050, warning "
+        "missing 10.0.0.2:5050, warning missing 10.0.0.3:5050,",
+        "knows no leader", "start the masters that do not run: 2 of 3"},
+       // Elected in ZooKeeper; what the log says is older, or nothing.
+       {[](Seen& seen) { seen.standing.log_leader_id = "id9"; },
+        "unavailable/unknown: critical recovering 10.0.0.1:5050,",
+        "master@10.0.0.2:5050", "what that master says"},
+       {[](Seen& seen) { seen.log.peers[0].state = "silent"; },
+        "unavailable/unknown: critical no leader 10.0.0.1:5050,",
+        "does not hear master@10.0.0.2:5050", "whether that master runs"},
+       {[](Seen& seen) {
+          seen.log.voting = false;
+          seen.log.explanation = "does not vote yet: waiting for r3";
+        },
+        "degraded/unknown: warning not voting 10.0.0.1:5050,", "waiting for r3",
+        "start those that it waits for"},
+       // What the log waits for is not the reason of these.
+       {[](Seen& seen) {
+          seen.log.declared_quorum = 3;
+          seen.log.explanation = "no link to 10.0.0.9:5050: another log";
+        },
+        "degraded/unknown: warning misconfigured 10.0.0.1:5050,",
+        "runs with --quorum=3", "again with --quorum=2"},
+       {[](Seen& seen) {
+          seen.log.metrics["log/disk_full"] = 1;
+          seen.log.explanation = "no member leads";
+        },
+        "degraded/unknown: warning disk full 10.0.0.1:5050,", "no space",
+        "make space"}});
+}
+
+// Those without a vote are not told of every leader of the log, and need not
+// know of the newest.
+TEST(QuorumReport, OfOneThatDoesNotVote) {
+  const auto quarantine = [](Seen& seen) {
+    seen.log.state = State::kQuarantined;
+    seen.log.voting = false;
+    seen.log.explanation = "does not vote any more: it was copied";
+    for (auto& peer : seen.log.peers) peer.state = "silent";
+  };
+  const std::string quarantined =
+      "degraded/unknown: warning quarantined 10.0.0.1:5050,";
+  const auto learn = [](Seen& seen) {
+    seen.log.state = State::kJoining;
+    seen.log.voting = false;
+    seen.log.members = {"r2", "r3", "r4"};
+  };
   Check(Seen::ByAFollower,
-        {{[](Seen&) {}, "healthy/unknown:", ""},
-         {[](Seen& seen) { seen.log.peers[1].protocol_version = 0; },
-          "degraded/unknown: warning missing 10.0.0.3:5050,", "60 s"},
-         {[](Seen& seen) {
+        {{quarantine, quarantined, "it was copied", "move its --work_dir away"},
+         {[&](Seen& seen) {
+            quarantine(seen);
+            seen.standing.log_leader_id = "id3";
+          },
+          quarantined, "it was copied", "move its --work_dir away"},
+         {[&](Seen& seen) {
+            quarantine(seen);
             seen.standing.leader.reset();
-            seen.log.explanation = "no member leads";
           },
-          "unavailable/unknown: critical no leader 10.0.0.1:5050,",
-          "no member leads"},
-         // Elected in ZooKeeper; what the log says is older, or nothing.
-         {[](Seen& seen) { seen.standing.log_leader_id = "id9"; },
-          "unavailable/unknown: critical recovering 10.0.0.1:5050,",
-          "master@10.0.0.2:5050"},
-         {[](Seen& seen) { seen.log.peers[0].state = "silent"; },
-          "unavailable/unknown: critical no leader 10.0.0.1:5050,",
-          "does not hear master@10.0.0.2:5050"},
+          "unavailable/unknown: critical no leader 10.0.0.1:5050, warning "
+          "quarantined 10.0.0.1:5050,",
+          "knows no leader", "ask another master"},
+         {learn, "healthy/unknown: note learner 10.0.0.1:5050,",
+          "without a vote", "members add ID"},
+         {[&](Seen& seen) {
+            learn(seen);
+            seen.standing.log_leader_id = "";
+          },
+          "healthy/unknown: note learner 10.0.0.1:5050,", "without a vote",
+          "members add ID"},
+         {[&](Seen& seen) {
+            learn(seen);
+            seen.log.peers[0].state = "silent";
+          },
+          "unavailable/unknown: critical no leader 10.0.0.1:5050, note learner "
+          "10.0.0.1:5050,",
+          "does not hear", "whether that master runs"},
          {[](Seen& seen) {
+            seen.log.state = State::kOpening;
             seen.log.voting = false;
-            seen.log.explanation = "does not vote yet: waiting for r3";
+            seen.log.members.clear();
+            seen.log.peers.clear();
+            seen.log.explanation = "the disk is full: waits for space";
+            seen.log.remedy = "make space on its disk";
+            seen.standing.log_leader_id = "";
           },
-          "degraded/unknown: warning not voting 10.0.0.1:5050,",
-          "waiting for r3"},
-         {[](Seen& seen) {
-            seen.log.state = State::kJoining;
-            seen.log.members = {"r2", "r3", "r4"};
-          },
-          "healthy/unknown: note learner 10.0.0.1:5050,", "without a vote"},
-         {[](Seen& seen) {
-            seen.log.state = State::kQuarantined;
-            seen.log.explanation = "does not vote any more: it was copied";
-          },
-          "degraded/unknown: warning quarantined 10.0.0.1:5050,",
-          "it was copied"}});
+          "degraded/unknown: warning opening 10.0.0.1:5050,",
+          "the disk is full", "make space on its disk"}});
+}
+
+// All masters run, and ZooKeeper does not: nothing is said of masters that do
+// not run, and nobody is said to lead.
+TEST(QuorumReport, WithoutZooKeeper) {
+  Seen seen = Seen::ByAFollower();
+  seen.standing.leader.reset();
+  seen.standing.election_problem = "ZooKeeper's session is lost";
+  const QuorumReport report = seen.Report();
+  EXPECT_EQ(Brief(report),
+            "unavailable/unknown: critical election 10.0.0.1:5050,");
+  EXPECT_EQ(report.problems[0].what, seen.standing.election_problem);
+  EXPECT_NE(report.problems[0].remedy.find("ZooKeeper runs"),
+            std::string::npos);
+  for (const QuorumReport::Member& member : report.members) {
+    EXPECT_FALSE(member.leads) << member.address;
+  }
+  // A leader that is known goes on.
+  seen.standing.leader = InfoOf(2);
+  EXPECT_EQ(Brief(seen.Report()),
+            "degraded/unknown: warning election 10.0.0.1:5050,");
+  EXPECT_TRUE(seen.Report().members[1].leads);
+  // The election comes first, the causes of others stay.
+  seen.log.peers[0].state = "silent";
+  EXPECT_EQ(Brief(seen.Report()),
+            "unavailable/unknown: critical election 10.0.0.1:5050, critical no "
+            "leader 10.0.0.1:5050,");
+  EXPECT_FALSE(seen.Report().members[1].leads);
+}
+
+// Whom the log had as its leader leads only when it is the one that was
+// elected.
+TEST(QuorumReport, OnlyTheElectedOneLeads) {
+  Seen seen = Seen::ByAFollower();
+  EXPECT_TRUE(seen.Report().members[1].leads);
+  seen.standing.leader = InfoOf(3);
+  for (const QuorumReport::Member& member : seen.Report().members) {
+    EXPECT_FALSE(member.leads) << member.address;
+  }
 }
 
 TEST(QuorumReport, BeforeThereIsALog) {
   Seen seen;
   seen.log.state = State::kForming;
   seen.log.explanation = "not part of a log yet: 1 of 3 members seen";
+  seen.log.remedy = "start all masters with the same --quorum, 2, for 3";
   EXPECT_EQ(Brief(seen.Report()),
-            "unavailable/unknown: critical forming 10.0.0.1:5050, critical no "
-            "leader 10.0.0.1:5050,");
+            "unavailable/unknown: critical forming 10.0.0.1:5050,");
   EXPECT_EQ(seen.Report().problems[0].what, seen.log.explanation);
+  EXPECT_EQ(seen.Report().problems[0].remedy, seen.log.remedy);
+  // Another cause has another remedy.
+  seen.log.explanation = "not part of a log yet: cluster_id names cluster 12";
+  seen.log.remedy = "start those that hold its log";
+  EXPECT_EQ(seen.Report().problems[0].what, seen.log.explanation);
+  EXPECT_EQ(seen.Report().problems[0].remedy, seen.log.remedy);
+  seen.log.explanation = "not part of a log yet: all members are here";
+  seen.log.remedy = "";
+  EXPECT_EQ(seen.Report().problems[0].remedy.rfind(kWaitOnly, 0), 0);
   seen.log.state = State::kOpening;
   EXPECT_EQ(Brief(seen.Report()),
             "unavailable/unknown: critical no leader 10.0.0.1:5050, warning "
             "opening 10.0.0.1:5050,");
+  EXPECT_EQ(seen.Report().problems[0].remedy, kWaitOnly);
 }
 
 TEST(QuorumReport, AsJson) {

@@ -69,7 +69,10 @@ void SchedulerApi::Handle(const http::Request& request,
 
 void SchedulerApi::TearDown(Framework& framework, http::Responder responder) {
   auto answer = std::make_shared<http::Responder>(std::move(responder));
-  frameworks_.Remove(framework, [answer] { answer->Send({.status = 202}); });
+  frameworks_.Remove(framework, [answer](const absl::Status& removed) {
+    answer->Send(removed.ok() ? Response{.status = 202}
+                              : Response::Text(503, removed.message()));
+  });
 }
 
 void SchedulerApi::Update(Framework& framework,
@@ -78,8 +81,10 @@ void SchedulerApi::Update(Framework& framework,
   auto answer = std::make_shared<http::Responder>(std::move(responder));
   frameworks_.Update(framework, call, [answer](const absl::Status& updated) {
     if (updated.ok()) return answer->Send(Response{});
-    answer->Send(Response::Text(absl::IsFailedPrecondition(updated) ? 409 : 400,
-                                updated.message()));
+    int status = 400;
+    if (absl::IsFailedPrecondition(updated)) status = 409;
+    if (absl::IsUnavailable(updated)) status = 503;
+    answer->Send(Response::Text(status, updated.message()));
   });
 }
 

@@ -175,6 +175,31 @@ absl::Status ValidateSuppressed(const FrameworkInfo& info, bool multi_role,
   return absl::OkStatus();
 }
 
+// The amounts of the framework's offer filters.
+absl::Status ValidateQuantity(double value) {
+  if (std::isnan(value)) return Invalid("NaN not supported");
+  if (std::isinf(value)) return Invalid("Infinite values not supported");
+  if (value < 0) return Invalid("Negative values not supported");
+  return absl::OkStatus();
+}
+
+absl::Status ValidateOfferFilters(const FrameworkInfo& info) {
+  for (const auto& [role, filters] : info.offer_filters()) {
+    for (const auto& minimum :
+         filters.min_allocatable_resources().quantities()) {
+      for (const auto& [name, amount] : minimum.quantities()) {
+        const absl::Status valid = ValidateQuantity(amount.value());
+        if (valid.ok()) continue;
+        return Invalid(absl::StrCat(
+            "'FrameworkInfo.offer_filters' holds an invalid quantity of a "
+            "resource: ",
+            valid.message()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 bool IsDuration(double seconds) {
   return seconds >= 0 && seconds < static_cast<double>(INT64_MAX) / 1e9;
 }
@@ -318,6 +343,8 @@ absl::Status ValidateFrameworkInfo(
                                 info.failover_timeout(),
                                 " seconds is not a duration"));
   }
+  valid = ValidateOfferFilters(info);
+  if (!valid.ok()) return valid;
   if (info.user() == "root" && !root_submissions) {
     return Invalid("User 'root' is not allowed to run frameworks here");
   }

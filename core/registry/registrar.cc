@@ -96,12 +96,14 @@ void Registrar::Apply(Operation operation, OnApplied done) {
     return done(
         absl::FailedPreconditionError("this master's registry is not leading"));
   }
-  if (operation.ByteSizeLong() > kMaxOperationBytes) {
+  operation.DiscardUnknownFields();
+  const size_t bytes = operation.ByteSizeLong();
+  if (bytes > kMaxOperationBytes) {
     return done(absl::InvalidArgumentError(
-        absl::StrCat("a change of the registry of ", operation.ByteSizeLong(),
-                     " bytes; at most ", kMaxOperationBytes, " are allowed")));
+        absl::StrCat("a change of the registry of ", bytes, " bytes; at most ",
+                     kMaxOperationBytes, " are allowed")));
   }
-  if (queue_.size() >= kMaxQueued) {
+  if (queue_.size() >= kMaxQueued || queued_bytes_ + bytes > kMaxQueuedBytes) {
     return done(absl::ResourceExhaustedError(
         "too many changes of the registry are waiting"));
   }
@@ -110,6 +112,8 @@ void Registrar::Apply(Operation operation, OnApplied done) {
 
 void Registrar::Enqueue(Operation operation, OnApplied done) {
   Pending& pending = queue_.emplace_back();
+  pending.bytes = operation.ByteSizeLong();
+  queued_bytes_ += pending.bytes;
   pending.operation = std::move(operation);
   pending.done = std::move(done);
   if (options_.observer != nullptr) {
@@ -142,7 +146,8 @@ void Registrar::StoreBatch() {
   size_t bytes = 0;
   while (!queue_.empty() && storing_.size() < kMaxBatch &&
          bytes < kMaxBatchBytes) {
-    bytes += queue_.front().operation.ByteSizeLong();
+    bytes += queue_.front().bytes;
+    queued_bytes_ -= queue_.front().bytes;
     *batch.add_operations() = queue_.front().operation;
     storing_.push_back(std::move(queue_.front()));
     queue_.pop_front();
@@ -237,29 +242,25 @@ void Registrar::Lose(const absl::Status& reason) {
 void Registrar::FailQueue(const absl::Status& status) {
   std::deque<Pending> queue;
   queue.swap(queue_);
+  queued_bytes_ = 0;
   for (const Pending& pending : queue) Answer(pending, status);
 }
 
 void Registrar::OnCommitted(uint64_t position, absl::string_view payload) {
-  Batch batch;
-  if (!batch.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    return environment_.Exit(
-        io::kExitFailure, absl::StrCat("the registry's log holds at position ",
-                                       position, " what no registry wrote"));
-  }
-  if (!batch.unknown_fields().empty()) {
+  const absl::StatusOr<Batch> batch = ParseBatch(payload);
+  if (!batch.ok()) {
     return environment_.Exit(
         io::kExitFailure,
-        "the registry's log holds an entry that this version does not know; "
-        "upgrade this master");
+        absl::StrCat("the registry's log at position ", position, ": ",
+                     batch.status().message()));
   }
   if (!founded_) founded_ = log_->status().base == 0;
   applied_ = position;
-  if (batch.has_snapshot()) {
-    return OnSnapshotPart(position, batch.snapshot(), payload.size());
+  if (batch->has_snapshot()) {
+    return OnSnapshotPart(position, batch->snapshot(), payload.size());
   }
   operation_bytes_ += payload.size();
-  OnOperations(position, batch);
+  OnOperations(position, *batch);
 }
 
 void Registrar::OnOperations(uint64_t position, const Batch& batch) {
@@ -280,9 +281,6 @@ void Registrar::OnOperations(uint64_t position, const Batch& batch) {
     const Operation& operation = batch.operations(static_cast<int>(i));
     outcomes.push_back(state_.Apply(operation));
     if (operation.has_update_master()) introduced_ = position;
-    if (absl::IsUnimplemented(outcomes[i])) {
-      return environment_.Exit(io::kExitFailure, outcomes[i].message());
-    }
     if (!ours || i >= storing_.size()) continue;
     storing_[i].position = position;
     storing_[i].index = i;
@@ -302,12 +300,9 @@ void Registrar::OnSnapshotPart(uint64_t position, const Snapshot& part,
     assembly_bytes_ = 0;
   }
   assembly_bytes_ += bytes;
-  absl::StatusOr<std::optional<RegistryState>> state = assembly_.Add(part);
-  if (!state.ok()) {
-    return environment_.Exit(io::kExitFailure, state.status().message());
-  }
-  if (!*state) return;
-  state_ = **std::move(state);
+  std::optional<RegistryState> state = assembly_.Add(part);
+  if (!state) return;
+  state_ = *std::move(state);
   founded_ = true;
   snapshot_bytes_ = assembly_bytes_;
   operation_bytes_ = 0;

@@ -25,6 +25,11 @@
 
 namespace quorate::registry {
 
+// An entry of the log. DataLoss: no registry wrote it. Unimplemented: a newer
+// release did, and said more than this one knows, however deep inside; with
+// what is left of it this replica's state would silently be another.
+absl::StatusOr<Batch> ParseBatch(absl::string_view entry);
+
 // The state as looked up by the master. Pure; used by the registrar and by
 // tests.
 class RegistryState {
@@ -61,8 +66,8 @@ class RegistryState {
   // The parts of a snapshot, in order; as entries of the log at most `bytes`
   // each, unless one agent or framework alone is larger.
   std::vector<Snapshot> ToParts(size_t bytes) const;
-  // Adds what a part holds. Unimplemented: not all of it is known here.
-  absl::Status Add(const Snapshot& part);
+  // Adds what a part holds.
+  void Add(const Snapshot& part);
 
  private:
   static absl::Status Unknown(const std::string& id);
@@ -75,6 +80,7 @@ class RegistryState {
   absl::Status Forget(const Prune& prune);
   absl::Status Update(const UpdateFramework& update);
   absl::Status End(const EndFramework& end);
+  absl::Status Forget(const ForgetFramework& forget);
 
   std::optional<mesos::v1::MasterInfo> master_;
   std::map<std::string, Registry::Agent> admitted_;  // by agent id
@@ -89,7 +95,7 @@ class RegistryState {
 class SnapshotAssembly {
  public:
   // The state, when this is the last part and all before it have come.
-  absl::StatusOr<std::optional<RegistryState>> Add(const Snapshot& part);
+  std::optional<RegistryState> Add(const Snapshot& part);
   // The rest does not come any more.
   void Drop() { staged_.reset(); }
 
@@ -167,15 +173,19 @@ class Registrar final : public log::LogNode::Listener {
   // Applies and persists; answers in order. OK and the outcomes of
   // RegistryState::Apply are durable facts. Aborted: leadership lost, outcome
   // unknown. DeadlineExceeded after store_timeout, outcome unknown. Not tried
-  // at all: FailedPrecondition (not leading), ResourceExhausted (too many
-  // wait), InvalidArgument (too large).
+  // at all, and said from inside the call: FailedPrecondition (not leading),
+  // ResourceExhausted (too many wait), InvalidArgument (too large). What this
+  // release does not know is left out: the log holds nothing that its writer
+  // cannot read.
   // Operations that wait share one log entry; they also wait for a snapshot
   // that is being written, each entry of which may take store_timeout.
   void Apply(Operation operation, OnApplied done);
 
   // Operations that wait for an entry, and how many may.
   size_t queued() const { return queue_.size(); }
+  size_t queued_bytes() const { return queued_bytes_; }
   static constexpr size_t kMaxQueued = 100000;
+  static constexpr size_t kMaxQueuedBytes = 256 << 20;
 
   // Every committed operation so far; on a standby it trails the leader's.
   const RegistryState& state() const { return state_; }
@@ -196,6 +206,7 @@ class Registrar final : public log::LogNode::Listener {
     uint64_t position = 0;
     size_t index = 0;
     uint64_t ticket = 0;  // the observer's
+    size_t bytes = 0;
   };
 
   void Introduce(uint64_t epoch);
@@ -245,6 +256,7 @@ class Registrar final : public log::LogNode::Listener {
   bool leading_ = false;                    // The log.
   bool acting_ = false;                     // Leading, and introduced.
   std::deque<Pending> queue_;
+  size_t queued_bytes_ = 0;
   std::vector<Pending> storing_;  // In the log, not committed yet.
   // Of the snapshot being written; the first is in the log.
   std::deque<Snapshot> parts_;

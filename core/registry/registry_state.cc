@@ -1,3 +1,5 @@
+#include <glog/logging.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,11 +39,6 @@ class Splitter {
   std::vector<Snapshot> parts_;
 };
 
-template <typename Message>
-bool Known(const Message& message) {
-  return message.unknown_fields().empty();
-}
-
 // As that operation describes it.
 template <typename Message>
 Registry::Agent Admitted(const Message& operation) {
@@ -52,6 +49,23 @@ Registry::Agent Admitted(const Message& operation) {
 }
 
 }  // namespace
+
+absl::StatusOr<Batch> ParseBatch(absl::string_view entry) {
+  Batch batch;
+  if (!batch.ParseFromArray(entry.data(), static_cast<int>(entry.size()))) {
+    return absl::DataLossError("no registry of this release wrote this");
+  }
+  const size_t bytes = batch.ByteSizeLong();
+  batch.DiscardUnknownFields();
+  bool known = batch.ByteSizeLong() == bytes;
+  for (const Operation& operation : batch.operations()) {
+    known = known && operation.kind_case() != Operation::KIND_NOT_SET;
+  }
+  if (known) return batch;
+  return absl::UnimplementedError(
+      "a newer release wrote this, and it says more than this one knows: "
+      "upgrade this master");
+}
 
 absl::Status RegistryState::Apply(const Operation& operation) {
   switch (operation.kind_case()) {
@@ -76,14 +90,12 @@ absl::Status RegistryState::Apply(const Operation& operation) {
       return MarkGone(operation.mark_agent_gone());
     case Operation::kPrune:
       return Forget(operation.prune());
+    case Operation::kForgetFramework:
+      return Forget(operation.forget_framework());
     case Operation::KIND_NOT_SET:
       break;
   }
-  // Written by a newer version: refusing it here would make this replica's
-  // state differ from the writer's.
-  return absl::UnimplementedError(
-      "the registry holds an operation that this version does not know; "
-      "upgrade this master");
+  LOG(FATAL) << "ParseBatch lets no such operation through";
 }
 
 absl::Status RegistryState::Unknown(const std::string& id) {
@@ -185,6 +197,12 @@ absl::Status RegistryState::End(const EndFramework& end) {
   return absl::OkStatus();
 }
 
+absl::Status RegistryState::Forget(const ForgetFramework& forget) {
+  const std::string& id = forget.id().value();
+  if (frameworks_.erase(id) > 0) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("framework ", id, " is not known"));
+}
+
 Registry RegistryState::ToProto() const {
   Registry registry;
   if (master_) *registry.mutable_master() = *master_;
@@ -235,45 +253,32 @@ std::vector<Snapshot> RegistryState::ToParts(size_t bytes) const {
   return parts.Finish();
 }
 
-// What is not known here would be lost; the writer's state has it.
-absl::Status RegistryState::Add(const Snapshot& snapshot) {
+void RegistryState::Add(const Snapshot& snapshot) {
   const Registry& part = snapshot.registry();
-  bool known = Known(snapshot) && Known(part);
   if (part.has_master()) master_ = part.master();
   for (const Registry::Agent& agent : part.admitted()) {
-    known = known && Known(agent);
     admitted_[agent.info().id().value()] = agent;
   }
   for (const Registry::Unreachable& agent : part.unreachable()) {
-    known = known && Known(agent);
     unreachable_[agent.id().value()] = agent.timestamp();
   }
   for (const Registry::Gone& agent : part.gone()) {
-    known = known && Known(agent);
     gone_[agent.id().value()] = agent.timestamp();
   }
   for (const Registry::Framework& framework : part.frameworks()) {
-    known = known && Known(framework);
     frameworks_[framework.info().id().value()] = framework;
   }
   for (const Registry::EndedFramework& ended : part.ended_frameworks()) {
-    known = known && Known(ended);
     ended_.push_back(ended);
     ended_ids_.insert(ended.info().id().value());
   }
-  if (known) return absl::OkStatus();
-  return absl::UnimplementedError(
-      "the registry holds a snapshot that this version does not know; upgrade "
-      "this master");
 }
 
-absl::StatusOr<std::optional<RegistryState>> SnapshotAssembly::Add(
-    const Snapshot& part) {
+std::optional<RegistryState> SnapshotAssembly::Add(const Snapshot& part) {
   if (part.first()) staged_.emplace();
   // It continues what was dropped.
   if (!staged_) return std::nullopt;
-  absl::Status added = staged_->Add(part);
-  if (!added.ok()) return added;
+  staged_->Add(part);
   if (!part.last()) return std::nullopt;
   return std::exchange(staged_, std::nullopt);
 }

@@ -25,14 +25,23 @@ class Members:
         await_true("%s follows as a learner" % master,
                    lambda: master.role() == "learner")
 
-    def add(self, cluster, quorum):
-        """A new machine, made a member."""
-        master = cluster.add_master()
-        master.start(quorum=quorum, **cluster.election_flags())
-        self.await_learner(master)
-        self.assertEqual(
-            cluster.change_members("add", master.member_id()), DONE)
-        return master
+    @staticmethod
+    def flags(cluster):
+        """As docs/operations.md tells: an odd number of --masters needs no
+        --quorum."""
+        majority = len(cluster.masters) // 2 + 1
+        return {**cluster.election_flags(),
+                "quorum": majority if cluster.zookeepers else None}
+
+    def add_two(self, cluster):
+        """New machines, made members."""
+        added = [cluster.add_master() for _ in range(2)]
+        for master in added:
+            master.start(**self.flags(cluster))
+            self.await_learner(master)
+        for master in added:
+            self.assertEqual(
+                cluster.change_members("add", master.member_id()), DONE)
 
     def remove(self, cluster, master):
         """No member any more, and switched off."""
@@ -43,10 +52,10 @@ class Members:
         if master.running():  # A leader that is removed ends.
             master.stop()
 
-    def tell_all(self, cluster, load, **flags):
-        """A rolling restart with --masters or --zk as they are now."""
+    def tell_all(self, cluster, load):
+        """A rolling restart with flags as they are to be now."""
         for master in cluster.masters:
-            master.restart(**cluster.election_flags(), **flags)
+            master.restart(**self.flags(cluster))
             await_true("its replica is back", lambda m=master: m.role() in (
                 "leading", "following"))
             load.await_progress()
@@ -58,10 +67,9 @@ class Members:
         cluster = self.cluster(masters=3, zookeepers=self.zookeepers,
                                spares=2)
         with self.load(cluster) as load:
-            self.add(cluster, quorum=3)
-            self.add(cluster, quorum=3)
+            self.add_two(cluster)
             self.assert_members(cluster, cluster.masters)
-            self.tell_all(cluster, load, quorum=3)
+            self.tell_all(cluster, load)
             # Two may be away now.
             old = cluster.await_leader()
             other = next(m for m in cluster.masters if m is not old)
@@ -78,16 +86,15 @@ class Members:
                                       if m is not leader))
             self.remove(cluster, leader)
             self.assert_members(cluster, cluster.masters)
-            self.tell_all(cluster, load, quorum=2)
+            self.tell_all(cluster, load)
 
     def test_one_becomes_three_and_one_again(self):
         cluster = self.cluster(masters=1, zookeepers=self.zookeepers,
                                spares=2)
         first = cluster.masters[0]
         with self.load(cluster) as load:
-            self.add(cluster, quorum=2)
-            self.add(cluster, quorum=2)
-            self.tell_all(cluster, load, quorum=2)
+            self.add_two(cluster)
+            self.tell_all(cluster, load)
             self.assert_members(cluster, cluster.masters)
             first.kill()
             load.await_progress()
@@ -97,7 +104,7 @@ class Members:
             for master in cluster.masters[1:]:
                 self.remove(cluster, master)
             self.assert_members(cluster, [first])
-            first.restart(quorum=1, **cluster.election_flags())
+            first.restart(**self.flags(cluster))
             load.await_progress()
 
     def test_a_dead_master_is_replaced_and_comes_back(self):
@@ -111,7 +118,7 @@ class Members:
             cluster.masters.remove(dead)
             cluster.retired.append(dead)
             successor = cluster.add_master()
-            successor.start(quorum=2, **cluster.election_flags())
+            successor.start(**self.flags(cluster))
             self.await_learner(successor)
             self.assertEqual(cluster.change_members(
                 "replace", dead_id, successor.member_id()), REMOVED)

@@ -1,6 +1,7 @@
 """The mesos command, on real processes."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import unittest
 
 from prod.e2e.harness import HOST, RUNFILES, await_true, free_base_port
 from prod.local import cluster as local
+from prod.local import processes
 
 HEALTHY, ERROR, USAGE, DEGRADED, UNAVAILABLE = range(5)
 
@@ -111,6 +113,57 @@ class MesosTest(unittest.TestCase):
         done = mesos("tasks", "--master=" + self.masters[other])
         self.assertEqual(done.returncode, ERROR)
         self.assertIn("mesos: no master leads\n  ", done.stderr)
+
+    def test_masters_that_are_not_one_cluster(self):
+        folder = pathlib.Path(
+            tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR")))
+        base = free_base_port(3)
+        alone = ["%s:%d" % (HOST, base + i) for i in range(3)]
+        for i, master in enumerate(alone):
+            process = processes.Process("alone%d" % i, folder / str(i))
+            process.start([
+                str(RUNFILES / "prod/mesos-master"), "--ip=" + HOST,
+                "--port=%d" % (base + i), "--hostname=" + HOST,
+                "--work_dir=%s" % (process.folder / "work")])
+            self.addCleanup(processes.stop, [process], 5)
+            await_true("it leads", lambda master=master: mesos(
+                "quorum", "--master=" + master).returncode == HEALTHY)
+        every = ",".join(alone)
+        for command in ("quorum", "masters"):
+            text = self.ask(command, master=every, status=UNAVAILABLE)
+            self.assertIn("critical: these masters are of 3 clusters: ", text)
+            for master in alone:
+                self.assertIn(master + " (leads) of ", text)
+            (problem,) = json.loads(self.ask(
+                command, "--json", master=every,
+                status=UNAVAILABLE))["disagreements"]
+            self.assertEqual(problem["kind"], "several clusters")
+        done = mesos("agents", "--master=" + every)
+        self.assertEqual(done.returncode, HEALTHY)
+        self.assertIn("of 3 clusters: ", done.stderr)
+        self.assertRegex(done.stderr, "this is what %s:[0-9]+ says" % HOST)
+        self.assertEqual(mesos("agents", "--master=" + alone[0]).stderr, "")
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        reader, closed = os.pipe()
+        os.close(reader)
+        self.addCleanup(os.close, closed)
+        full = os.open("/dev/full", os.O_WRONLY)
+        self.addCleanup(os.close, full)
+        for output in (full, closed):
+            for command in ("quorum", "masters", "agents", "version", "log"):
+                for flags in ([], ["--json"]):
+                    done = subprocess.run(
+                        [RUNFILES / "prod/mesos", command, *flags,
+                         "--master=" + self.masters[0]], stdout=output,
+                        stderr=subprocess.PIPE, text=True, timeout=60)
+                    self.assertEqual(done.returncode, ERROR, command)
+                    self.assertIn("cannot write to standard output",
+                                  done.stderr)
+            done = subprocess.run(
+                [RUNFILES / "prod/mesos", "--help"], stdout=output,
+                stderr=subprocess.PIPE, timeout=60)
+            self.assertNotEqual(done.returncode, 0)
 
     def test_the_environment_names_the_masters(self):
         done = mesos("masters", env={"MESOS_MASTER": self.masters[1],

@@ -1,4 +1,5 @@
 """The units, and what programs tell systemd."""
+import http.client
 import os
 import pathlib
 import signal
@@ -8,7 +9,7 @@ import tempfile
 import time
 import unittest
 
-from prod.e2e.harness import HOST, RUNFILES, free_base_port
+from prod.e2e.harness import HOST, RUNFILES, await_true, free_base_port
 
 UNITS = RUNFILES / "prod/systemd"
 PROGRAMS = ("mesos-master", "mesos-agent")
@@ -121,3 +122,56 @@ class NotifyTest(unittest.TestCase):
                    address="@quorate-test-%d" % os.getpid())
         self.assertEqual(self.heard(), "READY=1")
         self.assertEqual(self.heard(), "WATCHDOG=1")
+
+
+class ExitTest(unittest.TestCase):
+    """How a leader ends that has lost its leadership."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(
+            tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR")))
+        base = free_base_port(3)
+        self.ports = [base + i for i in range(3)]
+        self.masters = {port: self.start(port) for port in self.ports}
+
+    def log(self, port):
+        return self.folder / ("%d.log" % port)
+
+    def start(self, port):
+        with open(self.log(port), "wb") as log:
+            process = subprocess.Popen(
+                [RUNFILES / "prod/mesos-master", "--ip=" + HOST,
+                 "--hostname=" + HOST, "--port=%d" % port,
+                 "--work_dir=%s" % (self.folder / str(port)),
+                 "--masters=" + ",".join(
+                     "%s:%d" % (HOST, p) for p in self.ports)], stderr=log)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def leader(self):
+        """Its port, if all tell the same one."""
+        told = set()
+        for port in self.ports:
+            connection = http.client.HTTPConnection(HOST, port, timeout=5)
+            try:
+                connection.request("GET", "/redirect")
+                told.add(connection.getresponse().getheader("Location"))
+            except OSError:
+                told.add(None)
+            finally:
+                connection.close()
+        where = told.pop()
+        return int(where.rsplit(":", 1)[1]) if where and not told else None
+
+    def test_a_leader_without_a_quorum(self):
+        await_true("a master leads", self.leader)
+        leader = self.leader()
+        for port in self.ports:
+            if port != leader:
+                self.masters[port].kill()
+        self.assertEqual(self.masters[leader].wait(30), 3)
+        errors = [line for line in self.log(leader).read_text().splitlines()
+                  if line.startswith("E")]
+        self.assertEqual(len(errors), 1, errors)
+        self.assertIn("lost leadership", errors[0])

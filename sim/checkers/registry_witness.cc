@@ -15,8 +15,11 @@ constexpr auto kKnown = absl::StatusCode::kAlreadyExists;
 constexpr auto kUnknown = absl::StatusCode::kNotFound;
 
 // Frameworks may have any id, also that of an agent.
+std::string KeyOf(const mesos::v1::FrameworkID& id) {
+  return absl::StrCat("framework ", id.value());
+}
 std::string KeyOf(const mesos::v1::FrameworkInfo& info) {
-  return absl::StrCat("framework ", info.id().value());
+  return KeyOf(info.id());
 }
 
 // Durable facts; anything else is unknown, or was not tried.
@@ -162,6 +165,12 @@ absl::StatusCode RegistryModel::Apply(const Operation& operation) {
       return MarkGone(operation.mark_agent_gone());
     case Operation::kPrune:
       return Prune(operation.prune());
+    case Operation::kForgetFramework: {
+      const std::string key = KeyOf(operation.forget_framework().id());
+      if (!Erase(key, Kind::kFramework)) return kUnknown;
+      registered_.erase(key);
+      return absl::StatusCode::kOk;
+    }
     case Operation::KIND_NOT_SET:
       break;
   }

@@ -38,7 +38,7 @@ mesos::v1::FrameworkInfo Framework(const std::string& id) {
 }
 
 Operation AnyOperation(io::Random& random) {
-  const uint64_t kind = random.Below(9);
+  const uint64_t kind = random.Below(10);
   const std::string id(1, static_cast<char>('a' + random.Below(6)));
   const auto time = static_cast<int64_t>(random.Below(1000));
   Operation operation;
@@ -76,6 +76,9 @@ Operation AnyOperation(io::Random& random) {
       operation.mutable_update_framework()
           ->mutable_timestamp()
           ->set_nanoseconds(time);
+      break;
+    case 8:
+      *operation.mutable_forget_framework()->mutable_id() = Framework(id).id();
       break;
     default: {
       registry::EndFramework& end = *operation.mutable_end_framework();

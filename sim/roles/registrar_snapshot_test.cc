@@ -270,14 +270,71 @@ TEST_F(SnapshotTest, OperationsWithoutOneBelowThemAreRefused) {
   EXPECT_EQ(processes_[2]->ended()->code, io::kExitFailure);
 }
 
-TEST_F(SnapshotTest, EntriesOfANewerVersionAreRefused) {
+// However deep what this release does not know lies: it would be lost here, and
+// the writer has it.
+TEST_F(SnapshotTest, EntriesOfANewerReleaseEndTheMaster) {
   Unwatch(0);
-  world_.RunFor(seconds(5));
+  const auto ends = [this](const Batch& batch) {
+    Restart(0);
+    world_.RunFor(seconds(5));
+    Commit(0, 10, batch);
+    ASSERT_TRUE(processes_[0]->ended()) << batch.ShortDebugString();
+    EXPECT_EQ(processes_[0]->ended()->code, io::kExitFailure);
+    const std::string& words = processes_[0]->ended()->message;
+    EXPECT_NE(words.find("a newer release wrote"), std::string::npos) << words;
+    EXPECT_NE(words.find("upgrade this master"), std::string::npos) << words;
+  };
   Batch batch;
-  batch.mutable_unknown_fields()->AddVarint(1000, 1);
-  Commit(0, 10, batch);
-  ASSERT_TRUE(processes_[0]->ended());
-  EXPECT_EQ(processes_[0]->ended()->code, io::kExitFailure);
+  Operation& operation = *batch.add_operations() = AdmitAgent("a");
+  mesos::v1::AgentInfo& info = *operation.mutable_admit_agent()->mutable_info();
+  for (google::protobuf::Message* message :
+       std::initializer_list<google::protobuf::Message*>{
+           &batch, &operation, operation.mutable_admit_agent(), &info,
+           info.mutable_id()}) {
+    auto& unknown = *message->GetReflection()->MutableUnknownFields(message);
+    unknown.AddVarint(1000, 1);
+    ends(batch);
+    unknown.Clear();
+  }
+  operation.Clear();
+  operation.mutable_unknown_fields()->AddLengthDelimited(1000, "");
+  ends(batch);
+  batch.Clear();
+  Snapshot& part = *batch.mutable_snapshot();
+  part.set_first(true);
+  part.mutable_registry()->add_admitted()->mutable_info()->set_hostname("h");
+  part.mutable_registry()
+      ->mutable_admitted(0)
+      ->mutable_info()
+      ->mutable_unknown_fields()
+      ->AddVarint(1000, 1);
+  ends(batch);
+}
+
+// What a client says in words of a later time is nobody's to keep.
+TEST_F(SnapshotTest, WhatIsNotKnownHereIsNotWritten) {
+  ASSERT_TRUE(Recover(0).ok());
+  Operation operation = AdmitAgent("a");
+  operation.mutable_admit_agent()
+      ->mutable_info()
+      ->mutable_unknown_fields()
+      ->AddVarint(1000, 1);
+  absl::Status applied = absl::UnknownError("not answered");
+  RunOn(0, [&](Registrar& registrar) {
+    registrar.Apply(operation,
+                    [&](const absl::Status& status) { applied = status; });
+  });
+  world_.RunFor(seconds(1));
+  EXPECT_TRUE(applied.ok()) << applied;
+  ExpectAgreement();
+  EXPECT_TRUE(member(0)
+                  .registrar()
+                  .state()
+                  .admitted()
+                  .at("a")
+                  .info()
+                  .unknown_fields()
+                  .empty());
 }
 
 class SmallLogTest : public SnapshotTest {

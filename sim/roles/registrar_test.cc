@@ -88,5 +88,18 @@ TEST_F(RegistrarTest, AnOversizedOperationHarmsNobodyElse) {
   EXPECT_EQ(Apply(0, {"a"}), "a OK; ");
 }
 
+TEST_F(RegistrarTest, WhatWaitsIsBoundedInBytesToo) {
+  ASSERT_TRUE(Recover(0).ok());
+  processes_[1]->Kill();
+  processes_[2]->Kill();
+  const std::string id(3 << 20, 'x');
+  const size_t bytes = AdmitAgent(id).ByteSizeLong();
+  // One is being written.
+  const auto outcomes = Submit(
+      0, std::vector<std::string>(Registrar::kMaxQueuedBytes / bytes + 2, id));
+  EXPECT_EQ(outcomes->text.substr(id.size()), " RESOURCE_EXHAUSTED; ");
+  EXPECT_TRUE(member(0).lost.ok());
+}
+
 }  // namespace
 }  // namespace quorate::registry

@@ -51,8 +51,8 @@ class AnswerSink final : public http::Responder::Sink {
   void Send(http::Response response) override {
     answer_->response = std::move(response);
   }
-  std::unique_ptr<http::Stream> StartStream(int status,
-                                            http::Headers headers) override {
+  std::unique_ptr<http::Stream> StartStream(int status, http::Headers headers,
+                                            std::optional<uint64_t>) override {
     answer_->response = {.status = status, .headers = std::move(headers)};
     return std::make_unique<AnswerStream>(answer_->stream);
   }
@@ -95,6 +95,8 @@ void HarnessEnvironment::Exit(int code, absl::string_view message) {
 }
 
 void FakeRegistry::Apply(registry::Operation operation, OnApplied done) {
+  ++asked_;
+  if (!refusal_.ok()) return done(refusal_);
   pending_.push_back({std::move(operation), std::move(done)});
   if (!held_) {
     timer_ = clock_.RunAfter(io::Duration::zero(), [this] { Drain(); });
@@ -107,11 +109,21 @@ void FakeRegistry::Release() {
 }
 
 void FakeRegistry::Drain() {
-  while (!pending_.empty() && !held_) {
-    Pending pending = std::move(pending_.front());
-    pending_.pop_front();
-    pending.done(state_.Apply(pending.operation));
+  while (!pending_.empty() && !held_) AnswerNext();
+}
+
+void FakeRegistry::Answer(int operations) {
+  for (int i = 0; i < operations; ++i) AnswerNext();
+}
+
+void FakeRegistry::AnswerNext() {
+  Pending pending = std::move(pending_.front());
+  pending_.pop_front();
+  if (distorted_ && pending.operation.has_update_framework()) {
+    auto& update = *pending.operation.mutable_update_framework();
+    update.mutable_info()->set_name("distorted");
   }
+  pending.done(state_.Apply(pending.operation));
 }
 
 namespace {
@@ -181,6 +193,7 @@ Harness::Harness(MasterOptions options, const registry::RegistryState& registry,
 void Harness::Run(io::Duration time) {
   environment_.clock().Advance(time);
   context_.cluster.CheckInvariants();
+  frameworks_.CheckInvariants();
 }
 
 std::shared_ptr<Answer> Harness::Ask(http::Request request,

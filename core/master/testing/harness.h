@@ -66,6 +66,16 @@ class FakeRegistry final : public RegistryWriter {
   // From now on operations wait, until Release.
   void Hold() { held_ = true; }
   void Release();
+  // Those that wait longest, now.
+  void Answer(int operations);
+  // From now on nothing is tried, for that reason; OK ends this.
+  void Refuse(absl::Status reason) { refusal_ = std::move(reason); }
+  // Leadership is lost: nobody hears what became of what waits.
+  void Lose() { pending_.clear(); }
+  // From now on it does not hold what it is told of frameworks.
+  void Distort() { distorted_ = true; }
+  // Operations so far.
+  int asked() const { return asked_; }
 
  private:
   struct Pending {
@@ -73,10 +83,14 @@ class FakeRegistry final : public RegistryWriter {
     OnApplied done;
   };
   void Drain();
+  void AnswerNext();
 
   io::Clock& clock_;
   registry::RegistryState state_;
   bool held_ = false;
+  absl::Status refusal_;
+  bool distorted_ = false;
+  int asked_ = 0;
   std::deque<Pending> pending_;
   io::Timer timer_;
 };
