@@ -18,7 +18,8 @@ class ZooKeeperTest(unittest.TestCase):
             folder, RUNFILES / "prod",
             local.Layout(
                 agents=0, base_port=base, zookeeper=True, zk_port=base + 7,
-                master_flags=("--zk_session_timeout=%dsecs" % SESSION_SECONDS,)))
+                master_flags=("--zk_session_timeout=%dsecs"
+                              % SESSION_SECONDS,)))
         self.addCleanup(cluster.down)
         old = cluster.up()
         cluster.masters[old].stop(grace=10)
