@@ -41,8 +41,8 @@ class Environment {
   virtual std::unique_ptr<Lane> NewLane(absl::string_view name) = 0;
 
   // Ends the process after the running callback returns: nothing else of it
-  // runs, nothing queued is sent. The first call counts. `message` is one
-  // line for the operator.
+  // runs, nothing queued is sent; sessions of coordination that are connected
+  // are closed. The first call counts. `message` is one line for the operator.
   virtual void Exit(int code, absl::string_view message) = 0;
 };
 

@@ -26,7 +26,7 @@ class Proxy {
         {ip, 0}, [this](auto accepted) { OnAccepted(std::move(accepted)); });
     CHECK(acceptor.ok()) << acceptor.status();
     acceptor_ = *std::move(acceptor);
-    address_ = acceptor_->local().ToString();
+    address_ = acceptor_->local();
     thread_ = std::thread([this] { loop_.Run(); });
   }
   ~Proxy() {
@@ -34,7 +34,7 @@ class Proxy {
     thread_.join();
   }
 
-  const std::string& address() const { return address_; }
+  const io::Endpoint& address() const { return address_; }
 
   // Of effect when the call returns.
   void SetCut(bool cut) {
@@ -91,7 +91,7 @@ class Proxy {
   TcpNetwork network_{&loop_};
   const io::Endpoint server_;
   std::unique_ptr<io::Acceptor> acceptor_;
-  std::string address_;
+  io::Endpoint address_;
   bool cut_ = false;
   int next_ = 0;
   std::map<int, Tunnel> tunnels_;
@@ -140,7 +140,10 @@ class World final : public io::contract::ContractWorld {
 
   std::vector<std::string> coordination_servers(int process) override {
     if (proxies_[process] == nullptr) StartProxies();
-    return {proxies_[process]->address()};
+    const io::Endpoint& server = proxies_[process]->address();
+    // One of them by name: all has to hold with names as well.
+    if (process == 0) return {absl::StrCat("localhost:", server.port)};
+    return {server.ToString()};
   }
   void CutCoordination(int process) override {
     proxies_[process]->SetCut(true);

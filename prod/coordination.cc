@@ -23,11 +23,12 @@ using std::chrono::milliseconds;
 
 // The server refuses requests of about a megabyte, by closing the connection.
 constexpr size_t kMaxDataBytes = 1'000'000;
-// After a failure that the client cannot wait out by itself: no server could
-// be looked up, or none could be reached.
+// After a failure that the client cannot wait out by itself.
 constexpr io::Duration kRetryDelay = milliseconds(500);
-// How long a look-up of the servers' names holds. -1: until a connection is
-// lost. (By default the client looks them up at each event.)
+// Between look-ups of the servers' names, while there is no connection.
+constexpr io::Duration kLookUpInterval = std::chrono::seconds(2);
+// The client gets addresses, which it would otherwise parse again at each
+// event.
 constexpr int kResolutionDelayMs = -1;
 
 absl::Status ToStatus(int code, absl::string_view path) {
@@ -63,27 +64,43 @@ absl::Status ToStatus(int code, absl::string_view path) {
 
 void Log(const char* line) { VLOG(1) << "zookeeper: " << line; }
 
+}  // namespace
+
 // One session. The client's callbacks only queue what is to be delivered, and
 // that is done when the client has returned: so user code may do anything,
 // and no client function is on the stack when the session is destroyed.
 class ZooKeeperSession final : public io::CoordinationSession {
  public:
-  ZooKeeperSession(EventLoop* loop, const io::Coordination::Options& options,
-                   Listener* listener)
+  using Sessions = std::set<ZooKeeperSession*>;
+
+  // Is one of `sessions` as long as it lives.
+  ZooKeeperSession(EventLoop* loop, std::shared_ptr<Resolver> resolver,
+                   std::shared_ptr<Sessions> sessions,
+                   const io::Coordination::Options& options, Listener* listener)
       : loop_(loop),
-        servers_(absl::StrJoin(options.servers, ",")),
+        resolver_(std::move(resolver)),
+        sessions_(std::move(sessions)),
+        servers_(options.servers),
         timeout_(options.session_timeout),
         credentials_(options.credentials),
         listener_(listener) {
+    sessions_->insert(this);
+    LookUp();
     TurnSoon(io::Duration::zero());
   }
 
   ~ZooKeeperSession() override {
     if (destroyed_ != nullptr) *destroyed_ = true;
+    sessions_->erase(this);
+    Close();
+  }
+
+  // Tells the server, if connected. Pending operations end in here; what they
+  // queue is not delivered.
+  void Close() {
     watch_.reset();
-    // Tells the server, if connected. Pending operations end in here; what
-    // they queue goes away with this.
-    if (client_ != nullptr) zookeeper_close(client_);
+    state_ = State::kClosed;
+    if (client_ != nullptr) zookeeper_close(std::exchange(client_, nullptr));
   }
 
   void Create(const std::string& path, absl::string_view data,
@@ -96,7 +113,7 @@ class ZooKeeperSession final : public io::CoordinationSession {
   void Delete(const std::string& path, int32_t version, OnStatus done) override;
 
  private:
-  enum class State { kConnecting, kConnected, kExpired, kRefused };
+  enum class State { kConnecting, kConnected, kExpired, kRefused, kClosed };
 
   // A watch that the client holds, and hands back with each event of it.
   struct Watch {
@@ -132,6 +149,11 @@ class ZooKeeperSession final : public io::CoordinationSession {
              std::function<void(T)> done,
              const std::function<int(Operation<T>*)>& begin);
 
+  bool over() const {
+    return state_ != State::kConnecting && state_ != State::kConnected;
+  }
+  void LookUp();
+  void OnLookedUp();
   void Open();
   void Turn(int events);
   void TurnSoon(io::Duration delay);
@@ -159,11 +181,16 @@ class ZooKeeperSession final : public io::CoordinationSession {
   static void OnDeleted(int code, const void* data);
 
   EventLoop* const loop_;
-  const std::string servers_;
+  const std::shared_ptr<Resolver> resolver_;
+  const std::shared_ptr<Sessions> sessions_;
+  const Resolver::Servers servers_;
   const io::Duration timeout_;
   const std::string credentials_;
   Listener* const listener_;
 
+  Resolver::Lookup lookup_;
+  io::Timer look_up_again_;
+  std::string addresses_;  // that the client has
   zhandle_t* client_ = nullptr;
   State state_ = State::kConnecting;
   std::unique_ptr<FdWatch> watch_;
@@ -178,16 +205,38 @@ class ZooKeeperSession final : public io::CoordinationSession {
 
 // ---- Driving the client ----
 
+// Goes on until there is a connection.
+void ZooKeeperSession::LookUp() {
+  if (InDigits(servers_)) return;
+  lookup_ = resolver_->LookUp(servers_, [this] { OnLookedUp(); });
+}
+
+void ZooKeeperSession::OnLookedUp() {
+  if (state_ != State::kConnecting) return;
+  look_up_again_ = loop_->RunAfter(kLookUpInterval, [this] {
+    if (state_ == State::kConnecting) LookUp();
+  });
+  const std::string addresses = absl::StrJoin(resolver_->Known(servers_), ",");
+  LOG_IF_EVERY_N(WARNING, addresses.empty(), 20)
+      << "cannot look up any of the ZooKeeper servers "
+      << absl::StrJoin(servers_, ",") << "; trying again";
+  if (client_ != nullptr && addresses != addresses_) {
+    // It may close its socket.
+    watch_.reset();
+    addresses_ = addresses;
+    zoo_set_servers(client_, addresses_.c_str());
+  }
+  TurnSoon(io::Duration::zero());
+}
+
 void ZooKeeperSession::Open() {
+  addresses_ = absl::StrJoin(resolver_->Known(servers_), ",");
+  if (addresses_.empty()) return;
   const int timeout_ms = static_cast<int>(
       std::chrono::duration_cast<milliseconds>(timeout_).count());
-  client_ = zookeeper_init2(servers_.c_str(), &OnSession, timeout_ms, nullptr,
+  client_ = zookeeper_init2(addresses_.c_str(), &OnSession, timeout_ms, nullptr,
                             this, 0, &Log);
-  if (client_ == nullptr) {
-    LOG_EVERY_N(WARNING, 20) << "cannot look up any of the ZooKeeper servers "
-                             << servers_ << "; trying again";
-    return;
-  }
+  if (client_ == nullptr) return;
   zoo_set_servers_resolution_delay(client_, kResolutionDelayMs);
   if (credentials_.empty()) return;
   zoo_add_auth(client_, "digest", credentials_.data(),
@@ -204,6 +253,7 @@ void ZooKeeperSession::TurnSoon(io::Duration delay) {
 }
 
 void ZooKeeperSession::Turn(int events) {
+  if (state_ == State::kClosed) return;
   // The client may close its socket in here, so the watch goes first: the
   // number could come back as another file's.
   watch_.reset();
@@ -215,7 +265,7 @@ void ZooKeeperSession::Turn(int events) {
 }
 
 void ZooKeeperSession::UpdateInterest() {
-  if (state_ == State::kExpired || state_ == State::kRefused) return;
+  if (over()) return;
   int fd = -1;
   int interest = 0;
   timeval wait = {};
@@ -259,7 +309,7 @@ void ZooKeeperSession::OnSession(zhandle_t*, int type, int state, const char*,
 }
 
 void ZooKeeperSession::OnSessionEvent(int state) {
-  if (state_ == State::kExpired || state_ == State::kRefused) return;
+  if (over()) return;
   if (state == ZOO_CONNECTED_STATE) {
     state_ = State::kConnected;
     const int64_t id = zoo_client_id(client_)->client_id;
@@ -272,6 +322,7 @@ void ZooKeeperSession::OnSessionEvent(int state) {
     Queue([this] { listener_->OnAuthenticationFailed(); });
   } else if (state_ == State::kConnected) {
     state_ = State::kConnecting;
+    LookUp();
     Queue([this] { listener_->OnDisconnected(); });
   }
 }
@@ -418,6 +469,8 @@ void ZooKeeperSession::OnDeleted(int code, const void* data) {
 
 // ---- Options ----
 
+namespace {
+
 absl::Status CheckServer(const std::string& server) {
   const size_t colon = server.rfind(':');
   int port = 0;
@@ -451,12 +504,25 @@ absl::Status Check(const io::Coordination::Options& options) {
 
 }  // namespace
 
+ZooKeeperCoordination::ZooKeeperCoordination(EventLoop* loop,
+                                             LookUpHost look_up)
+    : loop_(loop),
+      resolver_(std::make_shared<Resolver>(loop, std::move(look_up))),
+      sessions_(std::make_shared<ZooKeeperSession::Sessions>()) {}
+
+ZooKeeperCoordination::~ZooKeeperCoordination() = default;
+
 absl::StatusOr<std::unique_ptr<io::CoordinationSession>>
 ZooKeeperCoordination::Connect(const Options& options,
                                io::CoordinationSession::Listener* listener) {
   const absl::Status status = Check(options);
   if (!status.ok()) return status;
-  return std::make_unique<ZooKeeperSession>(loop_, options, listener);
+  return std::make_unique<ZooKeeperSession>(loop_, resolver_, sessions_,
+                                            options, listener);
+}
+
+void ZooKeeperCoordination::CloseSessions() {
+  for (ZooKeeperSession* session : *sessions_) session->Close();
 }
 
 }  // namespace quorate::prod

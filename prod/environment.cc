@@ -28,6 +28,7 @@ void Environment::Exit(int code, absl::string_view message) {
 
 void Environment::Run() {
   loop_->Run();
+  coordination_.CloseSessions();
   google::FlushLogFiles(google::GLOG_INFO);
 #ifdef __SANITIZE_ADDRESS__
   // _exit would skip it. What main still holds is no leak.

@@ -4,12 +4,18 @@
 #include "scenarios/cluster_story.h"
 #include "scenarios/scenario.h"
 #include "sim/cluster.h"
+#include "sim/file_system.h"
 
 namespace quorate::scenarios {
 namespace {
 
 using sim::Cluster;
 using sim::MasterNode;
+
+// After which ZooKeeper takes a silent master for dead, and what an election
+// takes from then on.
+constexpr io::Duration kSession = 10s;
+constexpr io::Duration kFailOver = 8s;
 
 }  // namespace
 
@@ -187,6 +193,50 @@ SCENARIO(ZooKeeper, DeniesWriting) {
   EXPECT_NOW(c.Leader() == nullptr);
   c.zookeeper().Restrict(c.zookeeper_path(), "");
   c.AwaitRegistered(180s);
+  c.AwaitService();
+}
+
+// A master without a vote in the log, whose disk was wiped, is first in line
+// when the leader dies. It cannot lead, and holds nobody up who can.
+SCENARIO(ZooKeeper, AMasterWithoutAVoteIsPassedOver) {
+  Cluster c(
+      world,
+      {.masters = 5, .quorum = 3, .agents = 1, .network = DrawNetwork(world)});
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  std::vector<MasterNode*> others;
+  for (MasterNode* master : c.masters()) {
+    if (master != &old) others.push_back(master);
+  }
+  MasterNode& extra = *others[0];
+  extra.LosePower();
+  extra.files().Replace(sim::FileSystem().root());
+  for (MasterNode* master : others) {
+    master->Kill();
+    world.RunFor(1s);
+    master->Restart();
+    world.RunFor(15s);
+  }
+  EXPECT_NOW(old.leads());
+  old.Kill();
+  MasterNode& next = c.AwaitLeaderOtherThan(old, kSession + kFailOver);
+  EXPECT_NOW(&next != &extra);
+  EXPECT_NOW(extra.running());
+  c.AwaitRegistered(next, 90s);
+  c.AwaitService();
+}
+
+// A leader that is told to stop says so to ZooKeeper: another leads before its
+// session would be over.
+SCENARIO(ZooKeeper, ALeaderThatStopsIsSucceededAtOnce) {
+  Cluster c(
+      world,
+      {.masters = 3, .quorum = 2, .agents = 1, .network = DrawNetwork(world)});
+  MasterNode& old = c.AwaitLeader(60s);
+  c.AwaitRegistered(old, 60s);
+  world.RunFor(10s);
+  old.process()->Run([&] { old.process()->Exit(io::kExitOk, "told to stop"); });
+  c.AwaitLeaderOtherThan(old, kFailOver);
   c.AwaitService();
 }
 

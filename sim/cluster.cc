@@ -166,7 +166,10 @@ void Cluster::OnEnded(Node& node, const Process::Ended& ended) {
   const bool is_master = dynamic_cast<MasterNode*>(&node) != nullptr;
   const bool explained = ended.killed || DiskExplains(node, ended) ||
                          SquatterExplains(node, ended) ||
-                         (is_master && ReignExplains(node, ended));
+                         (is_master && ReignExplains(node, ended)) ||
+                         // A story has told it to stop: no master does by
+                         // itself.
+                         (is_master && ended.code == io::kExitOk);
   if (is_master) {
     last_master_end_ = world_.now();
     checks_.Ended(node);

@@ -268,6 +268,19 @@ TEST(SessionTest, NodesOutliveTheirProcess) {
   EXPECT_EQ(service.count(Fault::kEphemeralLinger), 1u);
 }
 
+TEST(SessionTest, EndsWithAProcessThatExits) {
+  Service service;
+  Client other(service.b);
+  {
+    Client client(service.a);
+    ASSERT_TRUE(client.Create("/e", {.ephemeral = true}).ok());
+    client.process.Run([&] { client.process.Exit(io::kExitOk, "done"); });
+  }
+  service.world.RunFor(1s);
+  EXPECT_FALSE(other.Exists("/e"));
+  EXPECT_EQ(service.count(Fault::kEphemeralLinger), 0u);
+}
+
 TEST(SessionTest, NoMajorityServesNobody) {
   Service service;
   Client client(service.a);

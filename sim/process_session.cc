@@ -90,11 +90,12 @@ ProcessSession::~ProcessSession() {
   *life_ = false;
   ensemble_.Leave(number_, session_);
   if (!ensemble_.Valid(session_)) return;
-  // A process that dies says nothing: its session lives until its timeout.
-  if (!process_.alive() && ensemble_.committed_.HasEphemeralsOf(session_)) {
+  // A process that is killed says nothing: its session lives until its timeout.
+  const bool killed = process_.ended() && process_.ended()->killed;
+  if (killed && ensemble_.committed_.HasEphemeralsOf(session_)) {
     process_.world().Took(Fault::kEphemeralLinger, process_.name());
   }
-  if (!process_.alive() || !connected_ || !Heard()) return;
+  if (killed || !connected_ || !Heard()) return;
   ensemble_.world_.After(
       NextArrival(&last_there_), "zk closes",
       [&ensemble = ensemble_, session = session_] { ensemble.Close(session); });

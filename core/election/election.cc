@@ -97,12 +97,13 @@ class StaticDetector final : public Detector {
 class ZooKeeperContender final : public Contender, public Group::Listener {
  public:
   ZooKeeperContender(io::Environment& environment, GroupOptions options,
-                     const MasterInfo& me, Contender::Listener* listener)
+                     const std::optional<MasterInfo>& me,
+                     Contender::Listener* listener)
       : listener_(listener),
-        content_(api::MessageToJson(me)),
+        content_(me ? api::MessageToJson(*me) : ""),
         group_(environment, std::move(options), kLabel, this) {
     group_.Start();
-    group_.Join(content_);
+    if (me) group_.Join(content_);
   }
 
   void OnJoined(int32_t sequence) override {
@@ -135,6 +136,10 @@ class ZooKeeperContender final : public Contender, public Group::Listener {
     if (!deposed_) group_.Join(content_);
   }
 
+  void OnProblem(const std::string& words) override {
+    listener_->OnElectionProblem(words);
+  }
+
  private:
   void Depose(const absl::Status& reason) {
     elected_ = false;
@@ -154,21 +159,26 @@ class ZooKeeperAnnouncement final : public Announcement,
                                     public Group::Listener {
  public:
   ZooKeeperAnnouncement(io::Environment& environment, GroupOptions options,
-                        const MasterInfo& me)
-      : content_(api::MessageToJson(me)),
+                        const MasterInfo& me, Announcement::Listener* listener)
+      : listener_(listener),
         group_(environment, std::move(options), kLabel, this) {
     group_.Start();
-    group_.Join(content_);
+    group_.Join(api::MessageToJson(me));
   }
 
   void OnMembers(const std::optional<Members>&) override {}
   void OnJoined(int32_t sequence) override {
     LOG(INFO) << "announced in ZooKeeper with sequence " << sequence;
   }
-  void OnMembershipLost(const absl::Status&) override { group_.Join(content_); }
+  void OnMembershipLost(const absl::Status& reason) override {
+    listener_->OnAnnouncementLost(reason);
+  }
+  void OnProblem(const std::string& words) override {
+    listener_->OnElectionProblem(words);
+  }
 
  private:
-  const std::string content_;
+  Announcement::Listener* const listener_;
   Group group_;
 };
 
@@ -208,14 +218,15 @@ std::unique_ptr<Detector> NewDetector(io::Environment& environment,
 }
 
 std::unique_ptr<Announcement> NewZooKeeperAnnouncement(
-    io::Environment& environment, GroupOptions options, const MasterInfo& me) {
-  return std::make_unique<ZooKeeperAnnouncement>(environment,
-                                                 std::move(options), me);
+    io::Environment& environment, GroupOptions options, const MasterInfo& me,
+    Announcement::Listener* listener) {
+  return std::make_unique<ZooKeeperAnnouncement>(
+      environment, std::move(options), me, listener);
 }
 
 std::unique_ptr<Contender> NewZooKeeperContender(
-    io::Environment& environment, GroupOptions options, const MasterInfo& me,
-    Contender::Listener* listener) {
+    io::Environment& environment, GroupOptions options,
+    const std::optional<MasterInfo>& me, Contender::Listener* listener) {
   return std::make_unique<ZooKeeperContender>(environment, std::move(options),
                                               me, listener);
 }

@@ -66,25 +66,38 @@ class Contender {
     // Was elected and is no more, or cannot know (session lost). Safe only if
     // the caller stops acting now.
     virtual void OnDeposed(const absl::Status& reason) = 0;
+    // As Group::Listener::OnProblem.
+    virtual void OnElectionProblem(const std::string& words) = 0;
   };
   virtual ~Contender() = default;
 };
 // Candidates are `json.info_<seq>` nodes with a MasterInfo in JSON; the lowest
 // sequence leads. Foreign or unreadable nodes are skipped with a warning.
 // Contends again by itself after a loss before it was elected; after
-// OnDeposed it is dead.
+// OnDeposed it is dead. Without `me` it puts nobody forward, and only tells who
+// leads.
 std::unique_ptr<Contender> NewZooKeeperContender(
     io::Environment& environment, GroupOptions options,
-    const mesos::v1::MasterInfo& me, Contender::Listener* listener);
+    const std::optional<mesos::v1::MasterInfo>& me,
+    Contender::Listener* listener);
 // For a master that was elected in another way: what detectors in ZooKeeper
-// read. Lasts as long as the object.
+// read.
 class Announcement {
  public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // It was there, and is not any more. The object is dead: what ZooKeeper
+    // holds may not be what it held before.
+    virtual void OnAnnouncementLost(const absl::Status& reason) = 0;
+    // As Group::Listener::OnProblem.
+    virtual void OnElectionProblem(const std::string& words) = 0;
+  };
   virtual ~Announcement() = default;
 };
 std::unique_ptr<Announcement> NewZooKeeperAnnouncement(
     io::Environment& environment, GroupOptions options,
-    const mesos::v1::MasterInfo& me);
+    const mesos::v1::MasterInfo& me, Announcement::Listener* listener);
 // The only master: elected at the next turn of the loop, for ever.
 std::unique_ptr<Contender> NewStandaloneContender(
     io::Environment& environment, const mesos::v1::MasterInfo& me,

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
 namespace quorate::election {
@@ -17,6 +18,11 @@ constexpr size_t kSequenceDigits = 10;
 constexpr size_t kMaxMembers = 1000;
 
 }  // namespace
+
+std::string DoesNotAnswer(const ZooKeeperUrl& url) {
+  return absl::StrCat("ZooKeeper at ", absl::StrJoin(url.servers, ","),
+                      " does not answer");
+}
 
 // The steps after each (re)connection: make sure that the path exists, read
 // the members, join if asked to and not a member yet. Reading comes first, so
@@ -44,6 +50,9 @@ class Group::Core final : public io::CoordinationSession::Listener {
       return;
     }
     session_ = *std::move(session);
+    unanswered_ = environment_.clock().RunAfter(
+        options_.session_timeout,
+        [this] { TellProblem(DoesNotAnswer(options_.url)); });
   }
 
   void Join(std::string content) {
@@ -55,6 +64,7 @@ class Group::Core final : public io::CoordinationSession::Listener {
     connected_ = true;
     session_id_ = session_id;
     expiry_.Cancel();
+    unanswered_.Cancel();
     EnsurePath(options_.url.path.find('/', 1));
   }
 
@@ -88,8 +98,11 @@ class Group::Core final : public io::CoordinationSession::Listener {
   void EnsurePath(size_t end) {
     session_->Create(options_.url.path.substr(0, end), "", {},
                      [this, end](absl::StatusOr<std::string> path) {
-                       if (!path.ok() && path.status().code() !=
-                                             absl::StatusCode::kAlreadyExists) {
+                       // Who may not create it is told so also when it is
+                       // there.
+                       if (!path.ok() &&
+                           !absl::IsAlreadyExists(path.status()) &&
+                           !absl::IsPermissionDenied(path.status())) {
                          return Retry(path.status());
                        }
                        if (end == std::string::npos) return Read();
@@ -101,6 +114,8 @@ class Group::Core final : public io::CoordinationSession::Listener {
     // A broken connection is repaired by OnConnected.
     if (absl::IsUnavailable(status) || absl::IsAborted(status)) return;
     LOG(WARNING) << "ZooKeeper group " << options_.url.path << ": " << status;
+    TellProblem(absl::StrCat("ZooKeeper refuses what is needed at ",
+                             options_.url.path, ": ", status.message()));
     retry_ = environment_.clock().RunAfter(kRetryDelay, [this] {
       if (connected_) EnsurePath(options_.url.path.find('/', 1));
     });
@@ -184,7 +199,14 @@ class Group::Core final : public io::CoordinationSession::Listener {
       reported_ = members;
       listener_->OnMembers(reported_);
     }
-    if (content_.has_value() && !joined_.has_value()) Create();
+    if (content_.has_value() && !joined_.has_value()) return Create();
+    TellProblem("");
+  }
+
+  void TellProblem(const std::string& words) {
+    if (problem_ == words) return;
+    problem_ = words;
+    listener_->OnProblem(words);
   }
 
   void Create() {
@@ -214,6 +236,9 @@ class Group::Core final : public io::CoordinationSession::Listener {
       listener_->OnMembers(std::nullopt);
     }
     if (was_member) listener_->OnMembershipLost(reason);
+    TellProblem(absl::StrCat("the session with ZooKeeper at ",
+                             absl::StrJoin(options_.url.servers, ","),
+                             " is lost: ", reason.message()));
   }
 
   bool ParseSequence(absl::string_view name, int32_t* sequence) const {
@@ -248,7 +273,9 @@ class Group::Core final : public io::CoordinationSession::Listener {
   std::optional<std::string> content_;  // Wanted, not joined yet.
   std::optional<int32_t> joined_;
   std::optional<Members> reported_;
+  std::optional<std::string> problem_;  // as told
   io::Timer expiry_;
+  io::Timer unanswered_;
   io::Timer retry_;
   // Last: destroyed first, so that no callback meets a half-dead object.
   std::unique_ptr<io::CoordinationSession> session_;

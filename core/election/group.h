@@ -28,6 +28,9 @@ struct GroupOptions {
   io::Duration session_timeout = std::chrono::seconds(10);
 };
 
+// "ZooKeeper at z1:2181,z2:2181 does not answer".
+std::string DoesNotAnswer(const ZooKeeperUrl& url);
+
 // Membership: sequence number -> content of the node. Only nodes named
 // `<label>_<10 digits>` (or plain 10 digits for an empty label) count; others'
 // files are left alone. ZooKeeper's numbers are of 32 bits: those after the
@@ -47,6 +50,9 @@ class Group {
     // The own node is gone: session expired, or removed by someone. The group
     // does not join again by itself.
     virtual void OnMembershipLost(const absl::Status& reason) = 0;
+    // What keeps the group from being read, or joined, in words for the
+    // operator; empty: nothing, any more. Told when it is first known.
+    virtual void OnProblem(const std::string& /*words*/) {}
   };
 
   // `label` as above. All arguments outlive the group. Authentication failure

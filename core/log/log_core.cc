@@ -63,6 +63,10 @@ bool LogNode::Core::Votes(const MemberId& id) const {
   return active() && IsMember(config(), id);
 }
 
+bool LogNode::Core::Voting() const {
+  return acceptor_ && active() && acceptor_->voting() && Votes(me());
+}
+
 uint64_t LogNode::Core::StoredUpto() const {
   return std::min(acceptor_->learned_upto(), persistence_.stored_upto());
 }
@@ -355,6 +359,14 @@ void LogNode::Core::Settle() {
   NextEntry();
   Flush();
   TellLeader();
+  TellVoting();
+}
+
+// Until everything that the disk holds is applied, it does not know who votes.
+void LogNode::Core::TellVoting() {
+  const bool voting = started_ && Voting();
+  if (std::exchange(told_voting_, voting) != voting)
+    listener_->OnVoting(voting);
 }
 
 void LogNode::Core::TellLeader() {

@@ -111,6 +111,8 @@ class LogNode::Core final : public Peers::Listener,
   const Config& config() const { return configs_.rbegin()->second; }
   uint64_t config_position() const { return configs_.rbegin()->first; }
   bool Votes(const MemberId& id) const;
+  // This one has a vote, and gives it.
+  bool Voting() const;
   MemberId FreshId();
   // What can be delivered next is below.
   uint64_t WholeUpto() const { return acceptor_->WholeUpto(applied_); }
@@ -190,6 +192,7 @@ class LogNode::Core final : public Peers::Listener,
   void Observe(const Outgoing& message);
   void Flush();
   void TellLeader();
+  void TellVoting();
 
   // Leading (log_leading.cc).
   void TryToLead();
@@ -270,6 +273,7 @@ class LogNode::Core final : public Peers::Listener,
   // As the listener knows them.
   std::string told_address_;
   uint64_t told_epoch_ = 0;
+  bool told_voting_ = false;
   // The highest that anybody has told, and who.
   uint64_t commit_seen_ = 0;
   MemberId commit_member_;

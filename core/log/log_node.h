@@ -202,6 +202,8 @@ class LogNode {
     // that begins the new one.
     virtual void OnLeaderChanged(const std::string& /*address*/,
                                  uint64_t /*epoch*/) {}
+    // LogStatus::voting has changed to this; false before the first call.
+    virtual void OnVoting(bool /*voting*/) {}
   };
 
   using OnElected = std::function<void(absl::StatusOr<uint64_t> epoch)>;

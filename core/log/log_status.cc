@@ -219,7 +219,7 @@ std::map<std::string, double> LogNode::Core::Metrics() const {
   set("quorum_mismatch", membership_ && membership_->QuorumMismatch(Now()));
   set("recovered", started_);
   set("repaired", static_cast<double>(repaired_));
-  set("voting", acceptor_->voting() && Votes(me()));
+  set("voting", Voting());
   set("writes", static_cast<double>(persistence_.writes()));
   return metrics;
 }
@@ -251,7 +251,7 @@ LogStatus LogNode::Core::status() const {
   status.epoch = leader_epoch_;
   status.leader_address = std::string(LeaderAddress());
   if (!status.leader_address.empty()) status.leader_id = leader_;
-  status.voting = acceptor_->voting() && Votes(me());
+  status.voting = Voting();
   std::map<MemberId, PeerFacts> peers = facts_;
   for (const Member& member : config().members()) {
     if (member.id() == me()) continue;

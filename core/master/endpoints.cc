@@ -154,9 +154,20 @@ Handler Endpoints::Leading(Handler handler) const {
   };
 }
 
+// A master that follows and is told that it leads hears of its own former life.
+const mesos::v1::MasterInfo* Endpoints::Leader() const {
+  if (!standing_.leader) return nullptr;
+  if (standing_.phase == Standing::Phase::kFollowing) {
+    const absl::StatusOr<io::Endpoint> leader = AddressOf(*standing_.leader);
+    if (leader.ok() && *leader == context_.options.advertise) return nullptr;
+  }
+  return &*standing_.leader;
+}
+
 void Endpoints::Elsewhere(Request request, Responder responder) const {
-  if (proxy_ != nullptr && standing_.leader) {
-    if (auto leader = AddressOf(*standing_.leader); leader.ok()) {
+  const mesos::v1::MasterInfo* known = Leader();
+  if (proxy_ != nullptr && known != nullptr) {
+    if (auto leader = AddressOf(*known); leader.ok()) {
       return proxy_->Forward(*leader, std::move(request), std::move(responder));
     }
   }
@@ -164,16 +175,18 @@ void Endpoints::Elsewhere(Request request, Responder responder) const {
 }
 
 Response Endpoints::Redirect(const Request& request) const {
-  if (!standing_.leader) return Response::Text(503, "No leader elected");
+  const mesos::v1::MasterInfo* leader = Leader();
+  if (leader == nullptr) return Response::Text(503, "No leader elected");
   const std::string target = IsUnder(request.target, kDelegate)
                                  ? request.target
                                  : absl::StrCat(kDelegate, request.target);
-  return Redirection(*standing_.leader, target);
+  return Redirection(*leader, target);
 }
 
 Response Endpoints::RedirectToRoot() const {
-  if (!standing_.leader) return Response::Text(503, "No leader elected");
-  return Redirection(*standing_.leader, "");
+  const mesos::v1::MasterInfo* leader = Leader();
+  if (leader == nullptr) return Response::Text(503, "No leader elected");
+  return Redirection(*leader, "");
 }
 
 // Everybody answers for itself: who asks it may reach nobody else.

@@ -38,6 +38,8 @@ class Endpoints {
   void AddLeading(absl::string_view path, View view);
   // For this master when it leads.
   http::Handler Leading(http::Handler handler) const;
+  // Who else leads, as far as is known; null for nobody.
+  const mesos::v1::MasterInfo* Leader() const;
   void Elsewhere(http::Request request, http::Responder responder) const;
   http::Response Redirect(const http::Request& request) const;
   http::Response RedirectToRoot() const;

@@ -50,6 +50,7 @@ TEST_F(EndpointsTest, FollowersRedirect) {
   master_.standing().phase = Standing::Phase::kFollowing;
   master_.standing().leader->set_hostname("10.0.0.9");
   master_.standing().leader->set_port(7061);
+  master_.standing().leader->mutable_address()->set_ip("10.0.0.9");
   const std::pair<const char*, const char*> locations[] = {
       {"/state", "//10.0.0.9:7061/master/state"},
       {"/master/state", "//10.0.0.9:7061/master/state"},
@@ -70,6 +71,14 @@ TEST_F(EndpointsTest, FollowersRedirect) {
     EXPECT_EQ(response.status, 307);
     EXPECT_EQ(response.headers.Get("Location"),
               absl::StrCat("//10.0.0.9:7061/master", path));
+  }
+}
+
+// What a master that was started again may hear of its former life.
+TEST_F(EndpointsTest, FollowersDoNotSendToThemselves) {
+  master_.standing().phase = Standing::Phase::kFollowing;
+  for (const char* path : {"/state", "/master/slaves", "/redirect"}) {
+    EXPECT_EQ(AnswerTo(master_.Get(path)), "503 No leader elected") << path;
   }
 }
 

@@ -12,9 +12,11 @@
 namespace quorate::master {
 namespace {
 
-// While there is no log yet, the record is looked at that often: an operator
-// may delete it.
+// While there is no log yet, or while it is of another cluster, the record is
+// looked at that often: an operator may delete it.
 constexpr io::Duration kRecordInterval = std::chrono::seconds(5);
+// Before a leader is announced again.
+constexpr io::Duration kAnnounceDelay = std::chrono::seconds(1);
 
 // What a replica of the log is called in ZooKeeper, before its address.
 constexpr absl::string_view kReplicaPrefix = "log-replica(1)@";
@@ -56,7 +58,8 @@ Leadership::Leadership(io::Environment& environment,
             OnLost(absl::StrCat("lost leadership of the replicated log: ",
                                 reason.message()));
           },
-          [this](const auto& leader) { OnLogLeader(leader); }) {}
+          [this](const auto& leader) { OnLogLeader(leader); },
+          [this](bool voting) { OnVoting(voting); }) {}
 
 Leadership::~Leadership() = default;
 
@@ -71,25 +74,25 @@ void Leadership::Start() {
 void Leadership::ReadRecord() {
   record_ = std::make_unique<election::ClusterRecord>(
       environment_, ZooKeeperGroup(), "",
-      [this](const std::string& id) { OnRecord(id); });
+      [this](const auto& content) { OnRecord(content); },
+      [this](const std::string& words) {
+        SetProblem(&record_problem_, words);
+      });
 }
 
-void Leadership::OnRecord(const std::string& id) {
+void Leadership::OnRecord(const std::optional<std::string>& content) {
   record_.reset();
-  std::string bytes = absl::HexStringToBytes(id);
-  if (absl::BytesToHexString(bytes) != id) {
-    return OnForeignRecord(absl::FailedPreconditionError(absl::StrCat(
-        "ZooKeeper's znode ", election::ClusterRecordPath(*options_.zk),
-        " holds '", absl::CHexEscape(id), "', which is no cluster's id")));
-  }
+  const absl::StatusOr<std::string> id =
+      election::ParseClusterRecord(*options_.zk, content);
+  if (!id.ok()) return OnForeignRecord(id.status());
   registrar_.log().CheckRecord(
-      std::move(bytes),
-      [this](const absl::Status& checked) { OnRecordChecked(checked); });
+      *id, [this](const absl::Status& checked) { OnRecordChecked(checked); });
 }
 
 void Leadership::OnRecordChecked(const absl::Status& checked) {
   if (!checked.ok()) return OnForeignRecord(checked);
-  if (!std::exchange(record_checked_, true) && contends_) JoinElection();
+  SetProblem(&record_problem_, "");
+  if (!std::exchange(record_checked_, true)) UpdateCandidacy();
   if (!registrar_.log().status().cluster_id.empty()) return;
   record_timer_ = environment_.clock().RunAfter(kRecordInterval, [this] {
     if (registrar_.log().status().cluster_id.empty()) ReadRecord();
@@ -97,19 +100,34 @@ void Leadership::OnRecordChecked(const absl::Status& checked) {
 }
 
 void Leadership::ClaimRecord(std::function<void()> then) {
-  const std::string mine =
-      absl::BytesToHexString(registrar_.log().status().cluster_id);
   record_ = std::make_unique<election::ClusterRecord>(
-      environment_, ZooKeeperGroup(), mine,
-      [this, mine, then = std::move(then)](const std::string& id) {
+      environment_, ZooKeeperGroup(),
+      absl::BytesToHexString(registrar_.log().status().cluster_id),
+      [this, then = std::move(then)](const auto& content) {
         // It holds this.
         const auto claimed = std::move(record_);
-        if (id == mine) return then();
-        OnForeignRecord(absl::FailedPreconditionError(absl::StrCat(
-            "ZooKeeper's znode ", election::ClusterRecordPath(*options_.zk),
-            " names cluster ", id, ", and this master's log in ",
-            options_.work_dir, " is of cluster ", mine)));
+        OnClaimed(content, then);
+      },
+      [this](const std::string& words) {
+        SetProblem(&record_problem_, words);
       });
+}
+
+void Leadership::OnClaimed(const std::optional<std::string>& content,
+                           const std::function<void()>& then) {
+  claim_timer_.Cancel();
+  const std::string mine = registrar_.log().status().cluster_id;
+  const absl::StatusOr<std::string> id =
+      election::ParseClusterRecord(*options_.zk, content);
+  if (!id.ok()) return OnForeignRecord(id.status());
+  if (*id != mine) {
+    return OnForeignRecord(absl::FailedPreconditionError(absl::StrCat(
+        "ZooKeeper's znode ", election::ClusterRecordPath(*options_.zk),
+        " names cluster ", *content, ", and this master's log in ",
+        options_.work_dir, " is of cluster ", absl::BytesToHexString(mine))));
+  }
+  SetProblem(&record_problem_, "");
+  then();
 }
 
 // Masters of two clusters at one path: agents would be sent from one to the
@@ -120,7 +138,36 @@ void Leadership::OnForeignRecord(const absl::Status& why) {
       ". Give this master the --zk path of its own cluster; or, to give the "
       "other cluster up for this one, stop its masters and delete that znode");
   if (!elects_itself()) return environment_.Exit(io::kExitFailure, words);
-  LOG(ERROR) << words << ". Until then this master is not announced there";
+  SetProblem(&record_problem_,
+             absl::StrCat(words,
+                          ". Until then this master is not announced "
+                          "there"));
+  if (standing_.phase == Standing::Phase::kLeading) {
+    return AnnounceAfter(kRecordInterval);
+  }
+  record_timer_ =
+      environment_.clock().RunAfter(kRecordInterval, [this] { ReadRecord(); });
+}
+
+// The record comes first: ZooKeeper may have lost it, with all its data.
+void Leadership::Announce() {
+  announcement_.reset();
+  ClaimRecord([this] {
+    announcement_ = election::NewZooKeeperAnnouncement(
+        environment_, ZooKeeperGroup(), me_, this);
+  });
+}
+
+void Leadership::AnnounceAfter(io::Duration delay) {
+  record_timer_ = environment_.clock().RunAfter(delay, [this] { Announce(); });
+}
+
+void Leadership::OnAnnouncementLost(const absl::Status& reason) {
+  SetProblem(&election_problem_,
+             absl::StrCat("this master leads and is not announced in "
+                          "ZooKeeper any more: ",
+                          reason.message()));
+  AnnounceAfter(kAnnounceDelay);
 }
 
 void Leadership::JoinReplicas() {
@@ -145,12 +192,39 @@ void Leadership::Contend(const mesos::v1::MasterInfo& me) {
     return;
   }
   contends_ = true;
-  if (record_checked_) JoinElection();
+  UpdateCandidacy();
 }
 
-void Leadership::JoinElection() {
+// Not from inside what the log or a contender is doing.
+void Leadership::OnVoting(bool voting) {
+  votes_ = voting;
+  candidacy_timer_ = environment_.clock().RunAfter(
+      io::Duration::zero(), [this] { UpdateCandidacy(); });
+}
+
+void Leadership::UpdateCandidacy() {
+  if (!contends_ || !record_checked_) return;
+  if (contender_ != nullptr && stands_ == votes_) return;
+  // The log ends the reign itself, when its own removal is done.
+  if (standing_.phase == Standing::Phase::kLeading) return;
+  StopRecovering();
+  stands_ = votes_;
+  LOG_IF(INFO, !stands_) << "does not stand for election: this replica of the "
+                            "log has no vote";
+  std::optional<mesos::v1::MasterInfo> candidate;
+  if (stands_) candidate = me_;
   contender_ = election::NewZooKeeperContender(environment_, ZooKeeperGroup(),
-                                               me_, this);
+                                               candidate, this);
+}
+
+void Leadership::StopRecovering() {
+  if (standing_.phase != Standing::Phase::kRecovering) return;
+  standing_.phase = Standing::Phase::kFollowing;
+  record_.reset();
+  claim_timer_.Cancel();
+  SetProblem(&record_problem_, "");
+  registrar_.Resign();
+  ForgetOwnReign();
 }
 
 election::GroupOptions Leadership::ZooKeeperGroup() const {
@@ -233,13 +307,29 @@ void Leadership::OnRecovered(const absl::StatusOr<uint64_t>& epoch) {
                      "one was recovering: ",
                      epoch.status().message()));
   }
+  const bool elected_there = options_.zk && !elects_itself();
+  // It was a member when it was elected, as far as it knew.
+  if (absl::IsFailedPrecondition(epoch.status()) && elected_there &&
+      !registrar_.log().status().voting) {
+    LOG(WARNING) << "elected in vain: " << epoch.status().message();
+    return OnVoting(false);
+  }
   if (!epoch.ok()) {
     return environment_.Exit(io::kExitFailure,
                              absl::StrCat("cannot recover the registry: ",
                                           epoch.status().message()));
   }
-  const bool elected_there = options_.zk && !elects_itself();
   if (!elected_there) return BeginToLead(*epoch);
+  claim_timer_ =
+      environment_.clock().RunAfter(options_.registry_fetch_timeout, [this] {
+        environment_.Exit(
+            io::kExitFailure,
+            absl::StrCat("cannot lead: which cluster this is was not on record "
+                         "in time: ",
+                         record_problem_.empty()
+                             ? election::DoesNotAnswer(*options_.zk)
+                             : record_problem_));
+      });
   ClaimRecord([this, epoch = *epoch] { BeginToLead(epoch); });
 }
 
@@ -247,12 +337,7 @@ void Leadership::BeginToLead(uint64_t epoch) {
   standing_.phase = Standing::Phase::kLeading;
   standing_.epoch = epoch;
   LOG(INFO) << "leading, in epoch " << epoch;
-  if (elects_itself() && options_.zk) {
-    ClaimRecord([this] {
-      announcement_ = election::NewZooKeeperAnnouncement(environment_,
-                                                         ZooKeeperGroup(), me_);
-    });
-  }
+  if (elects_itself() && options_.zk) Announce();
   listener_->OnLeading(epoch);
 }
 
@@ -265,13 +350,44 @@ void Leadership::OnLost(absl::string_view reason) {
   standing_.phase = Standing::Phase::kFollowing;
   standing_.epoch = 0;
   record_.reset();
+  claim_timer_.Cancel();
+  SetProblem(&record_problem_, "");
   contends_ = false;
+  if (elects_itself()) {
+    // It has nothing to announce.
+    announcement_.reset();
+    record_timer_.Cancel();
+    SetProblem(&election_problem_, "");
+  }
+  ForgetOwnReign();
   if (options_.on_lost_leadership == LostLeadership::kExit) {
     return environment_.Exit(io::kExitLostLeadership, reason);
   }
   LOG(WARNING) << reason << "; standing by";
   registrar_.Resign();
   listener_->OnStandby();
+}
+
+// Who leads now is told later, perhaps much later: until then nobody does.
+void Leadership::ForgetOwnReign() {
+  if (standing_.leader && standing_.leader->id() == me_.id()) {
+    OnLeader(std::nullopt);
+  }
+}
+
+void Leadership::OnElectionProblem(const std::string& words) {
+  SetProblem(&election_problem_, words);
+}
+
+void Leadership::SetProblem(std::string* problem, const std::string& words) {
+  if (*problem == words) return;
+  *problem = words;
+  LOG_IF(WARNING, !words.empty()) << words;
+  standing_.election_problem = record_problem_;
+  if (!election_problem_.empty() && election_problem_ != record_problem_) {
+    absl::StrAppend(&standing_.election_problem,
+                    record_problem_.empty() ? "" : "; ", election_problem_);
+  }
 }
 
 void Leadership::Apply(registry::Operation operation, OnApplied done) {

@@ -5,7 +5,10 @@
 //
 // With ZooKeeper a third must be: the cluster that meets there is this one
 // (election::ClusterRecord). Otherwise the master says so and ends; one that is
-// elected without ZooKeeper goes on, and is not announced there.
+// elected without ZooKeeper goes on, and is not announced there until it is so.
+//
+// With ZooKeeper only a master that has a vote in the log stands for election:
+// any other could not lead, and while it is first nobody else does.
 //
 // A master that leads, and then may not any more, ends its process at once, or
 // becomes a standby whose registry stays warm (MasterOptions::
@@ -33,6 +36,7 @@ namespace quorate::master {
 
 class Leadership final : public RegistryWriter,
                          public election::Contender::Listener,
+                         public election::Announcement::Listener,
                          public election::Group::Listener {
  public:
   class Listener {
@@ -71,6 +75,9 @@ class Leadership final : public RegistryWriter,
   void OnLeader(const std::optional<mesos::v1::MasterInfo>& leader) override;
   void OnElected() override;
   void OnDeposed(const absl::Status& reason) override;
+  void OnElectionProblem(const std::string& words) override;
+
+  void OnAnnouncementLost(const absl::Status& reason) override;
 
   // Of the masters' replicas of the log.
   void OnMembers(const std::optional<election::Members>& members) override;
@@ -79,19 +86,30 @@ class Leadership final : public RegistryWriter,
 
   // Which cluster this is, as ZooKeeper has it on record.
   void ReadRecord();
-  void OnRecord(const std::string& id);
+  void OnRecord(const std::optional<std::string>& content);
   void OnRecordChecked(const absl::Status& checked);
   // The leader's: writes it, or finds it there; then does `then`.
   void ClaimRecord(std::function<void()> then);
+  void OnClaimed(const std::optional<std::string>& content,
+                 const std::function<void()>& then);
   void OnForeignRecord(const absl::Status& why);
+  // Of a leader that was elected without ZooKeeper.
+  void Announce();
+  void AnnounceAfter(io::Duration delay);
 
-  void JoinElection();
+  // The log's word on whether this replica votes.
+  void OnVoting(bool voting);
+  // Puts this master forward, or not any more, as its vote has it.
+  void UpdateCandidacy();
+  void StopRecovering();
   void BeginToLead(uint64_t epoch);
   bool elects_itself() const { return !options_.masters.empty(); }
   void Recover();
   void OnRecovered(const absl::StatusOr<uint64_t>& epoch);
   void OnLogLeader(const std::optional<registry::Registrar::Leader>& leader);
   void OnLost(absl::string_view reason);
+  void ForgetOwnReign();
+  void SetProblem(std::string* problem, const std::string& words);
   void JoinReplicas();
   void SetPeers();
   std::string ReplicaName() const;
@@ -110,8 +128,15 @@ class Leadership final : public RegistryWriter,
   // The record is not that of another cluster.
   bool record_checked_ = false;
   bool contends_ = false;  // or is to, once the record is checked
+  bool votes_ = false;     // in the log
+  // Until the record is looked at, or claimed, again.
   io::Timer record_timer_;
+  io::Timer claim_timer_;  // for how long it may take
+  io::Timer candidacy_timer_;
+  std::string record_problem_;
+  std::string election_problem_;
   std::unique_ptr<election::Contender> contender_;
+  bool stands_ = false;  // the contender puts this master forward
   std::unique_ptr<election::Announcement> announcement_;
 };
 

@@ -169,6 +169,7 @@ class Master::Core final : public Leadership::Listener {
     view.elected = leads();
     view.epoch = epoch();
     view.id = id();
+    view.election_problem = leadership_.standing().election_problem;
     for (const auto& [id, agent] : cluster().agents()) {
       view.agents[id] = agent->connected();
     }

@@ -100,6 +100,7 @@ class Master {
     bool elected = false;  // leads and has finished recovery
     uint64_t epoch = 0;
     std::string id;
+    std::string election_problem;  // as in Standing
     // Agent id -> registered and connected.
     std::map<std::string, bool> agents;
   };

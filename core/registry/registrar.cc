@@ -29,11 +29,12 @@ Registrar::Options Fit(Registrar::Options options,
 
 Registrar::Registrar(io::Environment& environment, Options options,
                      log::LogOptions log_options, OnLost on_lost,
-                     OnLeader on_leader)
+                     OnLeader on_leader, OnVote on_vote)
     : environment_(environment),
       options_(Fit(options, log_options)),
       on_lost_(std::move(on_lost)),
       on_leader_(std::move(on_leader)),
+      on_vote_(std::move(on_vote)),
       elects_itself_(log_options.builtin_election),
       log_(std::make_unique<log::LogNode>(environment, std::move(log_options),
                                           this)) {}
@@ -334,6 +335,10 @@ void Registrar::TellLeader() {
   told_leader_ = std::move(id);
   if (!known) return on_leader_(std::nullopt);
   on_leader_(Leader{*info, leader_epoch_});
+}
+
+void Registrar::OnVoting(bool voting) {
+  if (on_vote_) on_vote_(voting);
 }
 
 void Registrar::OnBase(uint64_t) {

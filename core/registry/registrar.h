@@ -147,10 +147,13 @@ class Registrar final : public log::LogNode::Listener {
   // The log has another leader, or is heard to have none: then nullopt. Until
   // the leader has introduced itself it is not known who that is.
   using OnLeader = std::function<void(const std::optional<Leader>&)>;
+  // This replica of the log has a vote, and gives it; or not any more. Not
+  // before the first call.
+  using OnVote = std::function<void(bool voting)>;
 
   Registrar(io::Environment& environment, Options options,
             log::LogOptions log_options, OnLost on_lost,
-            OnLeader on_leader = nullptr);
+            OnLeader on_leader = nullptr, OnVote on_vote = nullptr);
   ~Registrar() override;
 
   log::LogNode& log() { return *log_; }
@@ -192,6 +195,7 @@ class Registrar final : public log::LogNode::Listener {
   void OnLostLeadership(const absl::Status& reason) override;
   void OnLeading(uint64_t epoch) override;
   void OnLeaderChanged(const std::string& address, uint64_t epoch) override;
+  void OnVoting(bool voting) override;
 
  private:
   struct Pending {
@@ -228,6 +232,7 @@ class Registrar final : public log::LogNode::Listener {
   const Options options_;
   const OnLost on_lost_;
   const OnLeader on_leader_;
+  const OnVote on_vote_;
   const bool elects_itself_;  // The log.
   RegistryState state_;
   uint64_t applied_ = 0;  // the last position that holds anything of ours

@@ -121,7 +121,7 @@ class MasterWorld {
     for (auto& host : hosts) host->LosePower();
   }
 
-  void Start(int i) {
+  master::MasterOptions Options(int i) const {
     master::MasterOptions options;
     options.bind = {hosts[i]->ip(), kPort};
     options.work_dir = "/work";
@@ -129,8 +129,9 @@ class MasterWorld {
         .servers = {"10.0.0.1:2181", "10.0.0.2:2181", "10.0.0.3:2181"},
         .path = "/mesos"};
     options.quorum = 2;
-    Start(i, options);
+    return options;
   }
+  void Start(int i) { Start(i, Options(i)); }
   void Start(int i, const master::MasterOptions& options) {
     processes[i] =
         &hosts[i]->Start("master", [options](io::Environment& environment) {
@@ -320,6 +321,43 @@ TEST(MasterTest, ALeaderOnTheMinoritySideStepsDown) {
   }
 }
 
+// With --on_lost_leadership=standby. It does not send clients to itself, nor
+// forward to itself, while it hears of nobody else.
+TEST(MasterTest, AFormerLeaderThatHearsNobodyKnowsNoLeader) {
+  for (const bool proxy : {false, true}) {
+    MasterWorld w(1);
+    for (int i = 0; i < 3; ++i) {
+      master::MasterOptions options = w.Options(i);
+      options.on_lost_leadership = master::LostLeadership::kStandby;
+      options.proxy_to_leader = proxy;
+      w.Start(i, options);
+    }
+    const std::optional<int> leader = w.AwaitLeader();
+    ASSERT_TRUE(leader.has_value());
+    EXPECT_EQ(w.master(*leader)->view().election_problem, "");
+    for (int i = 0; i < 3; ++i) {
+      if (i == *leader) continue;
+      w.network.Cut(w.hosts[*leader]->ip(), w.hosts[i]->ip());
+      w.network.Cut(w.hosts[i]->ip(), w.hosts[*leader]->ip());
+    }
+    ASSERT_TRUE(w.RunUntil([&] { return !w.master(*leader)->leads(); }));
+    w.world.RunFor(seconds(1));
+    for (const char* path : {"/state", "/redirect"}) {
+      const http::Response response = w.Get(*leader, path);
+      EXPECT_EQ(response.status, 503) << path;
+      EXPECT_EQ(response.body, "No leader elected") << path;
+    }
+    w.world.RunFor(seconds(20));
+    EXPECT_EQ(w.master(*leader)->view().election_problem,
+              "ZooKeeper at 10.0.0.1:2181,10.0.0.2:2181,10.0.0.3:2181 does not "
+              "answer");
+    w.network.MendAll();
+    w.world.RunFor(seconds(20));
+    EXPECT_EQ(w.master(*leader)->view().election_problem, "");
+    EXPECT_EQ(w.Get(*leader, "/redirect").status, 307);
+  }
+}
+
 // A session of an operator, who has a shell at ZooKeeper's.
 class ZooKeeperShell final : public Program,
                              public io::CoordinationSession::Listener {
@@ -365,16 +403,28 @@ class RecordTest : public ::testing::Test {
   }
 
   // Who is a candidate, or announced.
-  int Candidates() {
-    int count = 0;
-    InZooKeeper([&count](io::CoordinationSession& session) {
-      session.GetChildren("/mesos", nullptr, [&count](auto names) {
+  std::vector<std::string> CandidateNames() {
+    std::vector<std::string> paths;
+    InZooKeeper([&paths](io::CoordinationSession& session) {
+      session.GetChildren("/mesos", nullptr, [&paths](auto names) {
         for (const std::string& name : *names) {
-          count += name.rfind("json.info", 0) == 0;
+          if (name.rfind("json.info", 0) == 0)
+            paths.push_back("/mesos/" + name);
         }
       });
     });
-    return count;
+    return paths;
+  }
+  size_t Candidates() { return CandidateNames().size(); }
+
+  void Delete(std::vector<std::string> paths) {
+    InZooKeeper([paths = std::move(paths)](io::CoordinationSession& session) {
+      for (const std::string& path : paths) {
+        session.Delete(path, -1, [](const absl::Status& deleted) {
+          EXPECT_TRUE(deleted.ok()) << deleted;
+        });
+      }
+    });
   }
 
   bool HasLeader() {
@@ -479,6 +529,147 @@ TEST_F(RecordTest, AnElectedMasterOfAnotherClusterIsNotAnnounced) {
   EXPECT_TRUE(stranger.alive());
   EXPECT_TRUE(static_cast<MasterProgram*>(stranger.program())->master.leads());
   EXPECT_EQ(Candidates(), 3);
+}
+
+TEST_F(RecordTest, AnElectedMasterIsAnnouncedWhenTheRecordIsNotForeignAnyMore) {
+  w_.StartAll();
+  ASSERT_TRUE(w_.AwaitLeader().has_value());
+  const std::string foreign = Record();
+  Process& stranger =
+      StartStranger({.masters = {{"10.0.2.1", kPort}}, .zk = zk_});
+  const master::Master& master =
+      static_cast<MasterProgram*>(stranger.program())->master;
+  ASSERT_TRUE(master.leads());
+  const std::string problem = master.view().election_problem;
+  EXPECT_NE(problem.find("/mesos/cluster_id names cluster " + foreign),
+            std::string::npos)
+      << problem;
+  EXPECT_NE(problem.find("not announced"), std::string::npos) << problem;
+  for (Process* process : w_.processes) process->Kill();
+  Delete({"/mesos/cluster_id"});
+  w_.world.RunFor(seconds(15));
+  EXPECT_TRUE(master.leads());
+  EXPECT_EQ(Candidates(), 1);
+  EXPECT_NE(Record(), foreign);
+  EXPECT_EQ(master.view().election_problem, "");
+}
+
+// ZooKeeper has lost its data: the record is there before the announcement.
+TEST_F(RecordTest, AnElectedMasterWritesItAgain) {
+  Process& stranger =
+      StartStranger({.masters = {{"10.0.2.1", kPort}}, .zk = zk_});
+  const std::string record = Record();
+  EXPECT_EQ(record.size(), 32) << record;
+  Delete({"/mesos/cluster_id", CandidateNames().front()});
+  w_.world.RunFor(seconds(15));
+  EXPECT_EQ(Record(), record);
+  EXPECT_EQ(Candidates(), 1);
+  EXPECT_EQ(static_cast<MasterProgram*>(stranger.program())
+                ->master.view()
+                .election_problem,
+            "");
+}
+
+// The elected master gives its place up, after --registry_fetch_timeout, and
+// says why.
+TEST_F(RecordTest, WhoMayNotWriteItDoesNotLeadForLong) {
+  for (int i = 0; i < 3; ++i) {
+    master::MasterOptions options = w_.Options(i);
+    options.registry_fetch_timeout = seconds(40);
+    w_.Start(i, options);
+  }
+  const std::optional<int> leader = w_.AwaitLeader();
+  ASSERT_TRUE(leader.has_value());
+  w_.world.RunFor(seconds(10));
+  Delete({"/mesos/cluster_id"});
+  w_.ensemble->Restrict("/mesos", "somebody:else");
+  w_.processes[*leader]->Kill();
+  std::optional<int> elected;
+  ASSERT_TRUE(w_.RunUntil([&] {
+    for (int i = 0; i < 3; ++i) {
+      if (w_.master(i) != nullptr &&
+          !w_.master(i)->view().election_problem.empty()) {
+        elected = i;
+      }
+    }
+    return elected.has_value();
+  }));
+  const std::string problem = w_.master(*elected)->view().election_problem;
+  EXPECT_NE(problem.find("/mesos/cluster_id cannot be written"),
+            std::string::npos)
+      << problem;
+  Process& process = *w_.processes[*elected];
+  ASSERT_TRUE(w_.RunUntil([&] { return !process.alive(); }, seconds(50)));
+  EXPECT_EQ(process.ended()->code, io::kExitFailure);
+  EXPECT_NE(process.ended()->message.find(problem), std::string::npos)
+      << process.ended()->message;
+}
+
+// Whoever may not create a znode is told so also when it is there.
+TEST_F(RecordTest, WhoMayNotWriteItLeadsWhenItIsThere) {
+  w_.StartAll();
+  const std::optional<int> leader = w_.AwaitLeader();
+  ASSERT_TRUE(leader.has_value());
+  w_.world.RunFor(seconds(10));
+  w_.ensemble->Restrict("/mesos", "somebody:else");
+  w_.ensemble->Restrict("/", "somebody:else");
+  w_.processes[*leader]->Kill();
+  EXPECT_TRUE(w_.AwaitLeader(*leader).has_value());
+}
+
+TEST_F(RecordTest, AnEmptyOneIsRefused) {
+  InZooKeeper([](io::CoordinationSession& session) {
+    session.Create("/mesos", "", {}, [&session](const auto&) {
+      session.Create("/mesos/cluster_id", "", {}, [](const auto&) {});
+    });
+  });
+  w_.Start(0);
+  w_.world.RunFor(seconds(10));
+  const auto refused = [&](int i) {
+    const auto& ended = w_.processes[i]->ended();
+    return ended && ended->message.find("/mesos/cluster_id is empty") !=
+                        std::string::npos;
+  };
+  EXPECT_TRUE(refused(0));
+  // As after an election.
+  Delete({"/mesos/cluster_id"});
+  w_.StartAll();
+  const std::optional<int> leader = w_.AwaitLeader();
+  ASSERT_TRUE(leader.has_value());
+  InZooKeeper([](io::CoordinationSession& session) {
+    session.Set("/mesos/cluster_id", "", -1, [](const auto&) {});
+  });
+  w_.processes[*leader]->Kill();
+  EXPECT_TRUE(w_.RunUntil([&] {
+    return refused((*leader + 1) % 3) || refused((*leader + 2) % 3);
+  }));
+}
+
+// A master without a vote in the log could not lead: it does not queue up
+// before those that can.
+TEST_F(RecordTest, AnExtraMasterStandsForElectionOnceItIsAMember) {
+  const auto start = [&](int i, int quorum) {
+    if (w_.master(i) != nullptr) w_.processes[i]->Kill();
+    master::MasterOptions options = w_.Options(i);
+    options.quorum = quorum;
+    w_.Start(i, options);
+    w_.world.RunFor(seconds(20));
+  };
+  start(0, 1);
+  ASSERT_EQ(w_.AwaitLeader(), 0);
+  start(1, 1);
+  EXPECT_EQ(Candidates(), 1);
+  EXPECT_EQ(w_.Get(1, "/state").status, 307);
+  start(1, 2);
+  start(2, 2);
+  EXPECT_EQ(Candidates(), 1);
+  start(0, 2);
+  w_.world.RunFor(seconds(60));
+  EXPECT_EQ(Candidates(), 3);
+  const std::optional<int> leader = w_.AwaitLeader();
+  ASSERT_TRUE(leader.has_value());
+  w_.processes[*leader]->Kill();
+  EXPECT_TRUE(w_.AwaitLeader(*leader).has_value());
 }
 
 TEST_F(RecordTest, WhatIsNoIdIsRefused) {
