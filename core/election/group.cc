@@ -50,9 +50,11 @@ class Group::Core final : public io::CoordinationSession::Listener {
       return;
     }
     session_ = *std::move(session);
-    unanswered_ = environment_.clock().RunAfter(
-        options_.session_timeout,
-        [this] { TellProblem(DoesNotAnswer(options_.url)); });
+    unanswered_ =
+        environment_.clock().RunAfter(options_.session_timeout, [this] {
+          TellUnknown();
+          TellProblem(DoesNotAnswer(options_.url));
+        });
   }
 
   void Join(std::string content) {
@@ -197,6 +199,7 @@ class Group::Core final : public io::CoordinationSession::Listener {
     }
     if (members != reported_) {
       reported_ = members;
+      told_unknown_ = false;
       listener_->OnMembers(reported_);
     }
     if (content_.has_value() && !joined_.has_value()) return Create();
@@ -232,13 +235,18 @@ class Group::Core final : public io::CoordinationSession::Listener {
     expiry_.Cancel();
     retry_ = environment_.clock().RunAfter(kRetryDelay, [this] { Start(); });
     const bool was_member = std::exchange(joined_, std::nullopt).has_value();
-    if (std::exchange(reported_, std::nullopt).has_value()) {
-      listener_->OnMembers(std::nullopt);
-    }
+    TellUnknown();
     if (was_member) listener_->OnMembershipLost(reason);
     TellProblem(absl::StrCat("the session with ZooKeeper at ",
                              absl::StrJoin(options_.url.servers, ","),
                              " is lost: ", reason.message()));
+  }
+
+  // Once, until they are known again; also when they never were: whoever asks
+  // may remember those of a group before this one.
+  void TellUnknown() {
+    reported_.reset();
+    if (!std::exchange(told_unknown_, true)) listener_->OnMembers(std::nullopt);
   }
 
   bool ParseSequence(absl::string_view name, int32_t* sequence) const {
@@ -273,6 +281,7 @@ class Group::Core final : public io::CoordinationSession::Listener {
   std::optional<std::string> content_;  // Wanted, not joined yet.
   std::optional<int32_t> joined_;
   std::optional<Members> reported_;
+  bool told_unknown_ = false;
   std::optional<std::string> problem_;  // as told
   io::Timer expiry_;
   io::Timer unanswered_;

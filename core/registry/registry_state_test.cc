@@ -413,7 +413,7 @@ TEST(ParseBatch, ASnapshotOfANewerRelease) {
 }
 
 TEST(ParseBatch, OperationsOfANewerRelease) {
-  for (Operation operation :
+  for (const Operation& operation :
        {Admit("a"), MarkReachable("a"), MarkUnreachable("a"), MarkGone("a"),
         Subscribed("f"), End("f")}) {
     Batch batch;
