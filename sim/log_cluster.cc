@@ -233,11 +233,14 @@ void LogCluster::Wipe(int i) {
 }
 
 FileSystem::NodePtr LogCluster::Backup(int i) {
-  return FileSystem::Copy(*host(i).files().root());
+  FileSystem::NodePtr backup = FileSystem::Copy(*host(i).files().root());
+  members_of_backups_[backup.get()] = agreement_.MemberOn(DiskName(i));
+  return backup;
 }
 
 void LogCluster::Restore(int i, const FileSystem::NodePtr& backup) {
   agreement_.DiskRolledBack(DiskName(i));
+  agreement_.DiskRestored(members_of_backups_.at(backup.get()));
   machines_[i].state = DiskState::kDoubtful;
   host(i).files().Replace(FileSystem::Copy(*backup));
   world_.Took(Fault::kDiskRolledBack, host(i).name());
@@ -246,7 +249,7 @@ void LogCluster::Restore(int i, const FileSystem::NodePtr& backup) {
 void LogCluster::Clone(int from, int to) {
   if (machines_[to].process != nullptr) agreement_.DiskLost(DiskName(to));
   ++machines_[to].disk;
-  host(to).files().Replace(Backup(from));
+  host(to).files().Replace(FileSystem::Copy(*host(from).files().root()));
   agreement_.DiskCopied(DiskName(from), DiskName(to));
   world_.Took(Fault::kDiskCloned, host(to).name());
   agreement_.DiskRolledBack(DiskName(from));

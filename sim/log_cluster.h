@@ -211,6 +211,8 @@ class LogCluster {
   bool members_changed_ = false;
   World::Witness witness_;
   std::vector<Machine> machines_;
+  // Whose disk was copied, by the copy.
+  std::map<const void*, std::string> members_of_backups_;
 };
 
 }  // namespace quorate::sim

@@ -55,6 +55,8 @@ class LogAgreement {
   // votes that it has given by now are not held against it, later ones are.
   void DiskLost(const std::string& disk);
   void DiskRolledBack(const std::string& disk);
+  // A backup of that member's disk is put back, which may have been lost since.
+  void DiskRestored(const std::string& member) { dead_.erase(member); }
   // Whoever runs from the copy is the same member, once it runs.
   void DiskCopied(const std::string& from, const std::string& to);
 
