@@ -212,6 +212,7 @@ class LogCluster {
   World::Witness witness_;
   std::vector<Machine> machines_;
   // Whose disk was copied, by the copy.
+  // tidy-allow(pointer-order): looked up only, and never walked
   std::map<const void*, std::string> members_of_backups_;
 };
 
