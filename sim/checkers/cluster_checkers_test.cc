@@ -134,6 +134,19 @@ TEST(TaskTruthTest, TasksOfAnAgentThatIsGoneAreKilled) {
             "");
 }
 
+TEST(TaskTruthTest, ALaunchMayReachAnAgentThatIsGone) {
+  const auto started = [](const char* gone) {
+    return Verdict<TaskTruth>([gone](TaskTruth& c) {
+      c.Asked("f", "t");
+      c.AgentGone(gone);
+      c.Told("f", "t", "TASK_GONE_BY_OPERATOR");
+      c.Started("c1", "f", "t", "agent0");
+    });
+  };
+  EXPECT_EQ(started("agent0"), "");
+  EXPECT_NE(started("agent1"), "");
+}
+
 TEST(TaskTruthTest, WhatIsToBeOverEnds) {
   World world(1);
   TaskTruth c(world);
