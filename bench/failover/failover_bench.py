@@ -22,7 +22,7 @@ from bench.failover import masters
 from bench.log import peer_systems
 from bench.log import results
 from bench.log import systems
-from bench.log.log_bench import await_quiet, work_folder
+from bench.log.log_bench import await_quiet, numbers, work_folder
 from bench.log.results import BenchError
 
 AGENTS = (2, 100, 1000, 10000)
@@ -194,16 +194,6 @@ def table(kept):
     return "\n".join(lines) + "\n"
 
 
-def _numbers(text):
-    try:
-        numbers = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise argparse.ArgumentTypeError("numbers with commas between them")
-    return numbers
-
-
 def parse_arguments(argv):
     parser = argparse.ArgumentParser(
         prog="./dev bench failover", allow_abbrev=False,
@@ -212,7 +202,7 @@ def parse_arguments(argv):
                         help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5, metavar="N",
                         help="how often to measure everything (5)")
-    parser.add_argument("--agents", type=_numbers, default=AGENTS,
+    parser.add_argument("--agents", type=numbers, default=AGENTS,
                         metavar="N,..", help="2,100,1000,10000")
     parser.add_argument("--tasks", type=int, default=10, metavar="N",
                         help="what each agent claims to run (10)")

@@ -202,14 +202,15 @@ def _names(allowed):
     return parse
 
 
-def _numbers(text):
+def numbers(text):
+    """The value of a flag: a tuple of positive numbers."""
     try:
-        numbers = tuple(int(word) for word in text.split(","))
+        values = tuple(int(word) for word in text.split(","))
     except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
+        values = ()
+    if not values or min(values) < 1:
         raise argparse.ArgumentTypeError("numbers with commas between them")
-    return numbers
+    return values
 
 
 def parse_arguments(argv):
@@ -224,11 +225,11 @@ def parse_arguments(argv):
                         help="how often for catch-up and recovery (1)")
     parser.add_argument("--seconds", type=float, default=3, metavar="S",
                         help="how long each step takes (3)")
-    parser.add_argument("--replicas", type=_numbers, metavar="N,..",
+    parser.add_argument("--replicas", type=numbers, metavar="N,..",
                         help="1,3,5")
-    parser.add_argument("--sizes", type=_numbers, metavar="BYTES,..",
+    parser.add_argument("--sizes", type=numbers, metavar="BYTES,..",
                         help="128,1024,16384")
-    parser.add_argument("--outstanding", type=_numbers, metavar="N,..",
+    parser.add_argument("--outstanding", type=numbers, metavar="N,..",
                         help="1,64")
     parser.add_argument("--systems", type=_names(results.SYSTEMS),
                         default=results.SYSTEMS, metavar="NAME,..",

@@ -118,13 +118,10 @@ void Agents::ReplaceFormerAt(const io::Endpoint& address) {
   if (const Agent* former = context_.cluster.FindAgentAt(address)) {
     return RemoveFromRegistry(former->id, Removal::kRegisteredAnew);
   }
-  const auto& admitted = context_.registry->state().admitted();
-  for (const auto& [id, recovered] : context_.cluster.recovered_agents()) {
-    auto former = admitted.find(id);
-    if (former != admitted.end() &&
-        former->second.address() == address.ToString()) {
-      return RemoveFromRegistry(std::string(id), Removal::kRegisteredAnew);
-    }
+  const std::string at = address.ToString();
+  auto former = recovered_at_.lower_bound({at, ""});
+  if (former != recovered_at_.end() && former->first == at) {
+    RemoveFromRegistry(std::string(former->second), Removal::kRegisteredAnew);
   }
 }
 

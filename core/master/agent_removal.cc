@@ -64,11 +64,11 @@ void Agents::AwaitReturn(const std::string& id) {
     if (!agent->connected()) AwaitLink(*agent);
     return;
   }
-  context_.cluster.recovered_agents()[id] = {
-      .info = known->second.info(),
-      .timer = context_.clock().RunAfter(
-          context_.options.agent_reregister_timeout,
-          [this, id] { MarkUnreachable(id, "did not register again"); })};
+  AddRecovered(known->second,
+               context_.clock().RunAfter(
+                   context_.options.agent_reregister_timeout, [this, id] {
+                     MarkUnreachable(id, "did not register again");
+                   }));
 }
 
 void Agents::StopExpecting(const std::string& id) {
@@ -76,9 +76,22 @@ void Agents::StopExpecting(const std::string& id) {
   withheld_ = std::min(withheld_, expected_.size());
 }
 
+void Agents::AddRecovered(const Entry& entry, io::Timer timer) {
+  const std::string& id = entry.info().id().value();
+  RecoveredAgent& recovered = context_.cluster.recovered_agents()[id];
+  recovered_at_.erase({recovered.address, id});
+  recovered = {entry.info(), entry.address(), std::move(timer)};
+  recovered_at_.emplace(recovered.address, id);
+}
+
 bool Agents::ForgetRecovered(const std::string& id) {
   StopExpecting(id);
-  return context_.cluster.recovered_agents().erase(id) > 0;
+  auto& recovered = context_.cluster.recovered_agents();
+  auto known = recovered.find(id);
+  if (known == recovered.end()) return false;
+  recovered_at_.erase({known->second.address, id});
+  recovered.erase(known);
+  return true;
 }
 
 // That so many machines died at once is less likely than that this master

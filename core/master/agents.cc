@@ -34,7 +34,7 @@ Agents::~Agents() {
 
 void Agents::Start() {
   for (const auto& [id, agent] : context_.registry->state().admitted()) {
-    context_.cluster.recovered_agents()[id].info = agent.info();
+    AddRecovered(agent, {});
     expected_.insert(id);
   }
   inherited_ = expected_.size();

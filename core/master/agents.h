@@ -15,6 +15,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/master/context.h"
@@ -130,6 +131,7 @@ class Agents {
   void RemoveRecovered(const std::string& id);
   void Remove(Agent& agent, const Tasks::Loss& loss);
   void StopExpecting(const std::string& id);
+  void AddRecovered(const Entry& entry, io::Timer timer);
   bool ForgetRecovered(const std::string& id);
   void CollectGarbage();
   void Drop(uint64_t connection);
@@ -146,6 +148,9 @@ class Agents {
   // Closed, perhaps inside their own callbacks; gone at the next turn.
   std::map<uint64_t, std::unique_ptr<Connection>> closed_;
   io::Timer cleanup_timer_;
+
+  // The recovered ones: address and id.
+  std::set<std::pair<std::string, std::string>> recovered_at_;
 
   std::map<io::Endpoint, Registration> registering_;
   std::map<std::string, Registration> reregistering_;  // By agent id.

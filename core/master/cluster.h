@@ -108,6 +108,7 @@ struct Agent {
 // An agent of the registry that has not registered with this master yet.
 struct RecoveredAgent {
   mesos::v1::AgentInfo info;
+  std::string address;  // Empty: the registry does not tell.
   io::Timer timer;
 };
 

@@ -168,20 +168,10 @@ class Reporter {
   }
 
   std::string OwnState() const {
-    switch (log_.state) {
-      case LogStatus::State::kOpening:
-        return "opening";
-      case LogStatus::State::kForming:
-        return "forming";
-      case LogStatus::State::kJoining:
-        return "learner";
-      case LogStatus::State::kQuarantined:
-        return "quarantined";
-      case LogStatus::State::kFollowing:
-      case LogStatus::State::kElecting:
-      case LogStatus::State::kLeading:
-        break;
-    }
+    const bool serves = log_.state == LogStatus::State::kFollowing ||
+                        log_.state == LogStatus::State::kElecting ||
+                        log_.state == LogStatus::State::kLeading;
+    if (!serves) return log::ToString(log_.state);
     if (!log_.voting) return "not voting";
     if (Metric("log/disk_full") > 0) return "disk full";
     return Metric("log/damaged") > 0 ? "damaged" : "ok";
