@@ -90,6 +90,11 @@ class Connection {
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
 
+  // What it delivers goes before what other connections do from here on,
+  // however much they have to say. For the few that must not wait; nothing to
+  // do where handling events takes no time.
+  virtual void Prioritize() {}
+
   virtual Endpoint local() const = 0;
   virtual Endpoint peer() const = 0;
 };

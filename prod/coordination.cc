@@ -279,11 +279,14 @@ void ZooKeeperSession::UpdateInterest() {
   if (code != ZOK || fd < 0) return;
   const uint32_t events = ((interest & ZOOKEEPER_READ) ? EPOLLIN : 0u) |
                           ((interest & ZOOKEEPER_WRITE) ? EPOLLOUT : 0u);
-  watch_ = std::make_unique<FdWatch>(loop_, fd, events, [this](uint32_t now) {
-    const bool broken = (now & (EPOLLERR | EPOLLHUP)) != 0;
-    Turn(((now & EPOLLIN) || broken ? ZOOKEEPER_READ : 0) |
-         ((now & EPOLLOUT) || broken ? ZOOKEEPER_WRITE : 0));
-  });
+  watch_ = std::make_unique<FdWatch>(
+      loop_, fd, events,
+      [this](uint32_t now) {
+        const bool broken = (now & (EPOLLERR | EPOLLHUP)) != 0;
+        Turn(((now & EPOLLIN) || broken ? ZOOKEEPER_READ : 0) |
+             ((now & EPOLLOUT) || broken ? ZOOKEEPER_WRITE : 0));
+      },
+      FdWatch::Priority::kUrgent);
 }
 
 bool ZooKeeperSession::Deliver() {

@@ -36,9 +36,10 @@ void Drain(int fd) {
 
 EventLoop::EventLoop()
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      urgent_epoll_(epoll_create1(EPOLL_CLOEXEC)),
       timer_fd_(timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)),
       wakeup_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  PCHECK(epoll_ && timer_fd_ && wakeup_fd_);
+  PCHECK(epoll_ && urgent_epoll_ && timer_fd_ && wakeup_fd_);
   signal(SIGPIPE, SIG_IGN);
   timer_watch_ = std::make_unique<FdWatch>(this, timer_fd_.get(), EPOLLIN,
                                            [this](uint32_t) {
@@ -48,11 +49,15 @@ EventLoop::EventLoop()
   // TakePosted empties it.
   wakeup_watch_ = std::make_unique<FdWatch>(this, wakeup_fd_.get(), EPOLLIN,
                                             [](uint32_t) {});
+  // RunUrgent asks it.
+  urgent_watch_ = std::make_unique<FdWatch>(this, urgent_epoll_.get(), EPOLLIN,
+                                            [](uint32_t) {});
 }
 
 EventLoop::~EventLoop() {
   timer_watch_.reset();
   wakeup_watch_.reset();
+  urgent_watch_.reset();
   signal_watch_.reset();
   CHECK(fds_.empty()) << "a watch outlives its loop";
 }
@@ -70,13 +75,12 @@ void EventLoop::Run() {
 }
 
 void EventLoop::RunOnce(const std::function<bool()>& between) {
-  epoll_event events[kEventsPerTurn];
-  const int count = WaitForEvents(events);
-  if (RunPosted(between) || RunTimers(between)) return;
-  RunFds(events, count, between);
+  if (next_ready_ == ready_.size()) WaitForEvents();
+  if (RunPosted(between) || RunUrgent(between) || RunTimers(between)) return;
+  RunReady(between);
 }
 
-int EventLoop::WaitForEvents(epoll_event* events) {
+void EventLoop::WaitForEvents() {
   int timeout_ms = -1;
   if (!timers_.empty()) {
     const io::Instant first = timers_.begin()->first.first;
@@ -92,10 +96,12 @@ int EventLoop::WaitForEvents(epoll_event* events) {
       armed_for_ = first;
     }
   }
+  ready_.resize(kMaxEvents);
+  next_ready_ = 0;
   const int count =
-      epoll_wait(epoll_.get(), events, kEventsPerTurn, timeout_ms);
+      epoll_wait(epoll_.get(), ready_.data(), kMaxEvents, timeout_ms);
   PCHECK(count >= 0 || errno == EINTR);
-  return std::max(count, 0);
+  ready_.resize(std::max(count, 0));
 }
 
 std::function<void()> EventLoop::TakePosted() {
@@ -134,16 +140,30 @@ bool EventLoop::RunTimers(const std::function<bool()>& between) {
   return false;
 }
 
-bool EventLoop::RunFds(const epoll_event* events, int count,
-                       const std::function<bool()>& between) {
+bool EventLoop::RunFd(const epoll_event& event,
+                      const std::function<bool()>& between) {
+  const auto it = fds_.find(event.data.u64);
+  if (it == fds_.end()) return false;  // Removed since it was reported.
+  const std::shared_ptr<Watched> watched = it->second;
+  watched->callback(event.events);
+  return Over(between);
+}
+
+bool EventLoop::RunUrgent(const std::function<bool()>& between) {
+  epoll_event events[kMaxEvents];
+  const int count = epoll_wait(urgent_epoll_.get(), events, kMaxEvents, 0);
+  PCHECK(count >= 0 || errno == EINTR);
   for (int i = 0; i < count; ++i) {
-    const auto it = fds_.find(events[i].data.u64);
-    if (it == fds_.end()) continue;  // Removed earlier in this turn.
-    const std::shared_ptr<FdCallback> callback = it->second;
-    (*callback)(events[i].events);
-    if (Over(between)) return true;
+    if (RunFd(events[i], between)) return true;
   }
   return false;
+}
+
+void EventLoop::RunReady(const std::function<bool()>& between) {
+  const io::Instant end = Now() + kMaxTurn;
+  while (next_ready_ < ready_.size()) {
+    if (RunFd(ready_[next_ready_++], between) || Now() >= end) return;
+  }
 }
 
 void EventLoop::Post(std::function<void()> work) {
@@ -170,13 +190,16 @@ void EventLoop::Cancel(uint64_t id) {
   timer_times_.erase(it);
 }
 
-uint64_t EventLoop::AddFd(int fd, uint32_t events, FdCallback callback) {
+uint64_t EventLoop::AddFd(int fd, uint32_t events, FdCallback callback,
+                          bool urgent) {
   const uint64_t id = next_id_++;
   epoll_event event = {};
   event.events = events;
   event.data.u64 = id;
-  PCHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0);
-  fds_.emplace(id, std::make_shared<FdCallback>(std::move(callback)));
+  const int epoll = urgent ? urgent_epoll_.get() : epoll_.get();
+  PCHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+  fds_.emplace(id, std::make_shared<Watched>(
+                       Watched{std::move(callback), epoll}));
   return id;
 }
 
@@ -184,12 +207,12 @@ void EventLoop::ModifyFd(uint64_t id, int fd, uint32_t events) {
   epoll_event event = {};
   event.events = events;
   event.data.u64 = id;
-  PCHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0);
+  PCHECK(epoll_ctl(fds_.at(id)->epoll, EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
 void EventLoop::RemoveFd(uint64_t id, int fd) {
-  PCHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr) == 0);
-  const auto callback = fds_.extract(id);
+  const auto watched = fds_.extract(id);
+  PCHECK(epoll_ctl(watched.mapped()->epoll, EPOLL_CTL_DEL, fd, nullptr) == 0);
 }
 
 void EventLoop::HandleSignals(const std::vector<int>& signals,

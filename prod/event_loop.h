@@ -14,6 +14,7 @@
 
 #include <sys/epoll.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -74,26 +75,37 @@ class EventLoop final : public io::Clock {
   using FdCallback = std::function<void(uint32_t)>;
   using TimerKey = std::pair<io::Instant, uint64_t>;  // When, then id.
 
-  // Events that one turn takes from the kernel.
-  static constexpr int kEventsPerTurn = 256;
+  struct Watched {
+    FdCallback callback;
+    int epoll;  // Where it is added.
+  };
 
-  uint64_t AddFd(int fd, uint32_t events, FdCallback callback);
+  // Events that are taken from the kernel at once.
+  static constexpr int kMaxEvents = 256;
+  // How long the ordinary ones of them may keep the rest waiting; those that
+  // are left come in the next turns.
+  static constexpr io::Duration kMaxTurn = std::chrono::milliseconds(5);
+
+  uint64_t AddFd(int fd, uint32_t events, FdCallback callback, bool urgent);
   void ModifyFd(uint64_t id, int fd, uint32_t events);
   void RemoveFd(uint64_t id, int fd);
 
   // The next piece of posted work; there is one.
   std::function<void()> TakePosted();
-  int WaitForEvents(epoll_event* events);
+  void WaitForEvents();
+  // Calls back, if that is still wanted. True when the turn is over early.
+  bool RunFd(const epoll_event& event, const std::function<bool()>& between);
   // Each returns true when the turn is over early.
   bool RunPosted(const std::function<bool()>& between);
+  bool RunUrgent(const std::function<bool()>& between);
   bool RunTimers(const std::function<bool()>& between);
-  bool RunFds(const epoll_event* events, int count,
-              const std::function<bool()>& between);
+  void RunReady(const std::function<bool()>& between);
   bool Over(const std::function<bool()>& between) const {
     return stopped_ || (between && between());
   }
 
   UniqueFd epoll_;
+  UniqueFd urgent_epoll_;  // Which epoll_ watches, so that it wakes the loop.
   UniqueFd timer_fd_;   // Wakes the loop for the first timer.
   UniqueFd wakeup_fd_;  // Wakes the loop for posted work.
   UniqueFd signal_fd_;
@@ -105,8 +117,12 @@ class EventLoop final : public io::Clock {
   io::Instant armed_for_ = io::Instant::max();
 
   // Shared with the call in progress, so that a callback may remove itself.
-  std::map<uint64_t, std::shared_ptr<FdCallback>> fds_;
+  std::map<uint64_t, std::shared_ptr<Watched>> fds_;
   std::unique_ptr<FdWatch> timer_watch_, wakeup_watch_, signal_watch_;
+  std::unique_ptr<FdWatch> urgent_watch_;
+  // Of epoll_; not yet called back from next_ready_ on.
+  std::vector<epoll_event> ready_;
+  size_t next_ready_ = 0;
 
   std::mutex mutex_;
   // Guarded by mutex_. Invariant: wakeup_fd_ is readable while not empty.
@@ -118,14 +134,21 @@ class EventLoop final : public io::Clock {
 // stay open as long.
 class FdWatch {
  public:
+  enum class Priority {
+    kOrdinary,
+    kUrgent,  // Goes first in each turn, and a turn is short.
+  };
+
   // `events` as in epoll_ctl(2); EPOLLERR and EPOLLHUP always count as asked
   // for. `callback` gets those that hold.
   FdWatch(EventLoop* loop, int fd, uint32_t events,
-          std::function<void(uint32_t)> callback)
+          std::function<void(uint32_t)> callback,
+          Priority priority = Priority::kOrdinary)
       : loop_(loop),
         fd_(fd),
         events_(events),
-        id_(loop->AddFd(fd, events, std::move(callback))) {}
+        id_(loop->AddFd(fd, events, std::move(callback),
+                        priority == Priority::kUrgent)) {}
   ~FdWatch() { loop_->RemoveFd(id_, fd_); }
 
   FdWatch(const FdWatch&) = delete;

@@ -2,6 +2,7 @@
 // misbehave, other processes.
 
 #include <arpa/inet.h>
+#include <glog/logging.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 #include <algorithm>
 #include <csignal>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <thread>
@@ -117,6 +120,68 @@ TEST_F(EventLoopTest, AWatchThatIsGoneIsNotCalled) {
     close(pipe[0]);
     close(pipe[1]);
   }
+}
+
+// Those that are always ready, each of which takes its time.
+class BusyPipes {
+ public:
+  BusyPipes(EventLoop* loop, int count) {
+    for (int i = 0; i < count; ++i) {
+      int ends[2];
+      PCHECK(pipe(ends) == 0 && write(ends[1], "x", 1) == 1);
+      fds_.emplace_back(ends[0]);
+      fds_.emplace_back(ends[1]);
+      calls_.push_back(0);
+      watches_.push_back(
+          std::make_unique<FdWatch>(loop, ends[0], EPOLLIN, [=, this](uint32_t) {
+            ++calls_[i];
+            const io::Instant end = loop->Now() + milliseconds(1);
+            while (loop->Now() < end) {
+            }
+          }));
+    }
+  }
+
+  int calls() const { return std::reduce(calls_.begin(), calls_.end()); }
+  int fewest_calls() const {
+    return *std::min_element(calls_.begin(), calls_.end());
+  }
+
+ private:
+  std::vector<UniqueFd> fds_;
+  std::vector<int> calls_;
+  std::vector<std::unique_ptr<FdWatch>> watches_;
+};
+
+TEST_F(EventLoopTest, TimersAndUrgentWatchesDoNotWaitForAFlood) {
+  BusyPipes flood(&loop_, 100);
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const UniqueFd urgent(ends[0]);
+  const UniqueFd other(ends[1]);
+  bool called = false;
+  const FdWatch watch(
+      &loop_, urgent.get(), EPOLLIN,
+      [&](uint32_t) {
+        char c;
+        ASSERT_EQ(read(urgent.get(), &c, 1), 1);
+        called = true;
+      },
+      FdWatch::Priority::kUrgent);
+  loop_.RunOnce();  // The flood has begun.
+  ASSERT_EQ(write(other.get(), "x", 1), 1);
+  bool fired = false;
+  const io::Timer timer =
+      loop_.RunAfter(io::Duration::zero(), [&] { fired = true; });
+  const int before = flood.calls();
+  ASSERT_TRUE(Await([&] { return called && fired; }));
+  EXPECT_LE(flood.calls() - before, 10);
+}
+
+TEST_F(EventLoopTest, AFloodIsServedInTurn) {
+  BusyPipes flood(&loop_, 20);
+  ASSERT_TRUE(Await([&] { return flood.calls() >= 100; }));
+  EXPECT_GE(flood.fewest_calls(), 4);
 }
 
 TEST_F(EventLoopTest, ATimerWakesTheLoopInTime) {

@@ -59,6 +59,12 @@ void TcpConnection::ResumeReading() {
   UpdateWatch();
 }
 
+void TcpConnection::Prioritize() {
+  priority_ = FdWatch::Priority::kUrgent;
+  watch_.reset();
+  UpdateWatch();
+}
+
 // Everything that is written in one turn of the loop goes out in the next, in
 // as few packets as it fits into.
 void TcpConnection::ScheduleFlush() {
@@ -75,8 +81,9 @@ void TcpConnection::UpdateWatch() {
   const uint32_t events =
       (wants_input() ? EPOLLIN : 0u) | (kernel_full_ ? EPOLLOUT : 0u);
   if (watch_ != nullptr) return watch_->SetEvents(events);
-  watch_ = std::make_unique<FdWatch>(loop_, fd_.get(), events,
-                                     [this](uint32_t now) { OnEvents(now); });
+  watch_ = std::make_unique<FdWatch>(
+      loop_, fd_.get(), events, [this](uint32_t now) { OnEvents(now); },
+      priority_);
 }
 
 void TcpConnection::OnEvents(uint32_t events) {

@@ -29,6 +29,7 @@ class TcpConnection final : public io::Connection {
   void CloseWrite() override;
   void PauseReading() override;
   void ResumeReading() override;
+  void Prioritize() override;
   io::Endpoint local() const override { return local_; }
   io::Endpoint peer() const override { return peer_; }
 
@@ -70,6 +71,7 @@ class TcpConnection final : public io::Connection {
   const io::Endpoint local_;
   const io::Endpoint peer_;
   UniqueFd fd_;  // None when the stream is gone.
+  FdWatch::Priority priority_ = FdWatch::Priority::kOrdinary;
   std::unique_ptr<FdWatch> watch_;
   Listener* listener_ = nullptr;
 

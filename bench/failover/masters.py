@@ -27,6 +27,8 @@ from prod.local import processes
 MASTERS = 3
 # Agents of the writer have numbers from here on.
 WRITER_FIRST = 1000000
+# Of one process: each takes two sockets, and many systems allow 20,000 files.
+CROWD = 5000
 # How long agents may take to come, and to come back.
 AGENTS_SECONDS = 300
 # Between two questions to each master that is left.
@@ -78,7 +80,7 @@ class Masters:
         self.folder = pathlib.Path(folder).resolve()
         self.ports = PORTS.take(MASTERS)
         self.masters = [self._process("master%d" % i) for i in range(MASTERS)]
-        self.crowd = self._process("agents")
+        self.crowds = []
         self.writer = self._process("writer")
         self.url = addresses(self.ports)
         if zookeeper:
@@ -97,15 +99,19 @@ class Masters:
                 + self.url,
                 "--work_dir=%s" % (process.folder / "work")]))
         await_true("a leader", lambda: self.leader() is not None, self.masters)
-        self._start_agents(self.crowd, "--count=%d" % agents,
-                           "--tasks=%d" % tasks,
-                           "--registration_backoff_factor=" + backoff)
+        for first in range(0, agents, CROWD):
+            crowd = self._process("agents%d" % first)
+            self.crowds.append(crowd)
+            self._start_agents(crowd, "--first=%d" % first,
+                               "--count=%d" % min(CROWD, agents - first),
+                               "--tasks=%d" % tasks,
+                               "--registration_backoff_factor=" + backoff)
         await_true("the agents to register",
-                   lambda: len(self._registered(self.crowd)) >= agents,
-                   [self.crowd], AGENTS_SECONDS, poll=0.1)
+                   lambda: len(self._registered()) >= agents,
+                   self.crowds, AGENTS_SECONDS, poll=0.1)
         self._start_agents(self.writer, "--count=1",
-                           "--first=%d" % WRITER_FIRST, "--join_every=1ms",
-                           "--registration_backoff_factor=1us")
+                           "--first=%d" % WRITER_FIRST, "--join_every=2ms",
+                           "--registration_backoff_factor=5ms")
         await_true("writes to the registry",
                    lambda: len(self._writes()) > 20, [self.writer])
 
@@ -114,7 +120,7 @@ class Masters:
                              *flags]))
 
     def stop(self):
-        processes.stop([self.writer, self.crowd, *self.masters], GRACE)
+        processes.stop([self.writer, *self.crowds, *self.masters], GRACE)
 
     def leader(self):
         """The index of the master that leads, or None."""
@@ -130,9 +136,9 @@ class Masters:
         status = pathlib.Path("/proc/%d/status" % pid).read_text()
         return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
-    def _registered(self, process, since=0.0):
-        return {agent: seconds for seconds, agent, _ in
-                parse_registrations(process.log.read_text(), since)}
+    def _registered(self, since=0.0):
+        return {agent: seconds for crowd in self.crowds for seconds, agent, _ in
+                parse_registrations(crowd.log.read_text(), since)}
 
     def _writes(self):
         return sorted(results.parse_acks("".join(
@@ -141,7 +147,7 @@ class Masters:
 
     def fail_over(self, settle=1.0, after=1.0):
         """Kills the leader: an Outage."""
-        agents = set(self._registered(self.crowd))
+        agents = set(self._registered())
         leader = self.leader()
         time.sleep(settle)
         answered = []
@@ -156,12 +162,12 @@ class Masters:
         if not answered:
             raise results.BenchError("no master answers after the leader's end")
         await_true("the agents to come back",
-                   lambda: agents <= set(self._registered(self.crowd, killed)),
-                   [self.crowd], AGENTS_SECONDS, poll=0.1)
+                   lambda: agents <= set(self._registered(killed)),
+                   self.crowds, AGENTS_SECONDS, poll=0.1)
         await_true("writes after the leader's end",
                    lambda: self._writes()[-1] > killed + after, [self.writer],
                    poll=0.1)
-        back = self._registered(self.crowd, killed)
+        back = self._registered(killed)
         return Outage(
             answer=min(answered) - killed,
             write=results.outage(self._writes(), killed),

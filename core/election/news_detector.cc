@@ -13,9 +13,10 @@ namespace {
 // To connect and to be told a leader, before the next master is asked.
 constexpr io::Duration kAnswerTimeout = std::chrono::seconds(1);
 constexpr io::Duration kSilenceTimeout = 3 * kNewsInterval;
-// Between a link's end and the next one.
-constexpr io::Duration kMinPause = std::chrono::milliseconds(20);
-constexpr io::Duration kMaxPause = std::chrono::milliseconds(100);
+// Between a link's end and the next one: a fail-over takes no longer than it
+// must, and not all who were told by one master come to the next at once.
+constexpr io::Duration kMinPause = std::chrono::milliseconds(5);
+constexpr io::Duration kMaxPause = std::chrono::milliseconds(50);
 // The same when all have been asked in vain.
 constexpr io::Duration kLongPause = std::chrono::seconds(1);
 

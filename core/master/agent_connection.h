@@ -9,11 +9,13 @@
 
 #include <glog/logging.h>
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "core/master/agents.h"
 
 namespace quorate::master {
@@ -39,6 +41,12 @@ class Agents::Connection final : public AgentPeer, public wire::Link::Listener {
     return *claim_ == id || (!agent_id_.empty() && agent_id_ == id);
   }
 
+  // Of the message that is being handled.
+  size_t fingerprint() const { return fingerprint_; }
+  // The registration of that fingerprint is done: when the agent repeats it,
+  // there is nothing to do but to say so.
+  void set_done(size_t fingerprint) { done_ = fingerprint; }
+
   void Send(const wire::AgentMessage& message) override {
     if (broken_ || link_->Send(message.SerializeAsString())) return;
     Break(absl::ResourceExhaustedError("the agent does not read"));
@@ -46,6 +54,8 @@ class Agents::Connection final : public AgentPeer, public wire::Link::Listener {
 
   void OnMessage(absl::string_view payload) override {
     if (broken_) return;
+    fingerprint_ = absl::HashOf(payload);
+    if (done_ == fingerprint_ && agents_.AnswerAgain(*this)) return;
     wire::AgentMessage message;
     if (!message.ParseFromArray(payload.data(), payload.size())) {
       return Break(absl::InvalidArgumentError("not a message of an agent"));
@@ -69,6 +79,8 @@ class Agents::Connection final : public AgentPeer, public wire::Link::Listener {
   const uint64_t id_;
   std::string agent_id_;
   std::optional<std::string> claim_;
+  size_t fingerprint_ = 0;
+  std::optional<size_t> done_;
   bool broken_ = false;
   io::Timer timer_;
   const std::unique_ptr<wire::Link> link_;

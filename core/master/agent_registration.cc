@@ -264,7 +264,8 @@ void Agents::OnReregister(Connection& connection,
     LOG(WARNING) << "ignoring agent " << id << ": there are too many agents";
     return;
   }
-  reregistering_[id] = {connection.id(), connection.address(), message};
+  reregistering_[id] = {connection.id(), connection.address(), message,
+                        connection.fingerprint()};
   if (pending) return;
   // Nobody takes it for lost while the registry is told.
   CancelUnreachable(id);
@@ -367,6 +368,18 @@ void Agents::OnReadmitted(const std::string& id) {
     context_.cluster.SetAddress(*agent, connection->address());
   }
   Readmit(*agent, message);
+  connection->set_done(registration.fingerprint);
+}
+
+bool Agents::AnswerAgain(Connection& connection) {
+  Agent* agent = context_.cluster.FindAgent(connection.agent_id());
+  if (agent == nullptr || agent->peer != &connection ||
+      leaving_.count(agent->id) > 0) {
+    return false;
+  }
+  ++context_.metrics.AddCounter("master/messages_reregister_slave");
+  SendReregistered(*agent);
+  return true;
 }
 
 void Agents::Readmit(Agent& agent, const wire::ReregisterAgent& message) {

@@ -19,6 +19,7 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::Harness;
+using testing::MarkGone;
 using testing::TestAgent;
 using testing::TestFramework;
 using wire::AgentMessage;
@@ -357,13 +358,7 @@ TEST_F(ReturningTest, WhoIsMarkedGoneMeanwhileIsNotBack) {
   framework_->Take();
   master_->registry().Hold();
   agent_->Reregister();
-  const auto answer = master_->Ask(
-      {.method = "POST",
-       .target = "/api/v1",
-       .headers = {{"Content-Type", "application/json"}},
-       .body = absl::StrCat(R"({"type":"MARK_AGENT_GONE","mark_agent_gone":)"
-                            R"({"agent_id":{"value":")",
-                            agent_->id(), R"("}}})")});
+  const auto answer = master_->Ask(MarkGone(agent_->id()));
   Answer(*master_);
   ASSERT_TRUE(answer->response);
   EXPECT_EQ(answer->response->status, 200);
@@ -371,6 +366,64 @@ TEST_F(ReturningTest, WhoIsMarkedGoneMeanwhileIsNotBack) {
   EXPECT_TRUE(master_->context().cluster.agents().empty());
   agent_->Reregister();
   EXPECT_TRUE(agent_->Next(AgentMessage::kShutdownAgent));
+}
+
+// What an agent asks for again and again, until it hears that it is registered.
+class RepeatedTest : public ::testing::Test {
+ protected:
+  RepeatedTest() {
+    agent_.info.mutable_id()->set_value("M1-S7");
+    agent_.Reregister();
+    agent_.Take();
+  }
+  double times_readmitted() {
+    return Metric(master_, "slave_reregistrations");
+  }
+  bool Answered() {
+    return agent_.Next(AgentMessage::kAgentReregistered).has_value();
+  }
+
+  Harness master_;
+  TestAgent agent_{master_, "10.0.0.2"};
+};
+
+TEST_F(RepeatedTest, IsAnsweredAndDoneOnce) {
+  agent_.Reregister();
+  EXPECT_TRUE(Answered());
+  EXPECT_EQ(times_readmitted(), 1);
+  EXPECT_EQ(Metric(master_, "messages_reregister_slave"), 2);
+}
+
+TEST_F(RepeatedTest, IsDoneAgainWhenItSaysSomethingElse) {
+  SetResources(agent_.info, "cpus:8");
+  agent_.Reregister();
+  EXPECT_TRUE(Answered());
+  EXPECT_EQ(times_readmitted(), 2);
+  EXPECT_EQ(master_.context().cluster.FindAgent("M1-S7")->total,
+            *Resources::ParseText("cpus:8"));
+  // What was said before that is something else, too.
+  SetResources(agent_.info, "cpus:4");
+  agent_.Reregister();
+  EXPECT_EQ(times_readmitted(), 3);
+}
+
+TEST_F(RepeatedTest, IsDoneAgainOverAnotherLink) {
+  agent_.Break();
+  agent_.Connect();
+  agent_.Reregister();
+  EXPECT_TRUE(Answered());
+  EXPECT_EQ(times_readmitted(), 2);
+}
+
+TEST_F(RepeatedTest, IsNotAnsweredByWhoMarksItGone) {
+  master_.registry().Hold();
+  const auto answer = master_.Ask(MarkGone("M1-S7"));
+  agent_.Reregister();
+  EXPECT_FALSE(Answered());
+  master_.registry().Release();
+  master_.Run();
+  EXPECT_EQ(answer->response->status, 200);
+  EXPECT_TRUE(agent_.Next(AgentMessage::kShutdownAgent));
 }
 
 // How many.

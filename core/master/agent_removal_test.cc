@@ -19,20 +19,12 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::Harness;
+using testing::MarkGone;
 using testing::TestAgent;
 using testing::TestFramework;
 using wire::AgentMessage;
 using Call = TestFramework::Call;
 using Event = TestFramework::Event;
-
-http::Request MarkGone(const std::string& id) {
-  return {.method = "POST",
-          .target = "/api/v1",
-          .headers = {{"Content-Type", "application/json"}},
-          .body = absl::StrCat(R"({"type":"MARK_AGENT_GONE","mark_agent_gone":)"
-                               R"({"agent_id":{"value":")",
-                               id, R"("}}})")};
-}
 
 Call Reconcile(const std::string& task_id, const std::string& agent_id) {
   Call call;

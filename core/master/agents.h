@@ -66,6 +66,7 @@ class Agents {
     uint64_t connection = 0;
     io::Endpoint address;
     wire::AgentMessage message;
+    size_t fingerprint = 0;  // Connection::fingerprint
   };
   // As the registry is to have an agent.
   using Entry = registry::Registry::Agent;
@@ -74,6 +75,10 @@ class Agents {
   void OnMessage(Connection& connection, const wire::AgentMessage& message);
   void OnRegister(Connection& connection, const wire::AgentMessage& message);
   void OnReregister(Connection& connection, const wire::AgentMessage& message);
+  // The agent of that connection has not heard yet that it is registered
+  // again. Many repeat themselves when a leader has many to readmit, and each
+  // time costs it as much as the first one. False when it is not registered.
+  bool AnswerAgain(Connection& connection);
   void OnRegisteredMessage(Agent& agent, const wire::AgentMessage& message);
   void OnPong(Agent& agent);
   void OnExecutorExited(Agent& agent, const wire::ExecutorExited& message);

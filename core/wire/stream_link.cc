@@ -129,6 +129,8 @@ void StreamLink::BecomeReady(const absl::Status& status) {
   if (status.ok()) {
     shaken_ = true;
     decoder_.set_max_frame_bytes(kMaxFrameBytes);
+    // Of the log, whose leader must hear in time that it still leads.
+    if (peer_.purpose == Purpose::kLog) connection_->Prioritize();
     if (listener_ == nullptr) connection_->PauseReading();
   }
   // The callback may destroy this.

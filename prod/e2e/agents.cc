@@ -80,6 +80,7 @@ struct Context {
   const io::Duration backoff;
   const Resources resources;
   const uint32_t tasks;
+  const Resources resources_of_task;  // Allocated.
 
   void Tell(const char* what, const std::string& id, uint64_t epoch) const {
     const double now = std::chrono::duration<double>(
@@ -204,9 +205,7 @@ void FakeAgent::AddTasks(wire::ReregisterAgent* message) const {
     info.mutable_task_id()->set_value(absl::StrCat(id_, "-", i));
     info.mutable_agent_id()->set_value(id_);
     info.mutable_command()->set_value("sleep 1000");
-    auto cpus = Resources::ParseText("cpus:0.1;mem:32");
-    cpus->Allocate("*");
-    cpus->ToProto(info.mutable_resources());
+    context_.resources_of_task.ToProto(info.mutable_resources());
     task.set_state(mesos::v1::TASK_RUNNING);
     task.set_status_update_state(mesos::v1::TASK_RUNNING);
     mesos::v1::TaskStatus& status = *task.add_statuses();
@@ -327,14 +326,17 @@ class Crowd {
   io::Timer flush_;
 };
 
-// Two sockets for each agent are more than many systems allow at first.
-void AllowManySockets() {
-  rlimit limit;
-  PCHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  const rlimit wanted = {1 << 18, 1 << 18};
-  if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  PCHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+// Two sockets for each agent are more than many systems allow at first. How
+// many agents there can be.
+uint64_t AllowManySockets() {
+  rlimit limit = {1 << 18, 1 << 18};
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    PCHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    PCHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  }
+  constexpr uint64_t kOtherFiles = 64;
+  return limit.rlim_cur < kOtherFiles ? 0 : (limit.rlim_cur - kOtherFiles) / 2;
 }
 
 void Main(int argc, char** argv) {
@@ -350,11 +352,16 @@ void Main(int argc, char** argv) {
   if (!master.ok()) FailUsage("agents", master.status().message());
   auto resources = Resources::ParseText(options.resources);
   if (!resources.ok()) FailUsage("agents", resources.status().message());
-  for (uint32_t i = 0; i < options.tasks; ++i) {
-    *resources += *Resources::ParseText("cpus:0.1;mem:32");
-  }
+  Resources of_task = *Resources::ParseText("cpus:0.1;mem:32");
+  for (uint32_t i = 0; i < options.tasks; ++i) *resources += of_task;
+  of_task.Allocate("*");
   InitLogging("agents", {.logging_level = "ERROR"});
-  AllowManySockets();
+  const uint64_t most = AllowManySockets();
+  if (options.count > most) {
+    FailUsage("agents",
+              absl::StrCat("this process may open files for ", most,
+                           " agents only; start several, with --first"));
+  }
 
   EventLoop loop;
   Environment environment(&loop, {});
@@ -362,7 +369,8 @@ void Main(int argc, char** argv) {
                      .master = *std::move(master),
                      .backoff = options.backoff,
                      .resources = *std::move(resources),
-                     .tasks = options.tasks},
+                     .tasks = options.tasks,
+                     .resources_of_task = std::move(of_task)},
                     options);
   loop.HandleSignals({SIGTERM, SIGINT}, [&](int) {
     std::fflush(stdout);

@@ -241,6 +241,15 @@ http::Response Harness::Post(const std::string& target, const std::string& body,
                .body = body});
 }
 
+http::Request MarkGone(const std::string& agent_id) {
+  return {.method = "POST",
+          .target = "/api/v1",
+          .headers = {{"Content-Type", "application/json"}},
+          .body = absl::StrCat(R"({"type":"MARK_AGENT_GONE","mark_agent_gone":)"
+                               R"({"agent_id":{"value":")",
+                               agent_id, R"("}}})")};
+}
+
 struct TestAgent::Ends {
   wire::Link::Listener* listener = nullptr;
   std::vector<wire::AgentMessage> sent;

@@ -155,6 +155,9 @@ class Harness {
   Endpoints endpoints_;
 };
 
+// The operator's call.
+http::Request MarkGone(const std::string& agent_id);
+
 class TestAgent {
  public:
   TestAgent(Harness& harness, std::string ip, uint16_t port = 5051);
