@@ -19,6 +19,9 @@ constexpr io::Duration kMinPause = std::chrono::milliseconds(5);
 constexpr io::Duration kMaxPause = std::chrono::milliseconds(50);
 // The same when all have been asked in vain.
 constexpr io::Duration kLongPause = std::chrono::seconds(1);
+// How long the leader itself is asked: a new one has more important things to
+// do than to lose all that were told by it before.
+constexpr io::Duration kMaxStay = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -56,11 +59,13 @@ void NewsDetector::WaitFor(io::Duration patience, const char* what) {
   });
 }
 
-void NewsDetector::AskNext(const std::string& why) {
+void NewsDetector::AskNext(const std::string& why, bool fruitless) {
   VLOG(1) << why << "; asking the next one who leads";
   asked_ = (asked_ + 1) % location_.masters.size();
-  asking_ = tells_ = false;
-  const bool all = ++fruitless_ >= location_.masters.size();
+  asking_ = tells_ = leaving_ = false;
+  leave_.Cancel();
+  fruitless_ += fruitless ? 1 : 0;
+  const bool all = fruitless_ >= location_.masters.size();
   const io::Duration pause = all ? random_->Between(kLongPause / 2, kLongPause)
                                  : random_->Between(kMinPause, kMaxPause);
   // What is asked no more is destroyed then: this may run inside its callback.
@@ -102,6 +107,23 @@ void NewsDetector::OnMessage(absl::string_view payload) {
              << " tells no news, but something else";
 }
 
+void NewsDetector::LeaveLeader(const LeaderNews& news) {
+  const auto& address = news.leader().address();
+  const io::Endpoint& asked = location_.masters[asked_];
+  const bool leads = address.ip() == asked.ip && address.port() == asked.port;
+  if (!leads || location_.masters.size() == 1) {
+    leaving_ = false;
+    return leave_.Cancel();
+  }
+  if (std::exchange(leaving_, true)) return;
+  leave_ = environment_.clock().RunAfter(
+      random_->Between(kMaxStay / 2, kMaxStay), [this] {
+        AskNext(absl::StrCat("the master at ",
+                             location_.masters[asked_].ToString(), " leads"),
+                /*fruitless=*/false);
+      });
+}
+
 void NewsDetector::OnNews(const LeaderNews& news) {
   const std::pair<uint32_t, uint64_t> reign = {news.generation(), news.epoch()};
   // A master that is cut off from the others may not have heard yet that its
@@ -118,6 +140,7 @@ void NewsDetector::OnNews(const LeaderNews& news) {
   if (news.has_epoch()) newest_ = reign;
   fruitless_ = 0;
   WaitFor(kSilenceTimeout, "is silent");
+  LeaveLeader(news);
   std::string leader = news.leader().SerializeAsString();
   if (told_ == leader) return;
   told_ = std::move(leader);

@@ -1,6 +1,7 @@
 // Finds the leader without ZooKeeper: holds a link to one of the masters,
 // which tells who leads, and moves on to the next one when the link breaks, is
-// silent, or belongs to a master that knows no leader.
+// silent, or belongs to a master that knows no leader. If others can be asked,
+// it does not stay with the leader: when that falls silent, they know first.
 
 #ifndef QUORATE_CORE_ELECTION_NEWS_DETECTOR_H_
 #define QUORATE_CORE_ELECTION_NEWS_DETECTOR_H_
@@ -31,7 +32,9 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   void OnUnreachable(const absl::Status& reason) override;
 
   void Ask();
-  void AskNext(const std::string& why);
+  // `fruitless`: the one that was asked told no leader.
+  void AskNext(const std::string& why, bool fruitless = true);
+  void LeaveLeader(const LeaderNews& news);
   void WaitFor(io::Duration patience, const char* what);
   void OnNews(const LeaderNews& news);
 
@@ -51,6 +54,9 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   bool tells_ = false;
   std::unique_ptr<wire::Dialer> dialer_;
   io::Timer patience_;
+  // Runs while the leader itself is asked.
+  bool leaving_ = false;
+  io::Timer leave_;
 
   // The cluster that is asked, generation and epoch of its newest reign that
   // was told.

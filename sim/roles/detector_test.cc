@@ -119,6 +119,17 @@ class DetectorTest : public testing::TestWithParam<uint64_t> {
   World world_;
   Network network_;
   std::vector<std::unique_ptr<Host>> hosts_;
+  // The one that is asked, or -1.
+  int asked() const {
+    for (int i = 0; i < 3; ++i) {
+      const auto& processes = hosts_[i]->processes();
+      if (processes.empty()) continue;
+      auto* teller = static_cast<Teller*>(processes.front()->program());
+      if (teller->announcer.listeners() == 1) return i;
+    }
+    return -1;
+  }
+
   Host asker_;
   election::MasterLocation location_;
   std::vector<std::string> told_;
@@ -171,18 +182,41 @@ TEST_P(DetectorTest, ASilentMasterIsLeftAfter15Seconds) {
   for (int i = 0; i < 3; ++i) StartMaster(i, News("a", 5));
   StartAsker();
   ASSERT_TRUE(AwaitTold({"a"}, milliseconds(100)));
-  int asked = -1;
+  const int silent = asked();
+  ASSERT_GE(silent, 0);
+  hosts_[silent]->LosePower();
   for (int i = 0; i < 3; ++i) {
-    auto* teller =
-        static_cast<Teller*>(hosts_[i]->processes().front()->program());
-    if (teller->announcer.listeners() == 1) asked = i;
-  }
-  ASSERT_GE(asked, 0);
-  hosts_[asked]->LosePower();
-  for (int i = 0; i < 3; ++i) {
-    if (i != asked) Announce(i, News("b", 9));
+    if (i != silent) Announce(i, News("b", 9));
   }
   EXPECT_TRUE(AwaitTold({"a", "b"}, seconds(17)));
+}
+
+election::LeaderNews NewsOfFirst(const std::string& leader, uint64_t epoch) {
+  election::LeaderNews news = News(leader, epoch);
+  news.mutable_leader()->mutable_address()->set_ip("10.0.0.1");
+  news.mutable_leader()->mutable_address()->set_port(kPort);
+  return news;
+}
+
+// Nor does whoever was told by the leader itself at first.
+TEST_P(DetectorTest, ASilentLeaderIsLeftAtOnce) {
+  for (int i = 0; i < 3; ++i) StartMaster(i, NewsOfFirst("a", 5));
+  StartAsker();
+  world_.RunFor(seconds(35));
+  EXPECT_NE(asked(), 0);
+  hosts_[0]->LosePower();
+  for (int i = 1; i < 3; ++i) Announce(i, News("b", 9));
+  EXPECT_TRUE(AwaitTold({"a", "b"}, milliseconds(100)));
+}
+
+TEST_P(DetectorTest, ALeaderThatAloneAnswersIsBelieved) {
+  StartMaster(0, NewsOfFirst("a", 5));
+  StartAsker();
+  ASSERT_TRUE(AwaitTold({"a"}, milliseconds(300)));
+  world_.RunFor(std::chrono::minutes(10));
+  EXPECT_EQ(told_.size(), 1);
+  Announce(0, NewsOfFirst("c", 9));
+  EXPECT_TRUE(AwaitTold({"a", "c"}, seconds(3)));
 }
 
 TEST_P(DetectorTest, MastersOfAnotherClusterAreNotAsked) {
