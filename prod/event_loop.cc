@@ -76,7 +76,7 @@ void EventLoop::Run() {
 
 void EventLoop::RunOnce(const std::function<bool()>& between) {
   if (next_ready_ == ready_.size()) WaitForEvents();
-  if (RunPosted(between) || RunUrgent(between) || RunTimers(between)) return;
+  if (RunPosted(between) || RunTimers(between) || RunUrgent(between)) return;
   RunReady(between);
 }
 
@@ -153,8 +153,10 @@ bool EventLoop::RunUrgent(const std::function<bool()>& between) {
   epoll_event events[kMaxEvents];
   const int count = epoll_wait(urgent_epoll_.get(), events, kMaxEvents, 0);
   PCHECK(count >= 0 || errno == EINTR);
+  const io::Instant end = Now() + kMaxTurn;
   for (int i = 0; i < count; ++i) {
     if (RunFd(events[i], between)) return true;
+    if (Now() >= end) break;  // The rest is reported again.
   }
   return false;
 }
@@ -198,8 +200,8 @@ uint64_t EventLoop::AddFd(int fd, uint32_t events, FdCallback callback,
   event.data.u64 = id;
   const int epoll = urgent ? urgent_epoll_.get() : epoll_.get();
   PCHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
-  fds_.emplace(id, std::make_shared<Watched>(
-                       Watched{std::move(callback), epoll}));
+  fds_.emplace(id,
+               std::make_shared<Watched>(Watched{std::move(callback), epoll}));
   return id;
 }
 

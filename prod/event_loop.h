@@ -82,8 +82,8 @@ class EventLoop final : public io::Clock {
 
   // Events that are taken from the kernel at once.
   static constexpr int kMaxEvents = 256;
-  // How long the ordinary ones of them may keep the rest waiting; those that
-  // are left come in the next turns.
+  // How long the urgent ones, and the ordinary ones, may take in a turn; those
+  // that are left come in the next ones.
   static constexpr io::Duration kMaxTurn = std::chrono::milliseconds(5);
 
   uint64_t AddFd(int fd, uint32_t events, FdCallback callback, bool urgent);
@@ -97,8 +97,8 @@ class EventLoop final : public io::Clock {
   bool RunFd(const epoll_event& event, const std::function<bool()>& between);
   // Each returns true when the turn is over early.
   bool RunPosted(const std::function<bool()>& between);
-  bool RunUrgent(const std::function<bool()>& between);
   bool RunTimers(const std::function<bool()>& between);
+  bool RunUrgent(const std::function<bool()>& between);
   void RunReady(const std::function<bool()>& between);
   bool Over(const std::function<bool()>& between) const {
     return stopped_ || (between && between());
@@ -106,8 +106,8 @@ class EventLoop final : public io::Clock {
 
   UniqueFd epoll_;
   UniqueFd urgent_epoll_;  // Which epoll_ watches, so that it wakes the loop.
-  UniqueFd timer_fd_;   // Wakes the loop for the first timer.
-  UniqueFd wakeup_fd_;  // Wakes the loop for posted work.
+  UniqueFd timer_fd_;      // Wakes the loop for the first timer.
+  UniqueFd wakeup_fd_;     // Wakes the loop for posted work.
   UniqueFd signal_fd_;
   bool stopped_ = false;
 
@@ -130,13 +130,14 @@ class EventLoop final : public io::Clock {
 };
 
 // Interest in a file descriptor, as long as it lives. Level-triggered: called
-// back, at most once a turn, while the condition holds. The descriptor must
-// stay open as long.
+// back, at most once a turn, while the condition holds, and maybe a little
+// after: what is done then must not block. The descriptor must stay open as
+// long.
 class FdWatch {
  public:
   enum class Priority {
     kOrdinary,
-    kUrgent,  // Goes first in each turn, and a turn is short.
+    kUrgent,  // Goes before them in each turn.
   };
 
   // `events` as in epoll_ctl(2); EPOLLERR and EPOLLHUP always count as asked

@@ -132,8 +132,8 @@ class BusyPipes {
       fds_.emplace_back(ends[0]);
       fds_.emplace_back(ends[1]);
       calls_.push_back(0);
-      watches_.push_back(
-          std::make_unique<FdWatch>(loop, ends[0], EPOLLIN, [=, this](uint32_t) {
+      watches_.push_back(std::make_unique<FdWatch>(
+          loop, ends[0], EPOLLIN, [=, this](uint32_t) {
             ++calls_[i];
             const io::Instant end = loop->Now() + milliseconds(1);
             while (loop->Now() < end) {

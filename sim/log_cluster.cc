@@ -48,6 +48,7 @@ class LogReplica final : public Program, public log::LogNode::Listener {
   void OnCommitted(uint64_t position, absl::string_view) override {
     committed = position;
   }
+  void OnBase(uint64_t begin) override { base = begin; }
   void OnLeading(uint64_t epoch) override {
     leads_.Begin(absl::StrCat("leads in epoch ", epoch));
     on_leading_(epoch);
@@ -60,6 +61,8 @@ class LogReplica final : public Program, public log::LogNode::Listener {
   log::LogNode& node() { return node_; }
   bool electing = false;
   uint64_t committed = 0;
+  // What is below was truncated while this process had yet to hear of it.
+  uint64_t base = 0;
 
  private:
   OpenSpan leads_;
@@ -442,12 +445,15 @@ void LogCluster::Change(int at, const log::MemberChange& change) {
 
 void LogCluster::Read(int i) {
   if (!up(i) || process(i).paused()) return;
-  process(i).Run([this, i, before = durability_.highest()] {
-    node(i)->Barrier([this, i, before](const absl::Status& outcome) {
+  // What was truncated is not delivered to a process that began since.
+  const uint64_t base = status(i).base;
+  process(i).Run([this, i, base, before = durability_.highest()] {
+    node(i)->Barrier([this, i, base, before](const absl::Status& outcome) {
       if (!outcome.ok()) return;
       ++reads_answered_;
-      // What was truncated is not delivered to a process that began since.
-      if (replica(i)->committed >= before || status(i).base > before) return;
+      const LogReplica& reader = *replica(i);
+      if (reader.committed >= before) return;
+      if (std::max(base, reader.base) > before) return;
       world_.Fail(absl::StrCat("replica", i,
                                " answered a read without position ", before,
                                ", which was acknowledged before"));

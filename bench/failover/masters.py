@@ -49,7 +49,8 @@ class Outage:
 
     # To the first request that another leader answers.
     answer: float
-    # Between two acknowledged writes to the registry.
+    # Between two acknowledged writes to the registry; the writer itself makes
+    # a pause of 2 to 7 ms between two.
     write: float
     # Until every agent is registered again.
     agents: float

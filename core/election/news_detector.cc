@@ -45,7 +45,10 @@ void NewsDetector::Ask() {
         wire::Handshake mine;
         mine.purpose = wire::Purpose::kDetector;
         mine.versions = location_.protocol;
-        mine.cluster_id = cluster_id_;
+        // Whoever is told a leader is not told one of another cluster.
+        const bool told = told_.has_value() && !told_->empty();
+        mine.cluster_id =
+            cluster_id_.empty() && told ? peer_cluster_ : cluster_id_;
         return mine;
       },
       wire::Dialer::Options{}, random_->Next(), this);
@@ -59,13 +62,12 @@ void NewsDetector::WaitFor(io::Duration patience, const char* what) {
   });
 }
 
-void NewsDetector::AskNext(const std::string& why, bool fruitless) {
+void NewsDetector::AskNext(const std::string& why) {
   VLOG(1) << why << "; asking the next one who leads";
   asked_ = (asked_ + 1) % location_.masters.size();
   asking_ = tells_ = leaving_ = false;
   leave_.Cancel();
-  fruitless_ += fruitless ? 1 : 0;
-  const bool all = fruitless_ >= location_.masters.size();
+  const bool all = ++fruitless_ >= static_cast<int>(location_.masters.size());
   const io::Duration pause = all ? random_->Between(kLongPause / 2, kLongPause)
                                  : random_->Between(kMinPause, kMaxPause);
   // What is asked no more is destroyed then: this may run inside its callback.
@@ -111,16 +113,18 @@ void NewsDetector::LeaveLeader(const LeaderNews& news) {
   const auto& address = news.leader().address();
   const io::Endpoint& asked = location_.masters[asked_];
   const bool leads = address.ip() == asked.ip && address.port() == asked.port;
-  if (!leads || location_.masters.size() == 1) {
+  if (left_ != asked_) left_.reset();
+  if (!leads || left_ || location_.masters.size() == 1) {
     leaving_ = false;
     return leave_.Cancel();
   }
   if (std::exchange(leaving_, true)) return;
   leave_ = environment_.clock().RunAfter(
       random_->Between(kMaxStay / 2, kMaxStay), [this] {
+        left_ = asked_;
+        fruitless_ = -1;
         AskNext(absl::StrCat("the master at ",
-                             location_.masters[asked_].ToString(), " leads"),
-                /*fruitless=*/false);
+                             location_.masters[asked_].ToString(), " leads"));
       });
 }
 

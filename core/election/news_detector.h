@@ -32,8 +32,7 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   void OnUnreachable(const absl::Status& reason) override;
 
   void Ask();
-  // `fruitless`: the one that was asked told no leader.
-  void AskNext(const std::string& why, bool fruitless = true);
+  void AskNext(const std::string& why);
   void LeaveLeader(const LeaderNews& news);
   void WaitFor(io::Duration patience, const char* what);
   void OnNews(const LeaderNews& news);
@@ -48,8 +47,8 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   // Whether it still counts: the dialer of one that does not lives on for a
   // moment.
   bool asking_ = false;
-  // Masters in a row that told no leader.
-  size_t fruitless_ = 0;
+  // Masters in a row that told no leader; one less when the leader was left.
+  int fruitless_ = 0;
   // Whether the one that is asked has told a leader, and holds to it.
   bool tells_ = false;
   std::unique_ptr<wire::Dialer> dialer_;
@@ -57,6 +56,9 @@ class NewsDetector final : public Detector, public wire::Dialer::Listener {
   // Runs while the leader itself is asked.
   bool leaving_ = false;
   io::Timer leave_;
+  // The leader that was left, until another master tells who leads: when none
+  // does, it is not left again.
+  std::optional<size_t> left_;
 
   // The cluster that is asked, generation and epoch of its newest reign that
   // was told.

@@ -120,8 +120,13 @@ void Agents::ReplaceFormerAt(const io::Endpoint& address) {
   }
   const std::string at = address.ToString();
   auto former = recovered_at_.lower_bound({at, ""});
-  if (former != recovered_at_.end() && former->first == at) {
-    RemoveFromRegistry(std::string(former->second), Removal::kRegisteredAnew);
+  if (former == recovered_at_.end() || former->first != at) return;
+  const std::string id = former->second;
+  // It may be on its way back, and at another address by now.
+  const auto& admitted = context_.registry->state().admitted();
+  auto known = admitted.find(id);
+  if (known != admitted.end() && known->second.address() == at) {
+    RemoveFromRegistry(id, Removal::kRegisteredAnew);
   }
 }
 
@@ -374,10 +379,11 @@ void Agents::OnReadmitted(const std::string& id) {
 bool Agents::AnswerAgain(Connection& connection) {
   Agent* agent = context_.cluster.FindAgent(connection.agent_id());
   if (agent == nullptr || agent->peer != &connection ||
-      leaving_.count(agent->id) > 0) {
+      leaving_.count(agent->id) + reregistering_.count(agent->id) > 0) {
     return false;
   }
   ++context_.metrics.AddCounter("master/messages_reregister_slave");
+  OnPong(*agent);  // It lives.
   SendReregistered(*agent);
   return true;
 }

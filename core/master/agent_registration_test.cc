@@ -376,9 +376,7 @@ class RepeatedTest : public ::testing::Test {
     agent_.Reregister();
     agent_.Take();
   }
-  double times_readmitted() {
-    return Metric(master_, "slave_reregistrations");
-  }
+  double times_readmitted() { return Metric(master_, "slave_reregistrations"); }
   bool Answered() {
     return agent_.Next(AgentMessage::kAgentReregistered).has_value();
   }
@@ -401,10 +399,19 @@ TEST_F(RepeatedTest, IsDoneAgainWhenItSaysSomethingElse) {
   EXPECT_EQ(times_readmitted(), 2);
   EXPECT_EQ(master_.context().cluster.FindAgent("M1-S7")->total,
             *Resources::ParseText("cpus:8"));
-  // What was said before that is something else, too.
-  SetResources(agent_.info, "cpus:4");
+  // What it had said before that is something else, too.
+  agent_.info.clear_resources();
   agent_.Reregister();
   EXPECT_EQ(times_readmitted(), 3);
+  EXPECT_TRUE(master_.context().cluster.FindAgent("M1-S7")->total.empty());
+}
+
+TEST_F(RepeatedTest, IsASignOfLife) {
+  master_.Run(seconds(70));  // Four of five pings are not answered.
+  agent_.Reregister();
+  master_.Run(seconds(70));
+  EXPECT_TRUE(agent_.connected());
+  EXPECT_EQ(Metric(master_, "slave_unreachable_scheduled"), 0);
 }
 
 TEST_F(RepeatedTest, IsDoneAgainOverAnotherLink) {

@@ -209,12 +209,17 @@ Task& Cluster::AddTask(Task task) {
   auto [it, added] = framework.tasks.emplace(id, std::move(task));
   CHECK(added) << framework_id << " " << id;
   agent.tasks[framework_id].insert(id);
-  Recount(agent);
+  if (!IsTerminal(it->second.info.state())) {
+    agent.used += WithoutMarks(it->second.resources);
+    NoteChange(agent);
+  }
   return it->second;
 }
 
 void Cluster::SetTaskState(Task& task, TaskState state) {
+  const bool was_terminal = IsTerminal(task.info.state());
   task.info.set_state(state);
+  if (IsTerminal(state) == was_terminal) return;
   if (Agent* agent = FindAgent(task.agent_id())) Recount(*agent);
 }
 

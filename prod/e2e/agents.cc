@@ -290,8 +290,10 @@ void FakeAgent::AwaitPing() {
 // All agents of this process.
 class Crowd {
  public:
-  Crowd(Context context, const Options& options)
+  // `most`: of agents.
+  Crowd(Context context, const Options& options, uint64_t most)
       : context_(std::move(context)),
+        most_(most),
         first_(options.first),
         join_every_(options.join_every) {
     for (uint32_t i = 0; i < options.count; ++i) Add();
@@ -307,6 +309,10 @@ class Crowd {
 
   void JoinLater() {
     join_ = context_.environment.clock().RunAfter(join_every_, [this] {
+      if (agents_.size() >= most_) {
+        LOG(ERROR) << "no more than " << most_ << " agents may join";
+        return;
+      }
       if (agents_.empty() || agents_.back()->admitted()) Add();
       JoinLater();
     });
@@ -319,6 +325,7 @@ class Crowd {
   }
 
   const Context context_;
+  const uint64_t most_;
   const uint32_t first_;
   const io::Duration join_every_;
   std::vector<std::unique_ptr<FakeAgent>> agents_;
@@ -371,7 +378,7 @@ void Main(int argc, char** argv) {
                      .resources = *std::move(resources),
                      .tasks = options.tasks,
                      .resources_of_task = std::move(of_task)},
-                    options);
+                    options, most);
   loop.HandleSignals({SIGTERM, SIGINT}, [&](int) {
     std::fflush(stdout);
     environment.Exit(io::kExitOk, "told to stop");
