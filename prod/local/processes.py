@@ -22,7 +22,8 @@ import time
 def start_time(pid):
     """When the process started, in clock ticks since boot; None if gone.
 
-    A zombie counts as gone.
+    A zombie counts as gone, but not before its last thread has ended: until
+    then its files and sockets are open.
     """
     try:
         stat = pathlib.Path("/proc/%d/stat" % pid).read_text()
@@ -30,7 +31,8 @@ def start_time(pid):
         return None
     # The name, in parentheses, may hold anything; the last one ends it.
     fields = stat[stat.rindex(")") + 2:].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    state, threads, started = fields[0], int(fields[17]), int(fields[19])
+    return None if state in "ZX" and threads <= 1 else started
 
 
 class Handle:

@@ -5,11 +5,17 @@ import pathlib
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from prod.local import processes
 
 IGNORES_TERM = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+LEAVES_A_THREAD = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
 
 
 class ProcessTest(unittest.TestCase):
@@ -72,6 +78,18 @@ class ProcessTest(unittest.TestCase):
         processes.stop_all(found, grace=10)
         for handle in found:
             handle.close()
+
+    def test_runs_while_one_of_its_threads_does(self):
+        # As a thread that waits for the disk when the process is told to end:
+        # its sockets are still open.
+        self.process.start(["python3", "-c", LEAVES_A_THREAD])
+        pid = self.process.pid()
+        stat = pathlib.Path("/proc/%d/stat" % pid)
+        while ") Z " not in stat.read_text():
+            time.sleep(0.01)
+        self.assertTrue(self.process.running())
+        self.assertTrue(self.process.stop(grace=10))
+        self.assertFalse(self.process.running())
 
     def test_start_time_of_nobody(self):
         self.assertIsNotNone(processes.start_time(os.getpid()))
