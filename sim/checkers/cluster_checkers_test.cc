@@ -192,6 +192,9 @@ TEST(TaskTruthTest, ARemovedFrameworkMayLoseItsTasks) {
   c.Ended("c1", kKilled);
   EXPECT_EQ(world.failure(), std::nullopt);
   EXPECT_EQ(c.Unsettled(), "");
+  // What was sent before that, and arrives after.
+  c.Told("f", "t", "TASK_RUNNING");
+  EXPECT_EQ(c.Unsettled(), "");
 }
 
 TEST(TaskTruthTest, KilledByNobodysWish) {

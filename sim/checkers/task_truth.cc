@@ -118,7 +118,6 @@ void TaskTruth::FrameworkRemoved(const std::string& framework_id) {
   for (auto& [id, task] : tasks_) {
     if (!absl::StartsWith(id, prefix)) continue;
     task.kill_wanted = true;
-    task.told.clear();
     task.given_up = true;
   }
 }
@@ -138,7 +137,7 @@ void TaskTruth::KilledFromOutside(const std::string& container_id) {
 std::string TaskTruth::Unsettled() const {
   std::string unsettled;
   for (const auto& [id, task] : tasks_) {
-    if (task.told == kRunning && !task.runs) {
+    if (task.told == kRunning && !task.runs && !task.given_up) {
       absl::StrAppend(&unsettled, task.name,
                       " does not run, and its framework was not told; ");
     }
