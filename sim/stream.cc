@@ -29,7 +29,7 @@ class SimConnection final : public io::Connection {
   bool Write(absl::string_view bytes) override {
     Stream::End& end = self();
     if (end.write_closed || end.broken || !end.process->alive()) return true;
-    end.queue.append(bytes.data(), bytes.size());
+    end.queue.Append(bytes);
     stream_->Pump(end_);
     if (queued_bytes() <= kHighWaterBytes) return true;
     end.blocked = true;
@@ -136,10 +136,8 @@ void Stream::Pump(int from) {
     if (size > 1 && random.Fraction() < network_.options_.split_probability) {
       size = 1 + random.Below(size - 1);
     }
-    std::string bytes = end.queue.substr(0, size);
-    end.queue.erase(0, size);
     end.on_the_way += size;
-    Send(from, Packet::kData, std::move(bytes));
+    Send(from, Packet::kData, end.queue.Take(size));
   }
   if (end.queue.empty() && end.write_closed && !end.fin_sent) {
     end.fin_sent = true;
@@ -378,7 +376,7 @@ void Stream::Break(int which, const absl::Status& reason) {
   if (end.broken) return;
   end.broken = true;
   end.reason = reason;
-  end.queue.clear();
+  end.queue.Clear();
   TellClosed(which);
 }
 
@@ -405,7 +403,7 @@ void Stream::OnDestroyed(int which) {
   end.connection = nullptr;
   end.gone = true;
   end.listener = nullptr;
-  end.queue.clear();
+  end.queue.Clear();
   const bool over = end.fin_sent && end.fin_received;
   if (end.broken || over) return;
   if (end.process->can_speak()) return Send(which, Packet::kReset, "");

@@ -59,12 +59,39 @@ class Stream : public std::enable_shared_from_this<Stream> {
     io::Instant arrives;
   };
 
+  // Taking from its front costs no more than what is taken.
+  class Queue {
+   public:
+    size_t size() const { return bytes_.size() - begin_; }
+    bool empty() const { return size() == 0; }
+    void Append(absl::string_view bytes) {
+      bytes_.append(bytes.data(), bytes.size());
+    }
+    std::string Take(size_t size) {
+      std::string taken = bytes_.substr(begin_, size);
+      begin_ += taken.size();
+      if (begin_ * 2 >= bytes_.size()) {
+        bytes_.erase(0, begin_);
+        begin_ = 0;
+      }
+      return taken;
+    }
+    void Clear() {
+      bytes_.clear();
+      begin_ = 0;
+    }
+
+   private:
+    std::string bytes_;
+    size_t begin_ = 0;
+  };
+
   struct End {
     Process* process = nullptr;
     io::Endpoint address;
     SimConnection* connection = nullptr;  // Null once destroyed.
     io::Connection::Listener* listener = nullptr;
-    std::string queue;  // Written, not sent.
+    Queue queue;  // Written, not sent.
     bool write_closed = false;
     bool fin_sent = false;
     size_t on_the_way = 0;  // Bytes sent that the other end has not taken.

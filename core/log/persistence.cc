@@ -98,6 +98,7 @@ bool Persistence::CanWrite(uint64_t bytes) const {
 
 void Persistence::Write(DurableWrite write) {
   busy_ = true;
+  ++writes_begun_;
   struct Work {
     DurableWrite write;
     absl::Status status;
@@ -214,17 +215,19 @@ void Persistence::Checkpoint() {
   const uint64_t settled = listener_->SettledUpto();
   work->unsettled = listener_->Unsettled();
   const size_t absorbed = absorbed_.size();
+  const uint64_t begun = writes_begun_;
   records_->Run(
       [this, work] { work->status = storage_->Checkpoint(work->unsettled); },
-      [this, work, settled, absorbed] {
+      [this, work, settled, absorbed, begun] {
         OnCheckpoint(settled, std::move(work->unsettled), work->status,
-                     absorbed);
+                     absorbed, begun);
       });
 }
 
 void Persistence::OnCheckpoint(uint64_t settled,
                                std::map<uint64_t, Slot> unsettled,
-                               const absl::Status& status, size_t absorbed) {
+                               const absl::Status& status, size_t absorbed,
+                               uint64_t begun) {
   OnRecordsStatus(status);
   if (!status.ok()) {
     checkpointing_ = false;
@@ -245,7 +248,7 @@ void Persistence::OnCheckpoint(uint64_t settled,
         work->status = storage_->Recycle(settled, work->unsettled);
         work->room = storage_->room();
       },
-      [this, work, settled] {
+      [this, work, settled, begun] {
         checkpointing_ = false;
         if (!work->status.ok()) return Fail(work->status);
         ++checkpoints_;
@@ -253,6 +256,10 @@ void Persistence::OnCheckpoint(uint64_t settled,
         room_ = work->room;
         // Whoever waited for room is told as for a write.
         listener_->OnDurable({});
+        // Votes that came meanwhile kept the full segment. If they have filled
+        // the other one, no write will ask for the next checkpoint.
+        const bool outdated = writes_begun_ != begun;
+        if (room_.wants_checkpoint && outdated && !busy_) Checkpoint();
       });
 }
 

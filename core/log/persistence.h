@@ -84,7 +84,8 @@ class Persistence {
  private:
   void StoreGathered();
   void OnCheckpoint(uint64_t settled, std::map<uint64_t, Slot> unsettled,
-                    const absl::Status& status, size_t absorbed);
+                    const absl::Status& status, size_t absorbed,
+                    uint64_t begun);
   void OnRecordsStatus(const absl::Status& status);
   void AwaitSpace(const absl::Status& status, OnOpened done);
   void OnSpace();
@@ -116,6 +117,7 @@ class Persistence {
   io::Timer gather_timer_;
   uint64_t checkpoints_ = 0;
   uint64_t writes_ = 0;
+  uint64_t writes_begun_ = 0;
   io::Timer retry_;
   // Last: destroyed first, so that no work outlives what it touches.
   std::unique_ptr<io::Lane> records_;
